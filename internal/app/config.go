@@ -1,0 +1,55 @@
+// Package app is the composition root: the only package that knows all wings. It builds the controllers, the
+// xDS server, the webhook receiver and the outbox worker from one Config and runs them until the context ends.
+package app
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is all that a Sluice process needs to know besides how to reach its API server.
+// The zero value of a field means its documented default.
+type Config struct {
+	Namespace         string        // Sluice's own namespace; "sluice-system"
+	Replica           string        // name of this process; the host name
+	XDSAddr           string        // ADS listener; "127.0.0.1:15010". Plain text: loopback only
+	HookAddr          string        // webhook receiver; "127.0.0.1:9292"
+	MetricsAddr       string        // Prometheus metrics of Sluice itself; "127.0.0.1:8080"; "0" is off
+	HealthAddr        string        // /healthz and /readyz; "127.0.0.1:8081"; "0" is off
+	PrometheusURL     string        // the Prometheus named "default"; empty: analysis is Blind
+	DomainSuffix      string        // of Kubernetes services; "cluster.local"
+	MeshRootNamespace string        // "istio-system"
+	GitCacheDir       string        // bare repositories; a fresh temporary directory
+	GitInsecureHosts  []string      // hosts (without port) that may be fetched from over plain http besides loopback
+	AllowLoopback     bool          // egress to loopback addresses is allowed (standalone)
+	ServiceAccount    string        // default account that Sources apply as; empty: the Source must name one
+	LeaderElection    bool          // off: this process is the only one
+	AnalysisTick      time.Duration // how often open rollouts are judged; the metric's window
+	Observe           func(Event)   // called for each transition and each settled split, in order; nil: nobody listens
+	Log               *slog.Logger  // nil: discard
+}
+
+// Event is something that happened to a Rollout's traffic, stamped by the monotonic clock of this process.
+type Event struct {
+	At        time.Time
+	Kind      EventKind
+	Namespace string
+	Name      string
+	Attempt   int64
+	Seq       uint64
+	Phase     string
+	Reason    string // of the transition
+	Subset    string // the canary, or the stable one at rest
+	Step      int
+	Weight    int // percent of the canary
+	Connected int // proxies, for Acked
+}
+
+// EventKind is the kind of an Event.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventTransition EventKind = "transition" // the status write of the transition returned
+	EventAcked      EventKind = "acked"      // every connected proxy acknowledged the weight of Seq
+)

@@ -1,0 +1,77 @@
+package ir
+
+import "time"
+
+// Split divides the traffic of one host between two subsets. It comes from a persisted Rollout status only.
+type Split struct {
+	Key     string // namespace/name of the Rollout
+	UID     string
+	Host    string // as in spec.host
+	Stable  string // subset
+	Canary  string // subset; empty at rest
+	Weight  int    // canary share in percent, 0 to 100
+	Seq     uint64 // traffic seq: the transition that last changed what is rendered
+	Managed []string
+	Routes  []string // only http routes so named; empty: all that send to stable or to the bare host
+}
+
+// SplitUse says where a split was rendered in one class.
+type SplitUse struct {
+	Key       string
+	UID       string
+	Seq       uint64
+	Weight    int
+	Tables    []string // names of route tables
+	Listeners []string // names of listeners with tcp splits
+}
+
+// Origin is the object and field an IR node was made from.
+type Origin struct {
+	Kind       string
+	Namespace  string
+	Name       string
+	Field      string
+	UID        string
+	Commit     string
+	Generation int64
+}
+
+// Rejection is a proxy's refusal of a resource.
+type Rejection struct {
+	Node     string
+	TypeURL  string
+	Resource string
+	Version  string
+	Message  string // the proxy's own text, at most 512 bytes
+	At       time.Time
+}
+
+// Convergence says how far the proxies are with a split at a seq. The zero value: nothing rendered, no proxy.
+type Convergence struct {
+	Rendered  bool // the newest use of the split has Seq >= the one asked for
+	Connected int  // streams that subscribe to a resource of the split
+	Acked     int
+	Nacked    int
+	Pending   int
+	Lost      int       // streams that ended while pending, for 15 s
+	SettledAt time.Time // last ACK + 1 s; zero while not Done
+	First     *Rejection
+	Laggards  []string // node ids still pending, at most 20
+}
+
+// Done reports that every connected proxy runs the split as asked, and that there is at least one.
+func (c Convergence) Done() bool {
+	return c.Rendered && c.Connected > 0 && c.Acked == c.Connected && c.Nacked == 0 && c.Lost == 0
+}
+
+// SplitFacts is what the traffic side knows about a split before it is rendered: may it be raised?
+type SplitFacts struct {
+	Known           bool // false until the caches are complete
+	StableReady     int  // ready endpoints of the stable subset
+	CanaryReady     int
+	StableClusters  []string // Envoy cluster names of the arm, one per service port
+	CanaryClusters  []string
+	SubsetDefined   bool     // some DestinationRule defines Split.Canary (Split.Stable where Canary is empty)
+	BlockingCodes   []string // Problem codes that forbid starting and raising (never lowering)
+	BlockingMessage string   // first of them, in words
+}
