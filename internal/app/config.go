@@ -10,23 +10,37 @@ import (
 // Config is all that a Sluice process needs to know besides how to reach its API server.
 // The zero value of a field means its documented default.
 type Config struct {
-	Namespace         string        // Sluice's own namespace; "sluice-system"
-	Replica           string        // name of this process; the host name
-	XDSAddr           string        // ADS listener; "127.0.0.1:15010". Plain text: loopback only
-	HookAddr          string        // webhook receiver; "127.0.0.1:9292"
-	MetricsAddr       string        // Prometheus metrics of Sluice itself; "127.0.0.1:8080"; "0" is off
-	HealthAddr        string        // /healthz and /readyz; "127.0.0.1:8081"; "0" is off
-	PrometheusURL     string        // the Prometheus named "default"; empty: analysis is Blind
-	DomainSuffix      string        // of Kubernetes services; "cluster.local"
-	MeshRootNamespace string        // "istio-system"
-	GitCacheDir       string        // bare repositories; a fresh temporary directory
-	GitInsecureHosts  []string      // hosts (without port) that may be fetched from over plain http besides loopback
-	AllowLoopback     bool          // egress to loopback addresses is allowed (standalone)
-	ServiceAccount    string        // default account that Sources apply as; empty: the Source must name one
-	LeaderElection    bool          // off: this process is the only one
-	AnalysisTick      time.Duration // how often open rollouts are judged; the metric's window
-	Observe           func(Event)   // called for each transition and each settled split, in order; nil: nobody listens
-	Log               *slog.Logger  // nil: discard
+	Namespace      string       // Sluice's own namespace; "sluice-system"
+	Replica        string       // name of this process; the host name
+	Listen         Listen       // where it listens
+	Mesh           Mesh         // how services and Istio objects are read
+	Git            Git          // how repositories are fetched and applied
+	PrometheusURL  string       // the Prometheus named "default"; empty: analysis is Blind
+	AllowLoopback  bool         // egress to loopback addresses is allowed (standalone)
+	LeaderElection bool         // off: this process is the only one
+	Observe        func(Event)  // called for each transition and each settled split, in order; nil: nobody listens
+	Log            *slog.Logger // nil: discard
+}
+
+// Listen holds listening addresses. "0" turns one off.
+type Listen struct {
+	XDS     string // ADS; "127.0.0.1:15010". Plain text: loopback only
+	Hooks   string // webhook receiver; "127.0.0.1:9292"
+	Metrics string // Prometheus metrics of Sluice itself; "127.0.0.1:8080"
+	Health  string // /healthz and /readyz; "127.0.0.1:8081"
+}
+
+// Mesh says how hosts are understood.
+type Mesh struct {
+	DomainSuffix  string // of Kubernetes services; "cluster.local"
+	RootNamespace string // namespace of mesh-wide objects; "istio-system"
+}
+
+// Git says how Sources are fetched and applied.
+type Git struct {
+	CacheDir       string   // bare repositories; a fresh temporary directory
+	InsecureHosts  []string // hosts (without port) that may be fetched from over plain http besides loopback
+	ServiceAccount string   // account that Sources without one of their own apply as; empty: each must name one
 }
 
 // Event is something that happened to a Rollout's traffic, stamped by the monotonic clock of this process.
