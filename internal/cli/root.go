@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 )
@@ -49,10 +50,16 @@ const (
 	ExitInterrupted  = 130
 )
 
-// Main runs the program with args (without the program's name) and returns its exit code. extra are verbs that
-// only some builds have.
-func Main(ctx context.Context, args []string, s Streams, extra ...*cobra.Command) int {
-	root := newRoot(s, extra)
+// Build is what differs between the builds of the program.
+type Build struct {
+	Version string           // as git describes it
+	Program string           // path it was called by; a base name of kubectl-sluice makes help say "kubectl sluice"
+	Extra   []*cobra.Command // verbs that only this build has; they replace those of the same name
+}
+
+// Main runs the program with args (without the program's name) and returns its exit code.
+func Main(ctx context.Context, args []string, s Streams, b Build) int {
+	root := newRoot(s, b)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -72,17 +79,43 @@ func Main(ctx context.Context, args []string, s Streams, extra ...*cobra.Command
 	return code
 }
 
-func newRoot(s Streams, extra []*cobra.Command) *cobra.Command {
+func newRoot(s Streams, b Build) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sluice",
 		Short:         "Progressive delivery from Git, straight to Envoy",
 		Long:          "Sluice moves the traffic of a service to the version that Git asks for, in steps, judged by Prometheus, and back by itself.",
+		Version:       b.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+	}
+	if filepath.Base(b.Program) == "kubectl-sluice" {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl sluice"}
 	}
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	root.AddCommand(extra...)
+	root.AddCommand(verbs(s)...)
+	for _, c := range b.Extra {
+		if old, _, err := root.Find([]string{c.Name()}); err == nil && old != root {
+			root.RemoveCommand(old)
+		}
+		root.AddCommand(c)
+	}
 	return root
+}
+
+// verbs lists what every build can do, in the order of the help.
+func verbs(s Streams) []*cobra.Command {
+	return []*cobra.Command{
+		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
+		newOnlyStandalone("down", "Stop what up started"),
+		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),
+	}
+}
+
+// newOnlyStandalone is a verb that this build lacks; it says which one has it.
+func newOnlyStandalone(name, short string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, DisableFlagParsing: true, RunE: func(*cobra.Command, []string) error {
+		return &Exit{Code: ExitUsage, Err: fmt.Errorf("%q is in the full build only, which carries the API server", name), Next: "make build && bin/full/sluice " + name}
+	}}
 }

@@ -1,0 +1,117 @@
+# Sluice. `make help` lists what there is to do; every target does its own set-up.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+export GOTOOLCHAIN := local
+# One set of flags for every go command, so that all of them share one build cache.
+export GOFLAGS := -trimpath -buildvcs=false
+export GOWORK := off
+
+CACHE := $(CURDIR)/.cache
+FULL  := bin/full/sluice
+ENVOY := $(CACHE)/envoy/bin/envoy
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOSRC := $(shell find . -name '*.go' -not -path './.cache/*' -not -path './bin/*' 2>/dev/null) go.mod go.sum $(wildcard api/crd/*.yaml api/crd/istio/*.yaml examples/demo/deploy/*.yaml)
+
+# Variables a person may set.
+DEMO_FLAGS ?=
+REWRITE ?=
+SEEDS ?= 2000
+SEED ?=
+FUZZ ?= .
+FUZZTIME ?= 10s
+SLIM ?=
+V ?=
+
+TESTFLAGS := $(if $(V),-v) -timeout 300s
+export SLUICE_FULL := $(CURDIR)/$(FULL)
+export SLUICE_ENVOY ?=
+
+.PHONY: help
+help: ## list the targets and the variables
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME SLIM V"
+
+.PHONY: build
+build: bin/sluice $(if $(SLIM),,$(FULL)) bin/kubectl-sluice ## bin/sluice, bin/full/sluice (with up and demo), bin/kubectl-sluice; SLIM=1: without the full one
+
+bin/sluice: $(GOSRC)
+	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/sluice
+
+bin/kubectl-sluice: bin/sluice
+	@ln -sf sluice $@
+
+$(FULL): $(GOSRC) standalone/go.mod standalone/go.sum
+	@[ -x $@ ] || echo "building $@ with the real API server, etcd and Prometheus inside: about ten minutes the first time on two cores, silent meanwhile; seconds after that"
+	@mkdir -p $(dir $@)
+	cd standalone && go build -ldflags '$(LDFLAGS)' -o ../$@ .
+
+.PHONY: envoy
+envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else into .cache
+	@scripts/envoy
+
+.PHONY: unit
+unit: $(FULL) envoy ## unit and component tests: pure code, real API server, real git
+	go test $(TESTFLAGS) $$(go list ./... | grep -v '/test/e2e')
+	cd standalone && go test $(TESTFLAGS) ./...
+
+.PHONY: e2e
+e2e: build envoy ## system tests: git push, API server, Envoy, Prometheus and kubectl, all real
+	go test $(TESTFLAGS) -timeout 900s -count=1 ./test/e2e/...
+
+.PHONY: test
+test: unit e2e ## all tests
+
+.PHONY: race
+race: $(FULL) envoy ## the unit and component tests under the race detector
+	go test -race $(TESTFLAGS) -timeout 900s $$(go list ./... | grep -v '/test/e2e')
+
+.PHONY: scenarios
+scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites the files, SEEDS and SEED steer the walks
+	go test ./rollout/... -count=1 -v -run 'Scenario|Walk' -args $(if $(REWRITE),-rewrite) -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED))
+
+.PHONY: fuzz
+fuzz: ## each Fuzz target for FUZZTIME; FUZZ=regexp selects
+	@for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -r -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$p/*_test.go | cut -d' ' -f2 | grep -E '$(FUZZ)'); do \
+	    echo "$$p $$f"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); done; done
+
+.PHONY: bench
+bench: ## Go benchmarks
+	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/test/e2e')
+
+.PHONY: arch
+arch: ## the rules of the house: imports, limits, documentation
+	go test -count=1 ./internal/arch
+
+.PHONY: lint
+lint: ## gofmt, vet and golangci-lint over both modules; the first run builds the linter, some minutes
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted: $$out"; echo "next: gofmt -w $$out"; exit 1; }
+	go vet ./...
+	cd standalone && go vet ./...
+	@[ -x $(CACHE)/bin/golangci-lint ] || { echo "building golangci-lint, silent for some minutes"; go build -modfile=tools.mod -o $(CACHE)/bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint; }
+	$(CACHE)/bin/golangci-lint run ./...
+
+.PHONY: generate
+generate: ## deepcopy and CRDs from the Go types
+	scripts/generate
+
+.PHONY: verify
+verify: generate ## generate, tidy and format, then fail if that changed anything
+	go mod tidy
+	cd standalone && go mod tidy
+	gofmt -w $$(git ls-files '*.go')
+	@git diff --exit-code --stat || { echo "generated or untidy files differ from what is committed"; echo "next: make verify && git add -A && git commit"; exit 1; }
+	@[ -z "$$(git status --porcelain)" ] || { git status --short; echo "files that git does not know"; echo "next: git add them or ignore them"; exit 1; }
+
+.PHONY: demo
+demo: $(FULL) envoy ## the product at work: a good release, a bad one, and the way back; about two minutes
+	$(FULL) demo $(DEMO_FLAGS)
+
+.PHONY: clean
+clean: ## remove bin and the summaries; the caches stay
+	rm -rf bin
