@@ -1,0 +1,153 @@
+package ir
+
+import "time"
+
+// Route says what happens to the requests it matches: exactly one of Forward, Redirect and Direct is set.
+type Route struct {
+	Name     string
+	Match    Match
+	Forward  *Forward
+	Redirect *Redirect
+	Direct   *Direct
+	Headers  HeaderOps
+	Origins  []Origin
+}
+
+// Match is a condition on a request; all parts must hold. The zero value matches every request.
+type Match struct {
+	Path    PathMatch
+	Headers []HeaderMatch // sorted by name
+	Query   []HeaderMatch // query parameters, sorted by name
+}
+
+// CatchAll reports whether every request matches, however it is written.
+func (m Match) CatchAll() bool {
+	if len(m.Headers) > 0 || len(m.Query) > 0 {
+		return false
+	}
+	switch m.Path.Kind {
+	case PathPrefix:
+		return m.Path.Value == "" || m.Path.Value == "/"
+	case PathRegex:
+		return m.Path.Value == ".*"
+	default:
+		return false
+	}
+}
+
+// PathMatch is a condition on the path without its query.
+type PathMatch struct {
+	Kind       PathKind
+	Value      string
+	IgnoreCase bool // not for PathRegex
+}
+
+// PathKind is how a path is compared. The zero value is PathPrefix.
+type PathKind int
+
+// The kinds of path matches. A prefix is a plain string prefix: "/product" matches "/products".
+const (
+	PathPrefix PathKind = iota
+	PathExact
+	PathRegex // the whole path
+)
+
+// HeaderMatch is a condition on a header or query parameter.
+type HeaderMatch struct {
+	Name           string
+	Kind           StringKind
+	Value          string
+	Invert         bool
+	MissingAsEmpty bool // a missing header is compared as ""
+}
+
+// StringKind is how a string is compared. The zero value is Present.
+type StringKind int
+
+// The kinds of string matches.
+const (
+	Present StringKind = iota
+	Exact
+	Prefix
+	Regex // the whole string
+)
+
+// Forward sends a request on to clusters.
+type Forward struct {
+	Destinations []Destination // in the order written; at least one
+	Weighted     bool          // the choice is by weight, even with a single destination
+	Timeout      time.Duration // 0: none
+	Retry        *Retry        // nil: no retries
+	Rewrite      Rewrite
+	Mirrors      []Mirror
+}
+
+// Destination is one cluster and its share.
+type Destination struct {
+	Cluster string
+	Weight  uint32 // relative to the others'; not used unless Weighted
+	Headers HeaderOps
+	Rewrite string // authority; empty: as the client sent it
+}
+
+// Retry says when a failed try is made again.
+type Retry struct {
+	Attempts   uint32
+	On         string // Envoy's conditions, comma separated
+	Codes      []uint32
+	PerTry     time.Duration // 0: the route's timeout
+	Backoff    time.Duration // 0: Envoy's default
+	OtherHosts bool          // avoid hosts already tried
+}
+
+// Rewrite changes what the upstream sees. Empty fields change nothing.
+type Rewrite struct {
+	Prefix    string // replaces the matched path or prefix
+	Authority string
+}
+
+// Mirror sends a copy of requests to a cluster and drops the answers.
+type Mirror struct {
+	Cluster  string
+	Millions uint32 // of a million requests
+}
+
+// Redirect answers with another location. Empty fields keep the request's part.
+type Redirect struct {
+	Scheme    string
+	Authority string
+	Port      uint32
+	Path      string
+	Status    int // 301, 302, 303, 307 or 308
+}
+
+// Direct answers without any upstream.
+type Direct struct {
+	Status int
+	Body   string
+}
+
+// HeaderOps changes headers of a request on its way up and of its answer on its way down.
+type HeaderOps struct {
+	Request  HeaderEdit
+	Response HeaderEdit
+}
+
+// HeaderEdit is a list of changes to headers, each sorted by name.
+type HeaderEdit struct {
+	Set    []Header // replaces or adds
+	Add    []Header // adds another value
+	Remove []string
+}
+
+// Header is a name and a value.
+type Header struct {
+	Name  string
+	Value string
+}
+
+// Empty reports whether nothing is changed.
+func (o HeaderOps) Empty() bool {
+	e := func(x HeaderEdit) bool { return len(x.Set)+len(x.Add)+len(x.Remove) == 0 }
+	return e(o.Request) && e(o.Response)
+}
