@@ -1,0 +1,66 @@
+package analysis
+
+import "time"
+
+// Counts is what one arm did in a stretch of time. Bad is at most N.
+type Counts struct {
+	N   uint64 `json:"n"`
+	Bad uint64 `json:"bad"`
+}
+
+func (c Counts) plus(o Counts) Counts { return Counts{N: c.N + o.N, Bad: c.Bad + o.Bad} }
+
+// Window holds the increments of both arms over Start < t <= End, read under the state of Seq.
+type Window struct {
+	Metric string
+	Seq    uint64
+	Start  time.Time
+	End    time.Time
+	Canary Counts
+	Stable Counts
+}
+
+// Moment is the state of a Rollout at the time of a look.
+type Moment struct {
+	At        time.Time // now; the only clock there is
+	Seq       uint64    // sequence number of the state; windows read under another one are dropped
+	Step      int       // from 1; a new one begins a step
+	Weight    int       // percent of the canary; at 100 the guard takes over
+	Endpoints int       // ready canary endpoints
+	Since     time.Time // when this weight was asked for
+	Settled   time.Time // when every connected proxy had it, or canary endpoints came back from zero; zero while shifting
+}
+
+// Batch is what one look brings: Collect builds it from reads, sluice judge from recorded lines.
+type Batch struct {
+	Moment
+	Windows  []Window   // closed, after the warm-up
+	Rules    []Window   // increments for the hard rules: any length, also from shifting and warm-up
+	Coverage []Coverage // of each metric that could be read
+	Gaps     []Gap      // of each metric that could not
+}
+
+// Gap says that a metric could not be read at this look.
+type Gap struct {
+	Metric string
+	Reason Reason
+	Detail string // for people, at most 256 bytes
+}
+
+// Coverage says what a read of a metric held besides its closed windows.
+type Coverage struct {
+	Metric     string
+	Length     time.Duration // of windows; 0: not known yet
+	Interval   time.Duration // between scrapes; 0: not known yet
+	Cursor     time.Time     // end of the last window, closed or dropped
+	Newest     time.Time     // sample; zero: there is none
+	LastCanary time.Time     // last sample time at which the arm's requests had grown
+	LastStable time.Time
+	Expected   int  // targets that had a sample in the last 5 min
+	Missing    int  // of these, without one in the last 3 intervals
+	Total      bool // some arm has a series of requests
+	Lost       bool // the cursor had fallen too far behind and was moved: data lost, none repeated
+}
+
+// maxOpen is how long a window may wait for a request of both arms before it is dropped.
+const maxOpen = 10 * time.Minute
