@@ -1,0 +1,207 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Notifier says who is told of what happens to the Rollouts of its namespace.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=delivery
+// +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="STATUS",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.pending`
+// +kubebuilder:printcolumn:name="LAST",type=date,JSONPath=`.status.lastSuccessTime`
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="MESSAGE",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name of a Notifier is at most 63 characters"
+type Notifier struct {
+	metav1.TypeMeta `json:",inline"`
+	// Metadata of the object; the name is at most 63 characters.
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says who is told of what.
+	// +required
+	Spec NotifierSpec `json:"spec"`
+	// Status says how it went.
+	// +optional
+	Status NotifierStatus `json:"status,omitempty"`
+}
+
+// NotifierList is a list of Notifiers.
+//
+// +kubebuilder:object:root=true
+type NotifierList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Notifier `json:"items"`
+}
+
+// NotifierSpec says who is told of what: exactly one sink, and which notes it gets.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.slack) != has(self.webhook)",message="exactly one of slack and webhook must be set"
+type NotifierSpec struct {
+	// Selector picks Rollouts by their labels. Empty: all of this namespace.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+	// Kinds of notes that are sent. Empty: all for webhook; for slack Started, Completed, RolledBack, Aborted and Blocked.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Kinds []NoteKind `json:"kinds,omitempty"`
+	// MinSeverity of notes that are sent.
+	// +optional
+	// +kubebuilder:default=Info
+	MinSeverity Severity `json:"minSeverity,omitempty"`
+	// Environment is put before each message, such as prod-eu.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Environment string `json:"environment,omitempty"`
+	// Suspend stops sending; what happens meanwhile is not sent later.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// Slack sends messages to a Slack channel.
+	// +optional
+	Slack *SlackSink `json:"slack,omitempty"`
+	// Webhook sends signed CloudEvents.
+	// +optional
+	Webhook *WebhookSink `json:"webhook,omitempty"`
+}
+
+// NoteKind is what a note tells.
+// +kubebuilder:validation:Enum=Started;StepPassed;Completed;Resumed;Superseded;Paused;WaitingForTraffic;Suspicious;RolledBack;Blocked;GitDrift;GitInSync
+type NoteKind string
+
+// The kinds of notes.
+const (
+	NoteStarted           NoteKind = "Started"           // an attempt begins
+	NoteStepPassed        NoteKind = "StepPassed"        // the next weight follows
+	NoteCompleted         NoteKind = "Completed"         // the new version is stable
+	NoteResumed           NoteKind = "Resumed"           // a pause ended
+	NoteSuperseded        NoteKind = "Superseded"        // newer content took over
+	NotePaused            NoteKind = "Paused"            // the next weight must wait
+	NoteWaitingForTraffic NoteKind = "WaitingForTraffic" // too few requests to judge
+	NoteSuspicious        NoteKind = "Suspicious"        // evidence of harm grows
+	NoteRolledBack        NoteKind = "RolledBack"        // the attempt failed
+	NoteBlocked           NoteKind = "Blocked"           // no proxy, no metrics, nothing to go back to
+	NoteGitDrift          NoteKind = "GitDrift"          // Git wants a rejected version
+	NoteGitInSync         NoteKind = "GitInSync"         // Git and what runs agree again
+)
+
+// Severity ranks notes.
+// +kubebuilder:validation:Enum=Info;Warning;Error
+type Severity string
+
+// The severities, lowest first.
+const (
+	SeverityInfo    Severity = "Info"
+	SeverityWarning Severity = "Warning"
+	SeverityError   Severity = "Error"
+)
+
+// SecretKeyRef names a key of a Secret of the same namespace.
+type SecretKeyRef struct {
+	// Name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Key within it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key"`
+}
+
+// SlackSink sends messages to the channel of a Slack incoming webhook.
+type SlackSink struct {
+	// WebhookSecretRef names the key that holds the webhook's URL.
+	// +required
+	WebhookSecretRef SecretKeyRef `json:"webhookSecretRef"`
+	// MentionOnRollback are Slack members or groups (U…, W… or S…) mentioned in messages of severity Error.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:Pattern=`^[UWS][A-Z0-9]{2,20}$`
+	MentionOnRollback []string `json:"mentionOnRollback,omitempty"`
+}
+
+// WebhookSink sends CloudEvents 1.0 in structured JSON with Standard Webhooks headers.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.urlSecretRef)",message="exactly one of url and urlSecretRef must be set"
+// +kubebuilder:validation:XValidation:rule="has(self.signingSecretRef) != (has(self.unsigned) && self.unsigned)",message="set signingSecretRef, or unsigned: true to send without signature"
+// +kubebuilder:validation:XValidation:rule="!has(self.url) || self.url.startsWith('https://') || (has(self.insecure) && self.insecure)",message="url must be https, or set insecure: true to send in clear text"
+type WebhookSink struct {
+	// URL of the receiver.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+([/?].*)?$')",message="url must be http(s)://host/path without user and password"
+	URL string `json:"url,omitempty"`
+	// URLSecretRef names the key that holds the URL.
+	// +optional
+	URLSecretRef *SecretKeyRef `json:"urlSecretRef,omitempty"`
+	// SigningSecretRef names the key that holds the signing secrets (whsec_ and base64), one a line: during a
+	// rotation each signs.
+	// +optional
+	SigningSecretRef *SecretKeyRef `json:"signingSecretRef,omitempty"`
+	// CASecretRef names the key that holds the PEM certificates that alone are trusted.
+	// +optional
+	CASecretRef *SecretKeyRef `json:"caSecretRef,omitempty"`
+	// Timeout of one delivery.
+	// +optional
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('30s')",message="timeout must be 1s to 30s"
+	Timeout *Duration `json:"timeout,omitempty"`
+	// Insecure allows http.
+	// +optional
+	Insecure bool `json:"insecure,omitempty"`
+	// Unsigned allows to send without signature.
+	// +optional
+	Unsigned bool `json:"unsigned,omitempty"`
+}
+
+// NotifierStatus says how sending went.
+type NotifierStatus struct {
+	// ObservedGeneration is the newest generation of the spec that was acted on.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions for people and tools.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// LastSuccessTime is when a note was last delivered.
+	// +optional
+	LastSuccessTime *metav1.Time `json:"lastSuccessTime,omitempty"`
+	// Pending notes.
+	// +optional
+	Pending int32 `json:"pending"`
+	// DeadLetters are the newest notes that were given up.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	DeadLetters []DeadLetter `json:"deadLetters,omitempty"`
+}
+
+// DeadLetter is a note that was given up.
+type DeadLetter struct {
+	// ID of the note.
+	// +required
+	// +kubebuilder:validation:MaxLength=256
+	ID string `json:"id"`
+	// Kind of the note.
+	// +required
+	Kind NoteKind `json:"kind"`
+	// Rollout it was about.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Rollout string `json:"rollout"`
+	// At is when it was given up.
+	// +required
+	At metav1.Time `json:"at"`
+	// LastError of the last try.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	LastError string `json:"lastError,omitempty"`
+}

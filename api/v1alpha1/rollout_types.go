@@ -1,0 +1,210 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Rollout says which version of a host serves, and how traffic moves to the next one.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=slr,categories=delivery
+// +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="STATUS",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="STEP",type=string,JSONPath=`.status.display.step`
+// +kubebuilder:printcolumn:name="WEIGHT",type=string,JSONPath=`.status.display.weight`
+// +kubebuilder:printcolumn:name="VERDICT",type=string,JSONPath=`.status.display.verdict`
+// +kubebuilder:printcolumn:name="COMMIT",type=string,JSONPath=`.status.display.commit`
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="STABLE",type=string,priority=1,JSONPath=`.status.stable.name`
+// +kubebuilder:printcolumn:name="CANARY",type=string,priority=1,JSONPath=`.status.canary.name`
+// +kubebuilder:printcolumn:name="PROXIES",type=string,priority=1,JSONPath=`.status.display.proxies`
+// +kubebuilder:printcolumn:name="SINCE",type=date,priority=1,JSONPath=`.status.since`
+// +kubebuilder:printcolumn:name="MESSAGE",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type Rollout struct {
+	metav1.TypeMeta `json:",inline"`
+	// Metadata of the object; the name is a DNS label of at most 63 characters.
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what Git wants.
+	// +required
+	Spec RolloutSpec `json:"spec"`
+	// Status is what Sluice did about it. It alone decides the weights that proxies get.
+	// +optional
+	Status *RolloutStatus `json:"status,omitempty"`
+}
+
+// RolloutList is a list of Rollouts.
+//
+// +kubebuilder:object:root=true
+type RolloutList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Rollout `json:"items"`
+}
+
+// RolloutSpec is what Git wants of a host.
+type RolloutSpec struct {
+	// Host whose traffic is split. A short name belongs to the namespace of the Rollout, as in Istio.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="host cannot change; make a new Rollout for another host"
+	Host string `json:"host"`
+	// Subset that Git wants to run: one that the host's DestinationRule defines. Changing it starts an attempt.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?$`
+	Subset string `json:"subset"`
+	// InitialStable is adopted as the stable subset while the status is empty; subset then starts an ordinary
+	// attempt. Empty: the first subset seen is adopted without analysis.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?)?$`
+	InitialStable string `json:"initialStable,omitempty"`
+	// Routes are the names of the HTTP routes that take part. Empty: every route that sends to stable or to the
+	// bare host.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	Routes []string `json:"routes,omitempty"`
+	// Steps are the weights on the way to the new version, never falling. A last step below 100 is followed by one of 100.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:default={{weight: 15}, {weight: 50}, {weight: 100}}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.map(i, i.weight).isSorted()",message="weights must never fall from one step to the next"
+	// +kubebuilder:validation:XValidation:rule="self.filter(i, i.weight == 100).size() <= 1",message="weight 100 can stand in one step only"
+	// +kubebuilder:validation:XValidation:rule="self.filter(i, has(i.name)).map(i, i.name).all(n, self.filter(i, has(i.name) && i.name == n).size() == 1)",message="step names must be unique"
+	Steps []Step `json:"steps,omitempty"`
+	// Analysis says how the new version is judged against the old one.
+	// +optional
+	// +kubebuilder:default={}
+	Analysis Analysis `json:"analysis,omitempty"`
+	// Paused forbids every raise of the canary's traffic. Rollback and analysis go on.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+	// Capacity is what must be ready before the canary gets more traffic.
+	// +optional
+	// +kubebuilder:default={}
+	Capacity Capacity `json:"capacity,omitempty"`
+	// Convergence is what the proxies must do before a step's bake begins.
+	// +optional
+	// +kubebuilder:default={}
+	Convergence Convergence `json:"convergence,omitempty"`
+	// ProgressDeadline bounds the wait for capacity or proxies.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="progressDeadline must be 10s to 24h"
+	ProgressDeadline *Duration `json:"progressDeadline,omitempty"`
+	// MaxDuration bounds a whole attempt by the wall clock, pauses included.
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="maxDuration must be 1m to 720h"
+	MaxDuration *Duration `json:"maxDuration,omitempty"`
+	// OnDeadline says what happens when progressDeadline or maxDuration has passed.
+	// +optional
+	// +kubebuilder:default=rollback
+	OnDeadline DeadlinePolicy `json:"onDeadline,omitempty"`
+	// WarmDown is how long the former stable version is kept after a promotion.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('168h')",message="warmDown must be at most 168h"
+	WarmDown *Duration `json:"warmDown,omitempty"`
+	// HistoryLimit is how many ended attempts the status remembers.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	HistoryLimit int32 `json:"historyLimit,omitempty"`
+}
+
+// Step is one weight on the way.
+type Step struct {
+	// Name of the step; step-<n> where empty.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Name string `json:"name,omitempty"`
+	// Weight is the canary's share in percent.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+	// Bake bounds the observed time of the step.
+	// +optional
+	Bake *Bake `json:"bake,omitempty"`
+	// Promotion says what ends the step: evidence (shown not to be worse) or timeOnly (bake.min has passed without harm).
+	// Empty: evidence, but timeOnly at weight 0.
+	// +optional
+	Promotion Promotion `json:"promotion,omitempty"`
+}
+
+// Bake bounds the observed time of a step.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || duration(self.min) <= duration(self.max)",message="bake.min must not be longer than bake.max"
+type Bake struct {
+	// Min is the observed time the step needs. Empty: analysis.bake, 10m or that if longer at weight 100, 0 at weight 0.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('720h')",message="bake.min must be at most 720h"
+	Min *Duration `json:"min,omitempty"`
+	// Max is the observed time after which onInconclusive acts. Empty: analysis.maxDuration, or twice min if that is longer.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="bake.max must be 1s to 720h"
+	Max *Duration `json:"max,omitempty"`
+}
+
+// Promotion is what ends a step.
+// +kubebuilder:validation:Enum=evidence;timeOnly
+type Promotion string
+
+// The ways a step ends.
+const (
+	PromotionEvidence Promotion = "evidence"
+	PromotionTimeOnly Promotion = "timeOnly"
+)
+
+// DeadlinePolicy is what happens at a deadline.
+// +kubebuilder:validation:Enum=rollback;pause
+type DeadlinePolicy string
+
+// The deadline policies.
+const (
+	DeadlineRollback DeadlinePolicy = "rollback"
+	DeadlinePause    DeadlinePolicy = "pause"
+)
+
+// Capacity is what must be ready before the canary gets more traffic: at weight w and R ready stable endpoints,
+// max(minReady, ceil(ratio/100 * w/100 * R)) ready canary endpoints.
+type Capacity struct {
+	// MinReady is the smallest number of ready canary endpoints.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MinReady int32 `json:"minReady,omitempty"`
+	// Ratio is the share, in percent, of the stable capacity for that weight that the canary must have. 0 asks for minReady only.
+	// +optional
+	// +kubebuilder:default=50
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Ratio *int32 `json:"ratio,omitempty"`
+}
+
+// Convergence is what the proxies must do before a step's bake begins.
+type Convergence struct {
+	// MinProxies is the smallest number of connected proxies.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	MinProxies int32 `json:"minProxies,omitempty"`
+	// Timeout bounds the wait for their acknowledgement; then the attempt is rolled back.
+	// +optional
+	// +kubebuilder:default="60s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="convergence.timeout must be 1s to 10m"
+	Timeout *Duration `json:"timeout,omitempty"`
+}
