@@ -1,0 +1,120 @@
+package gitsync
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"github.com/sluice-dev/sluice/api/problem"
+)
+
+// Commit is what a tree was read from. Author is a name without an address, Signer a key's fingerprint.
+type Commit struct {
+	ID, Ref, Author, Subject, Signer string
+	Time                             time.Time
+}
+
+// Revision gives "main@sha1:<40 hex>", the form that statuses show; empty for the zero Commit.
+func (c Commit) Revision() string {
+	if c.ID == "" {
+		return ""
+	}
+	return c.Ref + "@sha1:" + c.ID
+}
+
+// Remote is a Git repository and what is needed to speak to it. Secrets never appear in its String.
+type Remote struct {
+	URL    string
+	Secret Secret
+	Scope  string // "namespace/name of the Secret"; remotes with a Secret are not shared across scopes
+}
+
+// Secret holds credentials. It has no readable String; exactly one of a user with password and a bearer token may be set.
+type Secret struct{ Username, Password, BearerToken, CA string }
+
+// String hides the content.
+func (s Secret) String() string { return "(secret)" }
+
+// GoString hides the content.
+func (s Secret) GoString() string { return "(secret)" }
+
+// IsZero reports whether there are no credentials and no roots.
+func (s Secret) IsZero() bool { return s == Secret{} }
+
+// Ref selects what to fetch from a Remote. At most one of Branch, Tag, Commit and Name is set; none means the
+// remote's HEAD.
+type Ref struct {
+	Remote                    Remote
+	Branch, Tag, Commit, Name string
+	Rewrite                   Rewrite       // what to do when the new tip does not descend from the tip held
+	Accept                    string        // a commit that a person accepts though it does not descend
+	Timeout                   time.Duration // of one fetch in all; zero is 60 s
+}
+
+// Rewrite is the answer to rewritten history. Its zero value is Hold.
+type Rewrite string
+
+// The answers: Hold keeps to the old commit, Follow takes the new one.
+const (
+	Hold   Rewrite = ""
+	Follow Rewrite = "Follow"
+)
+
+// Tree is the content of one commit, read lazily and immutable. Close releases it.
+type Tree interface {
+	fs.ReadDirFS
+	fs.ReadFileFS
+	fs.StatFS
+	Hash(path string) string // object id of the file or directory; empty if there is none
+	Commit() Commit
+	Close() error
+}
+
+// Object is one rendered Kubernetes object. Path and Line are where it stands in the tree, Line from 1 or 0 if unknown.
+type Object struct {
+	ID      ID
+	Version string // API version without the group
+	Path    string
+	Line    int
+	Content map[string]any // JSON values: map[string]any, []any, string, bool, int64, float64, nil
+}
+
+// APIVersion gives "group/version", or the version alone for the core group.
+func (o Object) APIVersion() string {
+	if o.ID.Group == "" {
+		return o.Version
+	}
+	return o.ID.Group + "/" + o.Version
+}
+
+// Build is what a tree renders to. Reads names every path that was looked at with its object id, "" for an
+// absent one: equal Reads under equal options give an equal Build. Reason is empty unless the build as a whole
+// is refused; then no object of it may be applied.
+type Build struct {
+	Objects  []Object
+	Problems []problem.Problem
+	Reads    map[string]string
+	Reason   Reason
+	Position Position // finds places in the files; nil knows none
+}
+
+// Position gives line and column, from 1, of a field such as "spec.subset" of the object at o.Path; zeros when unknown.
+type Position func(o Object, field string) (line, column int)
+
+// Options say how a Source renders.
+type Options struct {
+	Path      string   // directory in the tree; "" and "." are its root
+	Ignore    []string // patterns relative to Path; plain directories only
+	Namespace string   // for namespaced objects that name none
+}
+
+// Fetcher resolves a ref and reads its tree. have is the commit id that was handled last, or empty; when the
+// ref still resolves to it the tree has that commit. Refusals are *Failure.
+type Fetcher interface {
+	Fetch(ctx context.Context, ref Ref, have string) (Tree, error)
+}
+
+// Renderer turns a tree into objects. It returns an error only when ctx ends; what is wrong with the files is in the Build.
+type Renderer interface {
+	Render(ctx context.Context, tree Tree, o Options) (Build, error)
+}

@@ -1,0 +1,302 @@
+package gitsync
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sluice-dev/sluice/api/problem"
+)
+
+// Live is an object as it stands in the cluster.
+type Live struct {
+	UID, ResourceVersion string
+	Object               Object
+}
+
+// View is what the wing for Git knows of a live Rollout.
+type View struct {
+	ID        ID
+	Object    Object   // the live Rollout
+	Stable    string   // subset that serves; empty before adoption
+	Canary    string   // subset of the attempt that is not at rest, or empty
+	Former    []string // formerly stable subsets that may still be needed
+	Attempted string   // digest last acted on
+	Rest      bool     // no attempt is open and none is being rolled back
+}
+
+// Owner names a Source.
+type Owner struct{ Namespace, Name string }
+
+// Input is everything that Plan decides from.
+type Input struct {
+	Owner    Owner
+	Commit   Commit
+	Domain   string            // suffix of Kubernetes services, such as "cluster.local"
+	Want     []Object          // what Git says
+	Problems []problem.Problem // what is wrong with it
+	Have     Inventory
+	Live     map[ID]Live   // of the IDs of Want and Have; an absent ID does not exist
+	Applied  map[ID]string // content hash of our last apply where known, see Hash
+	Rollouts []View
+	Sources  []Owner // all living Sources
+}
+
+// Stage orders applying; each stage ends before the next begins.
+type Stage int
+
+// The stages. StageFirst holds Rollouts that must hear of a new version before its workloads change.
+const (
+	StageFirst Stage = iota
+	StageDefinitions
+	StageIdentity
+	StageConfig
+	StageWorkloads
+	StageRouting
+	StageVirtualServices
+	StageRollouts
+)
+
+// Item is one object to apply, with the labels and annotations of its origin. Unit is an index into Set.Units.
+type Item struct {
+	Object Object
+	Hash   string // of the content without provenance
+	Stage  Stage
+	Unit   int
+}
+
+// Held is a unit that is kept as it was, with the codes of the Problems that hold it.
+type Held struct {
+	Unit  Unit
+	Codes []string
+}
+
+// Set is what to do for one commit. Items are sorted by stage, then ID.
+type Set struct {
+	Owner    Owner
+	Units    []Unit
+	Items    []Item
+	Held     []Held
+	Waiting  []ID // Rollouts whose other objects wait until the open attempt is at weight 0
+	Problems []problem.Problem
+	Union    Inventory // to be stored before the first apply
+}
+
+// Plan decides what is applied, in which order, and what is held. It is total and does not depend on the order of
+// its inputs.
+func Plan(in Input) Set {
+	want := slices.SortedFunc(slices.Values(in.Want), func(a, b Object) int { return CompareID(a.ID, b.ID) })
+	in.Want = want
+	problems := slices.Concat(in.Problems, ownership(in), stableNeeds(in))
+	members := slices.Concat(want, ghosts(in))
+	changed := make(map[ID]bool, len(members))
+	for _, o := range members {
+		changed[o.ID] = in.changed(o)
+	}
+	set := Set{Owner: in.Owner, Units: Units(members, changed, in.Domain), Problems: problems}
+	codes := blame(set.Units, members, in.Live, problems)
+	unitOf := map[ID]int{}
+	for i, u := range set.Units {
+		if len(codes[i]) > 0 {
+			set.Held = append(set.Held, Held{Unit: u, Codes: codes[i]})
+		}
+		for _, id := range u.Objects {
+			unitOf[id] = i
+		}
+	}
+	digests := in.digests()
+	waits := in.barriers(set.Units, codes, digests)
+	for _, o := range want {
+		unit := unitOf[o.ID]
+		if len(codes[unit]) > 0 {
+			continue
+		}
+		item := Item{Object: in.stamp(o, digests[o.ID]), Hash: Hash(o), Stage: StageOf(o.ID), Unit: unit}
+		if waits[unit] {
+			if o.ID.GroupKind() != kindRollout {
+				continue
+			}
+			item.Stage = StageFirst
+			set.Waiting = append(set.Waiting, o.ID)
+		}
+		set.Items = append(set.Items, item)
+	}
+	slices.SortStableFunc(set.Items, func(a, b Item) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), CompareID(a.Object.ID, b.Object.ID))
+	})
+	set.Union = in.union(set.Items)
+	problem.Sort(set.Problems)
+	return set
+}
+
+// Hash gives the content hash of an object by which unchanged ones are known.
+func Hash(o Object) string {
+	sum, err := hashValues(map[ID]any{o.ID: []any{o.Version, o.Path, o.Content}})
+	if err != nil {
+		return "" // cannot be compared: always treated as changed
+	}
+	return sum
+}
+
+// changed reports whether Git's content of o is not yet what we applied.
+func (in Input) changed(o Object) bool {
+	live, ok := in.Live[o.ID]
+	if !ok {
+		return true
+	}
+	if last := in.Applied[o.ID]; last != "" {
+		return last != Hash(o)
+	}
+	return !Contains(live.Object.Content, o.Content)
+}
+
+// ghosts gives the live objects of the inventory that Git lacks only because their file could not be read: they
+// hold the units they belong to.
+func ghosts(in Input) []Object {
+	wanted := make(map[ID]bool, len(in.Want))
+	for _, o := range in.Want {
+		wanted[o.ID] = true
+	}
+	broken := map[string]bool{}
+	for _, p := range in.Problems {
+		if p.Severity == problem.Error && p.Object == "" && p.Path != "" {
+			broken[p.Path] = true
+		}
+	}
+	var out []Object
+	for _, e := range in.Have {
+		live, ok := in.Live[e.ID]
+		if ok && !wanted[e.ID] && broken[Annotation(live.Object.Content, AnnotationPath)] {
+			out = append(out, live.Object)
+		}
+	}
+	return out
+}
+
+// blame gives, per unit, the sorted codes of the errors that concern one of its objects.
+func blame(units []Unit, members []Object, live map[ID]Live, problems []problem.Problem) [][]string {
+	byRef, byPath := map[string][]ID{}, map[string][]ID{}
+	for _, o := range members {
+		byRef[o.ID.Ref()] = append(byRef[o.ID.Ref()], o.ID)
+		path := o.Path
+		if path == "" {
+			path = Annotation(live[o.ID].Object.Content, AnnotationPath)
+		}
+		byPath[path] = append(byPath[path], o.ID)
+	}
+	guilty := map[ID]map[string]bool{}
+	for _, p := range problems {
+		if p.Severity != problem.Error {
+			continue
+		}
+		ids := byRef[p.Object]
+		if p.Object == "" && p.Path != "" {
+			ids = byPath[p.Path]
+		}
+		for _, id := range ids {
+			if guilty[id] == nil {
+				guilty[id] = map[string]bool{}
+			}
+			guilty[id][p.Code] = true
+		}
+	}
+	out := make([][]string, len(units))
+	for i, u := range units {
+		codes := map[string]bool{}
+		for _, id := range u.Objects {
+			maps.Copy(codes, guilty[id])
+		}
+		out[i] = slices.Sorted(maps.Keys(codes))
+	}
+	return out
+}
+
+// digests gives the content digest of each wanted Rollout.
+func (in Input) digests() map[ID]string {
+	out := map[ID]string{}
+	for _, o := range in.Want {
+		if o.ID.GroupKind() != kindRollout {
+			continue
+		}
+		if sum, err := Digest(o, in.Want, in.Domain); err == nil {
+			out[o.ID] = sum
+		}
+	}
+	return out
+}
+
+// barriers tells which units must wait: one of their Rollouts has an attempt that is not at rest and gets another digest.
+func (in Input) barriers(units []Unit, codes [][]string, digests map[ID]string) []bool {
+	views := map[ID]View{}
+	for _, v := range in.Rollouts {
+		views[v.ID] = v
+	}
+	out := make([]bool, len(units))
+	for i, u := range units {
+		for _, id := range u.Rollouts {
+			v, ok := views[id]
+			out[i] = out[i] || (ok && len(codes[i]) == 0 && !v.Rest && v.Attempted != digests[id])
+		}
+	}
+	return out
+}
+
+// union gives the inventory with an entry for each item; an object that exists without our labels is Adopted
+// before it is touched, so that a crash never turns it into one we made.
+func (in Input) union(items []Item) Inventory {
+	objects := make([]Object, len(items))
+	var adopted []Entry
+	for i, it := range items {
+		objects[i] = it.Object
+		id := it.Object.ID
+		live, exists := in.Live[id]
+		if _, known := in.Have.Find(id); exists && !known {
+			adopted = append(adopted, Entry{ID: id, Version: it.Object.Version, UID: live.UID, Origin: Adopted})
+		}
+	}
+	return in.Have.Union(objects).Update(adopted...)
+}
+
+// ours reports whether live carries the labels of w.
+func (w Owner) ours(live Live) bool {
+	return Label(live.Object.Content, LabelSourceName) == w.Name && Label(live.Object.Content, LabelSourceNamespace) == w.Namespace
+}
+
+// StageOf gives the stage in which objects of this kind are applied.
+func StageOf(id ID) Stage {
+	switch id.GroupKind() {
+	case "CustomResourceDefinition.apiextensions.k8s.io", "Namespace":
+		return StageDefinitions
+	case "StorageClass.storage.k8s.io", "IngressClass.networking.k8s.io", "PriorityClass.scheduling.k8s.io", "ServiceAccount",
+		"ResourceQuota", "LimitRange":
+		return StageIdentity
+	case "ConfigMap", "Secret", kindMetricTemplate, "Notifier.sluice.dev":
+		return StageConfig
+	case kindServiceEntry, kindDestinationRule, "Gateway.networking.istio.io", "Sidecar.networking.istio.io":
+		return StageRouting
+	case kindVirtualService:
+		return StageVirtualServices
+	case kindRollout, "Source.sluice.dev":
+		return StageRollouts
+	}
+	if id.Group == "rbac.authorization.k8s.io" {
+		return StageIdentity
+	}
+	return StageWorkloads
+}
+
+// String names a unit for people, such as "Rollout/bookinfo/reviews and 4 more".
+func (u Unit) String() string {
+	name := ""
+	switch {
+	case len(u.Rollouts) > 0:
+		name = u.Rollouts[0].Ref()
+	case len(u.Objects) > 0:
+		name = u.Objects[0].Ref()
+	}
+	if more := len(u.Objects) - 1; more > 0 {
+		return fmt.Sprintf("%s and %d more", name, more)
+	}
+	return name
+}

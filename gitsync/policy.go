@@ -1,0 +1,137 @@
+package gitsync
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-dev/sluice/api/problem"
+)
+
+// ownership finds wanted objects that belong to another living Source (S403) or to another tool (S404).
+func ownership(in Input) []problem.Problem {
+	living := map[Owner]bool{}
+	for _, s := range in.Sources {
+		living[s] = true
+	}
+	var out []problem.Problem
+	for _, o := range in.Want {
+		live, ok := in.Live[o.ID]
+		if !ok {
+			continue
+		}
+		content := live.Object.Content
+		other := Owner{Label(content, LabelSourceNamespace), Label(content, LabelSourceName)}
+		if other != in.Owner && living[other] {
+			out = append(out, about(o, "S403", "", fmt.Sprintf("is applied by Source %s/%s", other.Namespace, other.Name),
+				"remove it from one of the two repositories"))
+			continue
+		}
+		tool := otherTool(content)
+		if tool != "" && Annotation(o.Content, AnnotationTakeover) != "true" {
+			out = append(out, about(o, "S404", "", "is managed by "+tool,
+				"stop that tool from managing it, or set the annotation "+AnnotationTakeover+": \"true\" in Git"))
+		}
+	}
+	return out
+}
+
+// otherTool names the delivery tool whose marks an object carries, or "".
+func otherTool(content map[string]any) string {
+	switch {
+	case Label(content, "kustomize.toolkit.fluxcd.io/name") != "", Label(content, "helm.toolkit.fluxcd.io/name") != "":
+		return "Flux"
+	case Label(content, "argocd.argoproj.io/instance") != "", Annotation(content, "argocd.argoproj.io/tracking-id") != "":
+		return "Argo CD"
+	case Label(content, "app.kubernetes.io/managed-by") == "Helm":
+		return "Helm"
+	}
+	return ""
+}
+
+// stableNeeds finds DestinationRules that drop the subset which a Rollout of their host calls stable (S405).
+func stableNeeds(in Input) []problem.Problem {
+	var out []problem.Problem
+	for _, v := range in.Rollouts {
+		if v.Stable == "" {
+			continue
+		}
+		host := Resolve(text(v.Object.Content, "spec", "host"), v.ID.Namespace, in.Domain)
+		for _, o := range in.Want {
+			live, exists := in.Live[o.ID]
+			if o.ID.GroupKind() != kindDestinationRule || o.ID.Namespace != v.ID.Namespace || !exists || !routes(o, host, in.Domain) {
+				continue
+			}
+			if subsetEntry(o, v.Stable) == nil && subsetEntry(live.Object, v.Stable) != nil {
+				out = append(out, about(o, "S405", "spec.subsets", fmt.Sprintf("subset %s is stable for %s and would be removed", v.Stable, v.ID.Ref()),
+					"keep "+v.Stable+" until the new version is stable, then remove it"))
+			}
+		}
+	}
+	return out
+}
+
+func about(o Object, code, field, message, hint string) problem.Problem {
+	return problem.Problem{Code: code, Severity: problem.Error, Object: o.ID.Ref(), Field: field, Message: message, Hint: hint,
+		Path: o.Path, Line: o.Line}
+}
+
+// stamp copies o with our labels and the provenance of its content: that of this commit when the content changed,
+// else what the live object already says.
+func (in Input) stamp(o Object, digest string) Object {
+	content := maps.Clone(o.Content)
+	meta := maps.Clone(mapping(o.Content, "metadata"))
+	labels, annotations := maps.Clone(mapping(meta, "labels")), maps.Clone(mapping(meta, "annotations"))
+	if meta == nil {
+		meta = map[string]any{}
+	}
+	if labels == nil {
+		labels = map[string]any{}
+	}
+	if annotations == nil {
+		annotations = map[string]any{}
+	}
+	labels[LabelSourceName], labels[LabelSourceNamespace] = in.Owner.Name, in.Owner.Namespace
+	maps.Copy(annotations, in.provenance(o, digest))
+	annotations[AnnotationPath] = o.Path
+	if digest != "" {
+		annotations[AnnotationDigest] = digest
+	}
+	meta["labels"], meta["annotations"], content["metadata"] = labels, annotations, meta
+	o.Content = content
+	return o
+}
+
+// provenance gives the commit annotations of o. A Rollout with a new digest counts as changed.
+func (in Input) provenance(o Object, digest string) map[string]any {
+	live := in.Live[o.ID].Object.Content
+	keys := []string{AnnotationCommit, AnnotationAuthor, AnnotationSubject, AnnotationTime}
+	same := !in.changed(o) && Annotation(live, AnnotationDigest) == digest
+	if same && Annotation(live, AnnotationCommit) != "" {
+		out := map[string]any{}
+		for _, k := range keys {
+			if s := Annotation(live, k); s != "" {
+				out[k] = s
+			}
+		}
+		return out
+	}
+	c := in.Commit
+	out := map[string]any{AnnotationCommit: c.ID, AnnotationAuthor: c.Author, AnnotationSubject: c.Subject}
+	if !c.Time.IsZero() {
+		out[AnnotationTime] = c.Time.UTC().Format(time.RFC3339)
+	}
+	maps.DeleteFunc(out, func(_ string, v any) bool { return v == "" })
+	return out
+}
+
+// ValidKey reports whether Git may set a label or annotation key: keys of ours are reserved but for a few.
+func ValidKey(key string) bool {
+	prefix, _, found := strings.Cut(key, "/")
+	if !found || (prefix != "sluice.dev" && prefix != "source.sluice.dev") {
+		return true
+	}
+	return slices.Contains([]string{AnnotationPrune, AnnotationRollout, AnnotationSubstitute, AnnotationTakeover, AnnotationExpectedRPS}, key)
+}

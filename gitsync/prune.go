@@ -1,0 +1,204 @@
+package gitsync
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/sluice-dev/sluice/api/problem"
+)
+
+// Proof is everything that must be known before anything is deleted. A false fact, a missing one, or an object that
+// does not look as expected never leads to a deletion.
+type Proof struct {
+	Owner    Owner
+	Domain   string
+	Enabled  bool // pruning is on and the Source is not suspended
+	Complete bool // the whole tree was rendered
+	Descends bool // the commit descends from the one applied before, or a person accepted it
+	Listed   bool // the remote listed the commit at the ref just now
+	Applied  bool // every stage was applied
+	Accepted bool // a person accepted the deletions of this commit
+	Percent  int  // of the inventory that one commit may delete
+
+	Want     []ID
+	Problems []problem.Problem
+	Held     int // units held or waiting
+	Have     Inventory
+	Live     map[ID]Live
+	Rollouts []View
+}
+
+// Withheld says why nothing, or not everything, was deleted. Its zero value means nothing is withheld.
+type Withheld string
+
+// The reasons to withhold deletions.
+const (
+	WithheldLimit    Withheld = "LimitExceeded"
+	WithheldProblems Withheld = "ProblemsPresent"
+	WithheldStable   Withheld = "StableNeeds"
+	WithheldOrphans  Withheld = "Orphans"
+)
+
+// Removal is one object to delete, and the preconditions of its deletion.
+type Removal struct {
+	ID                            ID
+	Version, UID, ResourceVersion string
+}
+
+// PruneSet is what to delete, in this order, and what not.
+type PruneSet struct {
+	Delete   []Removal
+	Forget   []ID // in the inventory, but gone or no longer ours to delete
+	Kept     []ID // candidates that are withheld
+	Withheld Withheld
+}
+
+// Prune decides deletions. Candidates are the objects of the inventory that Git no longer holds.
+func Prune(p Proof) PruneSet {
+	wanted := make(map[ID]bool, len(p.Want))
+	for _, id := range p.Want {
+		wanted[id] = true
+	}
+	var out PruneSet
+	var candidates []Removal
+	for _, e := range p.Have {
+		if wanted[e.ID] {
+			continue
+		}
+		live, exists := p.Live[e.ID]
+		switch {
+		case !exists, !p.Owner.ours(live), exempt(e, live):
+			out.Forget = append(out.Forget, e.ID)
+		default:
+			candidates = append(candidates, Removal{ID: e.ID, Version: e.Version, UID: live.UID, ResourceVersion: live.ResourceVersion})
+		}
+	}
+	if !p.Enabled || !p.Complete || !p.Descends || !p.Listed || !p.Applied || len(p.Want) == 0 {
+		return p.withhold(nil, candidates, "")
+	}
+	if problem.HasError(p.Problems) || p.Held > 0 {
+		return p.withhold(nil, candidates, WithheldProblems)
+	}
+	if len(candidates) > Allowed(len(p.Have), p.Percent) && !p.Accepted {
+		return p.withhold(out.Forget, candidates, WithheldLimit)
+	}
+	protected := Protected(p.Rollouts, p.Live, p.Domain)
+	for _, c := range candidates {
+		if protected[c.ID] {
+			out.Kept = append(out.Kept, c.ID)
+			out.Withheld = WithheldStable
+			continue
+		}
+		out.Delete = append(out.Delete, c)
+	}
+	slices.SortFunc(out.Delete, func(a, b Removal) int {
+		return cmp.Or(cmp.Compare(StageOf(b.ID), StageOf(a.ID)), CompareID(a.ID, b.ID))
+	})
+	return out
+}
+
+func (p Proof) withhold(forget []ID, candidates []Removal, why Withheld) PruneSet {
+	out := PruneSet{Forget: forget}
+	for _, c := range candidates {
+		out.Kept = append(out.Kept, c.ID)
+	}
+	if len(out.Kept) > 0 {
+		out.Withheld = why
+	}
+	return out
+}
+
+// Allowed gives how many of n entries one commit may delete at that percentage: at least three.
+func Allowed(n, percent int) int { return max(3, n*percent/100) }
+
+// exempt reports whether an entry is not ours to delete: we did not make this very object, a person said no, or
+// its kind holds data of others and nobody said yes.
+func exempt(e Entry, live Live) bool {
+	switch Annotation(live.Object.Content, AnnotationPrune) {
+	case "disabled":
+		return true
+	case "allow":
+		return e.UID != live.UID || e.Origin == Pending
+	}
+	if e.Origin != Created || e.UID == "" || e.UID != live.UID {
+		return true
+	}
+	switch e.ID.GroupKind() {
+	case "Namespace", "PersistentVolumeClaim", "CustomResourceDefinition.apiextensions.k8s.io":
+		return true
+	}
+	return false
+}
+
+// Settle confirms Pending entries whose object now exists with our labels: the crash between creating and
+// recording is over.
+func (v Inventory) Settle(owner Owner, live map[ID]Live) Inventory {
+	out := slices.Clone(v)
+	for i, e := range out {
+		if l, ok := live[e.ID]; ok && e.Origin == Pending && owner.ours(l) {
+			out[i].Origin, out[i].UID = Created, l.UID
+		}
+	}
+	return out
+}
+
+// Protected gives the live objects that a living Rollout still needs: what routes its host, the workloads of its
+// stable, canary and formerly stable subsets, what their pod templates name, their autoscalers and budgets.
+func Protected(rollouts []View, live map[ID]Live, domain string) map[ID]bool {
+	objects := make([]Object, 0, len(live))
+	for _, id := range slices.SortedFunc(maps.Keys(live), CompareID) {
+		objects = append(objects, live[id].Object)
+	}
+	out := map[ID]bool{}
+	for _, v := range rollouts {
+		members := family(v.Object, objects, domain)
+		labels, known := v.subsetLabels(members)
+		var kept []Object
+		for _, o := range members {
+			switch {
+			case o.ID == v.ID:
+			case routes(o, Resolve(text(v.Object.Content, "spec", "host"), v.ID.Namespace, domain), domain):
+				out[o.ID] = true
+			case workloadLabels(o) != nil && (!known || slices.ContainsFunc(labels, func(l map[string]string) bool { return selects(l, workloadLabels(o)) })):
+				out[o.ID] = true
+				kept = append(kept, o)
+			}
+		}
+		for _, o := range members {
+			if needed(o, kept) {
+				out[o.ID] = true
+			}
+		}
+	}
+	return out
+}
+
+func needed(o Object, workloads []Object) bool {
+	return slices.ContainsFunc(workloads, func(w Object) bool {
+		return attends(o, w) || slices.Contains(templateNames(w), o.ID)
+	})
+}
+
+// subsetLabels gives the labels of the subsets that v needs; known is false when one of them is not defined, and
+// then no workload may be told apart.
+func (v View) subsetLabels(members []Object) (labels []map[string]string, known bool) {
+	for _, name := range append([]string{v.Stable, v.Canary}, v.Former...) {
+		if name == "" {
+			continue
+		}
+		found := false
+		for _, o := range members {
+			if o.ID.GroupKind() != kindDestinationRule {
+				continue
+			}
+			if entry := subsetEntry(o, name); entry != nil {
+				labels, found = append(labels, labelsOf(entry, "labels")), true
+			}
+		}
+		if !found {
+			return nil, false
+		}
+	}
+	return labels, v.Stable != ""
+}
