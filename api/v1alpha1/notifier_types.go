@@ -43,7 +43,7 @@ type NotifierSpec struct {
 	// Selector picks Rollouts by their labels. Empty: all of this namespace.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
-	// Kinds of notes that are sent. Empty: all for webhook; for slack Started, Completed, RolledBack, Aborted and Blocked.
+	// Kinds of notes that are sent. Empty: all for webhook; for slack Started, Completed, RolledBack and Blocked.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -86,6 +86,14 @@ const (
 	NoteGitDrift          NoteKind = "GitDrift"          // Git wants a rejected version
 	NoteGitInSync         NoteKind = "GitInSync"         // Git and what runs agree again
 )
+
+// NoteKinds are all kinds of notes.
+func NoteKinds() []NoteKind {
+	return []NoteKind{
+		NoteStarted, NoteStepPassed, NoteCompleted, NoteResumed, NoteSuperseded, NotePaused, NoteWaitingForTraffic,
+		NoteSuspicious, NoteRolledBack, NoteBlocked, NoteGitDrift, NoteGitInSync,
+	}
+}
 
 // Severity ranks notes.
 // +kubebuilder:validation:Enum=Info;Warning;Error

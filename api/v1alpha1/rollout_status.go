@@ -114,11 +114,6 @@ type RolloutStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Notes []PendingNote `json:"notes,omitempty"`
-	// Receipts of the last two attempts' messages, by which a receiver threads them.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=8
-	Receipts []NoteReceipt `json:"receipts,omitempty"`
 	// History of ended attempts, newest first.
 	// +optional
 	// +listType=atomic
@@ -231,8 +226,8 @@ type RejectedVersion struct {
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
 	// At is when it failed.
-	// +optional
-	At metav1.MicroTime `json:"at,omitempty"`
+	// +required
+	At metav1.MicroTime `json:"at"`
 }
 
 // PlanStep is a step with nothing left open.
@@ -417,7 +412,7 @@ type PendingNote struct {
 	Weight int32 `json:"weight,omitempty"`
 	// Text is the sentence of that instant.
 	// +optional
-	// +kubebuilder:validation:MaxLength=160
+	// +kubebuilder:validation:MaxLength=200
 	Text string `json:"text,omitempty"`
 	// Tries that failed.
 	// +optional
@@ -426,21 +421,6 @@ type PendingNote struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	LastError string `json:"lastError,omitempty"`
-}
-
-// NoteReceipt is what a receiver gave for an attempt's first message.
-type NoteReceipt struct {
-	// Notifier that sent it.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Notifier string `json:"notifier"`
-	// Attempt it was about.
-	// +required
-	Attempt int64 `json:"attempt"`
-	// Ref of the message at the receiver.
-	// +required
-	// +kubebuilder:validation:MaxLength=128
-	Ref string `json:"ref"`
 }
 
 // HistoryEntry is an ended attempt.

@@ -60,7 +60,7 @@ type SourceSpec struct {
 	// Interval between looks at the remote; a webhook only makes the next one come sooner.
 	// +optional
 	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="interval must be 1s to 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="interval must be 10s to 24h"
 	Interval *Duration `json:"interval,omitempty"`
 	// Timeout of one fetch in all.
 	// +optional
@@ -206,7 +206,7 @@ type CommitStatus struct {
 	Subject string `json:"subject,omitempty"`
 	// Time of the commit.
 	// +optional
-	Time metav1.Time `json:"time,omitempty"`
+	Time *metav1.Time `json:"time,omitempty"`
 }
 
 // ProblemStatus is something wrong in a file of the repository, and how to mend it.

@@ -1,0 +1,81 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// The bounds of an outbox: entries in all, and bytes of an entry's texts.
+const (
+	MaxPending   = 64
+	maxText      = 200
+	maxLastError = 64
+)
+
+// ID gives the id of a note: the same whenever and however often it is sent.
+func ID(uid types.UID, n v1alpha1.PendingNote) string {
+	return fmt.Sprintf("%s.%d.%d.%s", uid, n.Attempt, n.Seq, n.Notifier)
+}
+
+// Append gives pending with one entry of note for each name in to. Beyond MaxPending the oldest Info entries go:
+// Warning and Error entries stay as long as there are Info entries to give up. note.Notifier is ignored.
+func Append(pending []v1alpha1.PendingNote, note v1alpha1.PendingNote, to []string) []v1alpha1.PendingNote {
+	out := slices.Clone(pending)
+	note.Text = problem.Clean(note.Text, maxText)
+	for _, name := range to {
+		note.Notifier = name
+		out = append(out, note)
+	}
+	for len(out) > MaxPending {
+		out = slices.Delete(out, leastMissed(out), leastMissed(out)+1)
+	}
+	return out
+}
+
+// leastMissed is the oldest entry of the lowest severity.
+func leastMissed(pending []v1alpha1.PendingNote) int {
+	at := 0
+	for i := range pending {
+		if rank(SeverityOf(pending[i].Kind)) < rank(SeverityOf(pending[at].Kind)) {
+			at = i
+		}
+	}
+	return at
+}
+
+// Result is what became of a try to send one note.
+type Result struct {
+	Attempt  int64
+	Seq      int64
+	Notifier string
+	Final    bool   // the entry can go: delivered, given up, or its Notifier is gone
+	Tries    int32  // failed tries so far
+	Err      string // of the last try; empty: delivered
+}
+
+// Settle gives the outbox as it is after results: what is final leaves, what failed shows its tries. Results of
+// entries that are not there change nothing; offering one twice equals once.
+func Settle(pending []v1alpha1.PendingNote, results []Result) []v1alpha1.PendingNote {
+	out := slices.Clone(pending)
+	for _, r := range results {
+		at := slices.IndexFunc(out, r.of)
+		if at < 0 {
+			continue
+		}
+		if r.Final {
+			out = slices.Delete(out, at, at+1)
+			continue
+		}
+		out[at].Tries, out[at].LastError = r.Tries, problem.Clean(r.Err, maxLastError)
+	}
+	return out
+}
+
+func (r Result) of(n v1alpha1.PendingNote) bool {
+	return n.Attempt == r.Attempt && n.Seq == r.Seq && n.Notifier == r.Notifier
+}

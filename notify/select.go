@@ -1,0 +1,80 @@
+package notify
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// About is what decides who is told: the kind of the note and the labels of the Rollout.
+type About struct {
+	Kind   v1alpha1.NoteKind
+	Labels map[string]string
+}
+
+// SeverityOf gives the severity of a kind of note. An unknown kind is an Error: better told than lost.
+func SeverityOf(kind v1alpha1.NoteKind) v1alpha1.Severity {
+	switch kind {
+	case v1alpha1.NoteStarted, v1alpha1.NoteStepPassed, v1alpha1.NoteCompleted, v1alpha1.NoteResumed,
+		v1alpha1.NoteSuperseded, v1alpha1.NoteGitInSync:
+		return v1alpha1.SeverityInfo
+	case v1alpha1.NotePaused, v1alpha1.NoteWaitingForTraffic, v1alpha1.NoteSuspicious, v1alpha1.NoteGitDrift:
+		return v1alpha1.SeverityWarning
+	case v1alpha1.NoteRolledBack, v1alpha1.NoteBlocked:
+		return v1alpha1.SeverityError
+	}
+	return v1alpha1.SeverityError
+}
+
+// Matching gives the names, sorted, of those Notifiers that want to be told. All notifiers must be of the Rollout's
+// namespace. One whose selector cannot be read matches nothing; its own status says so.
+func Matching(notifiers []v1alpha1.Notifier, about About) []string {
+	var names []string
+	for i := range notifiers {
+		if wants(&notifiers[i], about) {
+			names = append(names, notifiers[i].Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func wants(n *v1alpha1.Notifier, about About) bool {
+	if n.Spec.Suspend || !n.DeletionTimestamp.IsZero() {
+		return false
+	}
+	if rank(SeverityOf(about.Kind)) < rank(n.Spec.MinSeverity) || !slices.Contains(kinds(n), about.Kind) {
+		return false
+	}
+	if n.Spec.Selector == nil {
+		return true
+	}
+	selector, err := metav1.LabelSelectorAsSelector(n.Spec.Selector)
+	return err == nil && selector.Matches(labels.Set(about.Labels))
+}
+
+// kinds are those the Notifier names, or its sink's default: everything for programs, the milestones for a channel.
+func kinds(n *v1alpha1.Notifier) []v1alpha1.NoteKind {
+	if len(n.Spec.Kinds) > 0 {
+		return n.Spec.Kinds
+	}
+	if n.Spec.Slack != nil {
+		return []v1alpha1.NoteKind{v1alpha1.NoteStarted, v1alpha1.NoteCompleted, v1alpha1.NoteRolledBack, v1alpha1.NoteBlocked}
+	}
+	return v1alpha1.NoteKinds()
+}
+
+func rank(s v1alpha1.Severity) int {
+	switch s {
+	case v1alpha1.SeverityInfo:
+		return 0
+	case v1alpha1.SeverityWarning:
+		return 1
+	case v1alpha1.SeverityError:
+		return 2
+	}
+	return 0
+}
