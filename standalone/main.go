@@ -1,0 +1,43 @@
+// Command sluice, the full build: the same program as cmd/sluice plus up, down and demo, with the API server, etcd
+// and Prometheus inside.
+package main
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-dev/sluice/internal/app"
+	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/standalone/up"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	env := up.Env{StateRoot: stateRoot(), Envoy: os.Getenv("SLUICE_ENVOY"), Now: app.Now}
+	code := cli.Main(ctx, os.Args[1:], streams, cli.Build{
+		Version: version, Program: os.Args[0],
+		Extra: []*cobra.Command{up.NewUp(streams, env), up.NewDown(streams, env)},
+	})
+	stop()
+	os.Exit(code)
+}
+
+// stateRoot is where the state of each name goes: $XDG_STATE_HOME/sluice, or its default.
+func stateRoot() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = os.TempDir()
+	}
+	return filepath.Join(cmp.Or(os.Getenv("XDG_STATE_HOME"), filepath.Join(home, ".local", "state")), "sluice")
+}

@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+const (
+	startTimeout = 90 * time.Second
+	stopTimeout  = 8 * time.Second
+)
+
+// Config is what Start needs.
+type Config struct {
+	Dir  string           // everything is kept here; made with mode 0700
+	Port int              // wanted on 127.0.0.1; a busy one and 0 give a free one
+	CRDs []fs.FS          // each *.yaml at the top holds one CustomResourceDefinition that is installed
+	Now  func() time.Time // for the validity of certificates
+}
+
+// Server is a running API server with its etcd.
+type Server struct {
+	files files
+	store *store
+	api   *apiServer
+	rest  *rest.Config
+}
+
+// Start brings up etcd and the API server, waits until it is ready, and installs the CRDs, the namespace
+// sluice-system and the role of the applier. The context bounds the start only; Stop ends the server.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if c.Dir == "" || c.Now == nil {
+		return nil, errors.New("starting the API server: Dir and Now must be set")
+	}
+	s := &Server{files: files{dir: c.Dir}}
+	if err := s.start(ctx, c); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the API server: %w", err), s.Stop())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, c Config) error {
+	if err := os.MkdirAll(filepath.Join(c.Dir, "log"), 0o700); err != nil {
+		return err
+	}
+	ids, err := issue(s.files, c.Now())
+	if err != nil {
+		return err
+	}
+	if s.store, err = startStore(ctx, s.files); err != nil {
+		return err
+	}
+	if s.api, err = startAPI(ctx, s.files, s.store.endpoint, c.Port); err != nil {
+		return err
+	}
+	s.rest = &rest.Config{
+		Host: s.api.url,
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData: ids.ca, CertData: ids.adminCert, KeyData: ids.adminKey,
+		},
+	}
+	if err := s.api.awaitReady(ctx, s.rest); err != nil {
+		return err
+	}
+	if err := writeKubeconfig(s.Kubeconfig(), s.rest); err != nil {
+		return err
+	}
+	return install(ctx, s.rest, c.CRDs)
+}
+
+// RESTConfig gives a fresh configuration for clients with the administrator's rights.
+func (s *Server) RESTConfig() *rest.Config { return rest.CopyConfig(s.rest) }
+
+// Kubeconfig is the path of the administrator's kubeconfig, mode 0600.
+func (s *Server) Kubeconfig() string { return s.files.path("kubeconfig") }
+
+// Done is closed when the API server has ended, by Stop or by itself.
+func (s *Server) Done() <-chan struct{} { return s.api.done }
+
+// Stop ends the API server, then etcd, within 10 s. A second call does nothing.
+func (s *Server) Stop() error {
+	var errs []error
+	if s.api != nil {
+		errs = append(errs, s.api.stop(stopTimeout))
+		s.api = &apiServer{done: s.api.done}
+	}
+	if s.store != nil {
+		s.store.stop()
+		s.store = nil
+	}
+	return errors.Join(errs...)
+}
+
+// files names what is kept in the state directory.
+type files struct{ dir string }
+
+func (f files) path(name string) string { return filepath.Join(f.dir, name) }
+func (f files) pki(name string) string  { return filepath.Join(f.dir, "pki", name) }
+func (f files) log(name string) string  { return filepath.Join(f.dir, "log", name) }
