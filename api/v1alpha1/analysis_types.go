@@ -13,9 +13,8 @@ type Analysis struct {
 	// Objective is the share of good answers the service promises, such as 99.9%. Empty: none.
 	// +optional
 	Objective Percent `json:"objective,omitempty"`
-	// Bake is the observed time a step needs unless it says otherwise; at weight 100 it is 10m or this if longer.
+	// Bake is the observed time a step needs unless it says otherwise. Empty: 5m, and 10m at weight 100.
 	// +optional
-	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('720h')",message="analysis.bake must be at most 720h"
 	Bake *Duration `json:"bake,omitempty"`
 	// MaxDuration is the observed time after which onInconclusive acts, unless the step says otherwise.

@@ -306,6 +306,10 @@ type Progress struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Base int32 `json:"base,omitempty"`
+	// Hold is the reason to hold, in phase Holding.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Hold string `json:"hold,omitempty"`
 	// Told are the reasons that were noted in this step and are not noted again.
 	// +optional
 	// +listType=atomic

@@ -147,7 +147,7 @@ type Step struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || duration(self.min) <= duration(self.max)",message="bake.min must not be longer than bake.max"
 type Bake struct {
-	// Min is the observed time the step needs. Empty: analysis.bake, 10m or that if longer at weight 100, 0 at weight 0.
+	// Min is the observed time the step needs. Empty: analysis.bake; 0 at weight 0.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('720h')",message="bake.min must be at most 720h"
 	Min *Duration `json:"min,omitempty"`
