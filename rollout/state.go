@@ -1,0 +1,163 @@
+package rollout
+
+import (
+	"slices"
+	"time"
+)
+
+// Bounds of the lists in State.
+const (
+	MaxRejected = 8
+	MaxManaged  = 10
+	MaxSteps    = 16
+	MaxText     = 120 // bytes of a history entry's text
+)
+
+// Version is a subset together with the content that Git gives it. The zero value is no version.
+type Version struct {
+	Name   string // subset
+	Digest string // content digest; equal digests are the same version whatever the commit
+	Commit string // the commit that brought it, for people
+}
+
+// State is all that a rollout remembers; it is stored in the object's status. The zero value has adopted nothing.
+type State struct {
+	Mark
+	Traffic   Traffic
+	Stable    Version
+	Canary    Version // empty at rest
+	Previous  Previous
+	Attempted string      // digest of the want last acted on
+	Managed   []string    // former stable names, newest first
+	Rejected  []Rejection // newest first; survives promotions
+	Plan      []Stage     // frozen when the attempt started; empty at rest
+	Gates     []Gate      // of this attempt; empty at rest
+	Progress  Progress    // zero at rest
+	History   []Past      // newest first
+}
+
+// Mark identifies the newest transition and what it led to.
+type Mark struct {
+	Seq     uint64
+	Attempt int64
+	Phase   Phase
+	Outcome Outcome // of the newest attempt
+	Reason  Reason
+	Since   time.Time // wall time of transition Seq
+}
+
+// Traffic is what the proxies are asked to do.
+type Traffic struct {
+	Step    int    // from 1; 0 is before the first step
+	Weight  int    // canary's share in percent
+	Seq     uint64 // transition that last changed what is rendered; convergence is asked for it
+	Settled uint64 // newest Seq that every connected proxy was seen to have acknowledged
+}
+
+// Previous is the former stable version while it is kept ready for a way back.
+type Previous struct {
+	Version
+	Until time.Time
+}
+
+// Rejection is a version that failed and is not tried again until its content changes.
+type Rejection struct {
+	Version
+	Attempt int64
+	Reason  Reason
+	At      time.Time
+}
+
+// Result is what a gate found.
+type Result string
+
+// The results of gates.
+const (
+	Pass         Result = "Pass"
+	PassTimeOnly Result = "TimeOnly"
+	PassAnyway   Result = "Inconclusive" // allowed by policy
+)
+
+// Gate records that a step may be left upwards. It belongs to one attempt and one step.
+type Gate struct {
+	Step   int
+	Result Result
+	Seq    uint64
+	At     time.Time
+}
+
+// Progress is the bookkeeping of an open attempt.
+type Progress struct {
+	StartedAt time.Time
+	SettledAt time.Time // when the present step's weight was acknowledged; zero before
+	Base      int       // ready endpoints of stable at the start
+	Hold      Reason    // why Holding holds
+	Told      []Reason  // said once in this step already
+	Clocks    Clocks
+}
+
+// Clocks count observed time: monotonic time in which somebody watched, carried over restarts. Downtime and jumps of
+// the wall clock neither shorten a minimum nor trip a limit.
+type Clocks struct {
+	Phase time.Duration // since the phase, or the reason to hold, began
+	Step  time.Duration // since the step's weight was acknowledged
+	Blind time.Duration // since analysis last saw usable data
+	Empty time.Duration // since the canary, while sent traffic, last had a ready endpoint
+}
+
+// Add is c after d more on each clock.
+func (c Clocks) Add(d time.Duration) Clocks {
+	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: c.Blind + d, Empty: c.Empty + d}
+}
+
+// Past is one ended attempt, or the adoption.
+type Past struct {
+	Attempt   int64
+	Version   Version
+	StartedAt time.Time
+	EndedAt   time.Time
+	Outcome   Outcome
+	Reason    Reason
+	Step      int
+	Text      string // the numbers in a few words, at most MaxText bytes
+}
+
+// Stage is the plan entry of the present step; zero before the first.
+func (s State) Stage() Stage {
+	if s.Traffic.Step < 1 || s.Traffic.Step > len(s.Plan) {
+		return Stage{}
+	}
+	return s.Plan[s.Traffic.Step-1]
+}
+
+// Gate is the gate of the present step, and whether there is one.
+func (s State) Gate() (Gate, bool) { return s.gateOf(s.Traffic.Step) }
+
+func (s State) gateOf(step int) (Gate, bool) {
+	i := slices.IndexFunc(s.Gates, func(g Gate) bool { return g.Step == step })
+	if i < 0 {
+		return Gate{}, false
+	}
+	return s.Gates[i], true
+}
+
+// Rejection is the entry for a digest, and whether there is one.
+func (s State) Rejection(digest string) (Rejection, bool) {
+	i := slices.IndexFunc(s.Rejected, func(r Rejection) bool { return r.Digest == digest })
+	if i < 0 {
+		return Rejection{}, false
+	}
+	return s.Rejected[i], true
+}
+
+// rendered is the part of State that decides what proxies are sent, beside the lists.
+type rendered struct {
+	stable, canary string
+	weight         int
+}
+
+func (s State) rendered() rendered {
+	return rendered{stable: s.Stable.Name, canary: s.Canary.Name, weight: s.Traffic.Weight}
+}
+
+func (s State) told(r Reason) bool { return slices.Contains(s.Progress.Told, r) }

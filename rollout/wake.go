@@ -1,0 +1,73 @@
+package rollout
+
+import "time"
+
+// actions is what follows from the turn.
+func (t *turn) actions() Actions {
+	acts := Actions{Transition: t.moved, Finalize: t.finalize}
+	switch {
+	case t.moved != nil:
+		acts.Wake = t.now
+	case !t.finalize:
+		acts.Wake = t.limit()
+	}
+	return acts
+}
+
+// limit is the earliest time at which a row can hold that does not hold now; zero where none waits for time.
+func (t *turn) limit() time.Time {
+	st, clocks, spec := t.next, t.next.Progress.Clocks, t.spec
+	w := waiter{now: t.now}
+	switch st.Phase {
+	case Idle, RolledBack:
+		if st.Previous.Name != "" && t.obs.Fleet.Settled {
+			w.at(st.Previous.Until)
+		}
+		return w.wake
+	case RollingBack:
+		if st.Traffic.Weight == 0 {
+			w.until(t.confirmLimit(), clocks.Phase)
+		}
+	case Preparing:
+		w.until(spec.ProgressDeadline, clocks.Phase)
+	case Shifting:
+		w.until(spec.Convergence.Timeout, clocks.Phase)
+	case Baking, Holding:
+		w.until(st.Stage().Min, clocks.Step)
+		w.until(st.Stage().Max, clocks.Step)
+		if stuck(st.Progress.Hold) {
+			w.until(spec.ProgressDeadline, clocks.Phase)
+		}
+		if clocks.Blind > 0 {
+			w.until(spec.Analysis.BlindAfter, clocks.Blind)
+		}
+	}
+	if st.Phase.Open() {
+		w.at(st.Progress.StartedAt.Add(spec.MaxDuration))
+		if clocks.Empty > 0 || st.Traffic.Weight > 0 && t.obs.Ready.Known && t.obs.Ready.Canary == 0 {
+			w.until(emptyLimit, clocks.Empty)
+		}
+	}
+	return w.wake
+}
+
+// confirmLimit is how long weight 0 may take to be confirmed.
+func (t *turn) confirmLimit() time.Duration {
+	if t.obs.Want.Deleting {
+		return min(t.spec.Convergence.Timeout, finalLimit)
+	}
+	return t.spec.Convergence.Timeout
+}
+
+// waiter keeps the earliest of several times that lie ahead.
+type waiter struct {
+	now, wake time.Time
+}
+
+func (w *waiter) at(when time.Time) {
+	if when.After(w.now) && (w.wake.IsZero() || when.Before(w.wake)) {
+		w.wake = when
+	}
+}
+
+func (w *waiter) until(limit, elapsed time.Duration) { w.at(w.now.Add(limit - elapsed)) }
