@@ -183,7 +183,7 @@ type TrafficStatus struct {
 // VersionStatus names a version.
 type VersionStatus struct {
 	// Name of the subset.
-	// +optional
+	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// Digest of its content.
