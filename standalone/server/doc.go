@@ -3,7 +3,8 @@
 //
 // It decides nothing about rollouts and knows no controller: standalone starts it and hands its REST configuration on.
 //
-//	s, err := server.Start(ctx, server.Config{Dir: dir, CRDs: []fs.FS{crd.Files(), istio.Files()}, Now: now})
+//	defs, err := crd.All()
+//	s, err := server.Start(ctx, server.Config{Dir: dir, CRDs: defs, Now: now})
 //	defer s.Stop()
 //	cfg := s.RESTConfig()
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 )
 
 // SystemNamespace is Sluice's own namespace, made at the start.
@@ -25,7 +23,7 @@ const SystemNamespace = "sluice-system"
 const Applier = "sluice-applier"
 
 // install brings what every Sluice needs in its API server. All of it is idempotent.
-func install(ctx context.Context, cfg *rest.Config, sets []fs.FS) error {
+func install(ctx context.Context, cfg *rest.Config, defs []*apiextensionsv1.CustomResourceDefinition) error {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1 // a handful of requests, once
 	core, err := kubernetes.NewForConfig(cfg)
@@ -42,48 +40,21 @@ func install(ctx context.Context, cfg *rest.Config, sets []fs.FS) error {
 	if err != nil {
 		return err
 	}
-	for _, set := range sets {
-		if err := installCRDs(ctx, ext, set); err != nil {
+	return installCRDs(ctx, ext, defs)
+}
+
+func installCRDs(ctx context.Context, client apiextensions.Interface, defs []*apiextensionsv1.CustomResourceDefinition) error {
+	for _, def := range defs {
+		if err := putCRD(ctx, client, def); err != nil {
+			return fmt.Errorf("installing CustomResourceDefinition %s: %w", def.Name, err)
+		}
+	}
+	for _, def := range defs {
+		if err := awaitEstablished(ctx, client, def.Name); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func installCRDs(ctx context.Context, client apiextensions.Interface, set fs.FS) error {
-	names, err := fs.Glob(set, "*.yaml")
-	if err != nil {
-		return err
-	}
-	var installed []string
-	for _, name := range names {
-		crd, err := readCRD(set, name)
-		if err != nil {
-			return err
-		}
-		if err := putCRD(ctx, client, crd); err != nil {
-			return fmt.Errorf("installing CustomResourceDefinition %s: %w", crd.Name, err)
-		}
-		installed = append(installed, crd.Name)
-	}
-	for _, name := range installed {
-		if err := awaitEstablished(ctx, client, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func readCRD(set fs.FS, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	text, err := fs.ReadFile(set, name)
-	if err != nil {
-		return nil, err
-	}
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict(text, &crd); err != nil {
-		return nil, fmt.Errorf("reading the CustomResourceDefinition in %s: %w", name, err)
-	}
-	return &crd, nil
 }
 
 func putCRD(ctx context.Context, client apiextensions.Interface, want *apiextensionsv1.CustomResourceDefinition) error {

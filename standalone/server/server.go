@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -19,10 +19,10 @@ const (
 
 // Config is what Start needs.
 type Config struct {
-	Dir  string           // everything is kept here; made with mode 0700
-	Port int              // wanted on 127.0.0.1; a busy one and 0 give a free one
-	CRDs []fs.FS          // each *.yaml at the top holds one CustomResourceDefinition that is installed
-	Now  func() time.Time // for the validity of certificates
+	Dir  string                                      // everything is kept here; made with mode 0700
+	Port int                                         // wanted on 127.0.0.1; a busy one and 0 give a free one
+	CRDs []*apiextensionsv1.CustomResourceDefinition // installed at the start, or brought up to date
+	Now  func() time.Time                            // for the validity of certificates
 }
 
 // Server is a running API server with its etcd.

@@ -4,19 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
-	"github.com/sluice-dev/sluice/api/crd/istio"
+	"github.com/sluice-dev/sluice/api/crd"
 	"github.com/sluice-dev/sluice/internal/cli"
 	"github.com/sluice-dev/sluice/standalone/server"
 )
 
 // startServer starts etcd and the API server with every CRD there is.
 func startServer(ctx context.Context, env Env, st *state, port int) (*server.Server, error) {
-	return server.Start(ctx, server.Config{
-		Dir: st.dir, Port: port, CRDs: []fs.FS{istio.Files()}, Now: env.Now,
-	})
+	defs, err := crd.All()
+	if err != nil {
+		return nil, err
+	}
+	return server.Start(ctx, server.Config{Dir: st.dir, Port: port, CRDs: defs, Now: env.Now})
 }
 
 // runOnly runs the API server alone until the context ends.
