@@ -24,6 +24,7 @@ type Progress struct {
 	Wait     time.Duration // for them at the present rate; 0: unknown or none needed
 	Observed time.Duration // in this step
 	Bake     time.Duration
+	Lost     bool // some windows are gone: nobody looked for too long
 }
 
 // MetricReport shows one metric.

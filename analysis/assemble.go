@@ -1,0 +1,244 @@
+package analysis
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// Cut says how samples are cut into windows.
+type Cut struct {
+	Metric   string
+	Seq      uint64        // stamped on the windows
+	Since    time.Time     // the cursor: where the first window starts
+	Until    time.Time     // samples after it are not looked at
+	Window   time.Duration // length wanted, where Length is 0: at least the scrape interval is taken
+	Length   time.Duration // length fixed before; 0: to be chosen from the samples
+	Interval time.Duration // between scrapes, fixed before; 0: to be found in the samples
+	Weight   int           // at 100 a window closes on the canary's requests alone
+	Every    bool          // close at each boundary, whatever the traffic: increments for the hard rules
+}
+
+// How far back a value at the cursor may lie, where the interval is short, and how long a target stays expected.
+const (
+	leastLookback = 30 * time.Second
+	expectedFor   = 5 * time.Minute
+)
+
+// lookback is how old a target's last scrape may be before it counts as lost.
+func lookback(interval time.Duration) time.Duration { return max(4*interval, leastLookback) }
+
+// Assemble cuts raw samples into closed windows. The windows are a function of (Since, Length, Interval, samples)
+// alone, not of when or how often one asks: a later call that starts at the end of a window gives the windows that
+// this one would have given. What is not closed yet is left to that later call.
+//
+// An increment belongs to the scrape that shows it. A counter that falls has started anew: its new value counts. A
+// series that appears on a target already known counts from 0. The first sight of a target counts nothing.
+func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
+	since, until := millis(cut.Since), millis(cut.Until)
+	targets := byTarget(series, until)
+	cov := Coverage{Metric: cut.Metric, Cursor: cut.Since, Interval: cut.Interval, Length: cut.Length}
+	if cov.Interval == 0 {
+		cov.Interval = interval(targets, since)
+	}
+	if cov.Length == 0 && cov.Interval > 0 {
+		cov.Length = max(cut.Window, cov.Interval)
+	}
+	cov.look(targets, until)
+	if cov.Interval == 0 {
+		return nil, cov
+	}
+	increments := grow(targets, since, lookback(cov.Interval))
+	for _, inc := range increments {
+		if inc.role == Total && inc.by > 0 {
+			if inc.arm == Canary {
+				cov.LastCanary = instant(inc.at)
+			} else {
+				cov.LastStable = instant(inc.at)
+			}
+		}
+	}
+	windows, cursor := closeWindows(cut, cov.Length, increments)
+	cov.Cursor = instant(cursor)
+	return windows, cov
+}
+
+// target is all series of one target.
+type target struct {
+	scrapes []int64 // distinct, rising
+	series  []Series
+}
+
+// byTarget groups series, leaving out what no counter can show and what lies after until.
+func byTarget(series []Series, until int64) []target {
+	sorted := slices.Clone(series)
+	slices.SortStableFunc(sorted, func(a, b Series) int { return cmp.Compare(a.Target, b.Target) })
+	var targets []target
+	name := ""
+	for _, s := range sorted {
+		points := make([]Point, 0, len(s.Points))
+		for _, p := range s.Points {
+			repeated := len(points) > 0 && p.T <= points[len(points)-1].T
+			if p.T <= until && p.V >= 0 && !math.IsInf(p.V, 1) && !repeated {
+				points = append(points, p)
+			}
+		}
+		if len(points) == 0 {
+			continue
+		}
+		if len(targets) == 0 || name != s.Target {
+			targets, name = append(targets, target{}), s.Target
+		}
+		t := &targets[len(targets)-1]
+		s.Points = points
+		t.series = append(t.series, s)
+		for _, p := range points {
+			t.scrapes = append(t.scrapes, p.T)
+		}
+	}
+	for i := range targets {
+		slices.Sort(targets[i].scrapes)
+		targets[i].scrapes = slices.Compact(targets[i].scrapes)
+	}
+	return targets
+}
+
+// interval is the median spacing of scrapes in whole seconds, at least one; 0 where fewer than three spacings are
+// known. It looks at what lies before the cursor, and where that is too little at the first spacings after it, so
+// that it does not depend on when one asks.
+func interval(targets []target, since int64) time.Duration {
+	type spacing struct{ end, length int64 }
+	var before, after []spacing
+	for _, t := range targets {
+		for i := 1; i < len(t.scrapes); i++ {
+			s := spacing{end: t.scrapes[i], length: t.scrapes[i] - t.scrapes[i-1]}
+			switch {
+			case s.end > since:
+				after = append(after, s)
+			case s.end > since-expectedFor.Milliseconds():
+				before = append(before, s)
+			}
+		}
+	}
+	if len(before) < 3 {
+		slices.SortFunc(after, func(a, b spacing) int { return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.length, b.length)) })
+		before = append(before, after[:min(len(after), 3-len(before))]...)
+	}
+	if len(before) < 3 {
+		return 0
+	}
+	slices.SortFunc(before, func(a, b spacing) int { return cmp.Compare(a.length, b.length) })
+	median := before[len(before)/2].length
+	return max(time.Duration(math.Round(float64(median)/1000)), 1) * time.Second
+}
+
+// look notes what the samples cover at their end.
+func (c *Coverage) look(targets []target, until int64) {
+	quiet := max(3*c.Interval, quietSamples).Milliseconds()
+	for _, t := range targets {
+		last := t.scrapes[len(t.scrapes)-1]
+		c.Newest = instant(max(millis(c.Newest), last))
+		if until-last < expectedFor.Milliseconds() {
+			c.Expected++
+			if until-last > quiet {
+				c.Missing++
+			}
+		}
+		c.Total = c.Total || slices.ContainsFunc(t.series, func(s Series) bool { return s.Role == Total })
+	}
+}
+
+// increment is what one scrape shows a counter to have grown by.
+type increment struct {
+	at   int64
+	arm  Arm
+	role Role
+	by   float64
+}
+
+// grow finds the increments of all scrapes after since, by time.
+func grow(targets []target, since int64, back time.Duration) []increment {
+	var incs []increment
+	for _, t := range targets {
+		for i := 1; i < len(t.scrapes); i++ {
+			at := t.scrapes[i]
+			floor := at - back.Milliseconds()
+			if at <= since || t.scrapes[i-1] < floor {
+				continue // before the cursor, or a first sight
+			}
+			for _, s := range t.series {
+				if by, ok := s.grown(at, floor); ok {
+					incs = append(incs, increment{at: at, arm: s.Arm, role: s.Role, by: by})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(incs, func(a, b increment) int { return cmp.Compare(a.at, b.at) })
+	return incs
+}
+
+// grown is the increment that the scrape at shows, against the last value not older than floor. The target is known
+// to have been scraped since floor, so a series without such a value was absent there.
+func (s Series) grown(at, floor int64) (by float64, ok bool) {
+	i, found := slices.BinarySearchFunc(s.Points, at, func(p Point, t int64) int { return cmp.Compare(p.T, t) })
+	if !found {
+		return 0, false
+	}
+	value := s.Points[i].V
+	if i == 0 || s.Points[i-1].T < floor || value < s.Points[i-1].V {
+		return value, true
+	}
+	return value - s.Points[i-1].V, true
+}
+
+// open is a window that is still being filled.
+type open struct {
+	canary, canaryBad, stable, stableBad float64
+}
+
+func (o *open) add(inc increment) {
+	switch {
+	case inc.arm == Canary && inc.role == Total:
+		o.canary += inc.by
+	case inc.arm == Canary:
+		o.canaryBad += inc.by
+	case inc.role == Total:
+		o.stable += inc.by
+	default:
+		o.stableBad += inc.by
+	}
+}
+
+// closeWindows walks over the boundaries cursor + j length. The rule looks at traffic only, never at outcomes: else
+// the choice of where to stop would itself be evidence.
+func closeWindows(cut Cut, length time.Duration, incs []increment) (windows []Window, cursor int64) {
+	cursor = millis(cut.Since)
+	until, step := millis(cut.Until), length.Milliseconds()
+	var o open
+	next := 0
+	for boundary := cursor + step; boundary <= until; boundary += step {
+		for next < len(incs) && incs[next].at <= boundary {
+			o.add(incs[next])
+			next++
+		}
+		w := Window{Metric: cut.Metric, Seq: cut.Seq, Start: instant(cursor), End: instant(boundary)}
+		w.Canary, w.Stable = counts(o.canary, o.canaryBad), counts(o.stable, o.stableBad)
+		full := w.Canary.N > 0 && (w.Stable.N > 0 || cut.Weight == 100)
+		switch {
+		case full, cut.Every:
+			if full || w.Canary.N+w.Stable.N > 0 {
+				windows = append(windows, w)
+			}
+		case boundary-cursor < maxOpen.Milliseconds():
+			continue
+		}
+		cursor, o = boundary, open{}
+	}
+	return windows, cursor
+}
+
+func counts(n, bad float64) Counts {
+	total := uint64(math.Round(min(n, 1<<53)))
+	return Counts{N: total, Bad: min(uint64(math.Round(min(bad, 1<<53))), total)}
+}

@@ -1,0 +1,147 @@
+package analysis
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// Limits of a read: samples younger than settleTime may not be stored yet; longestRange bounds what is asked for,
+// and a cursor that has fallen behind it is moved to jumpTo before the end.
+const (
+	settleTime   = time.Second
+	longestRange = 15 * time.Minute
+	jumpTo       = 10 * time.Minute
+)
+
+// Queries says what to read for the next look. While the weight is not settled that is only what the hard rules need.
+func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
+	var queries []Query
+	until := m.until()
+	for _, c := range reading(cfg.withDefaults(), m) {
+		start := ev.ruleCut(c, m).Since
+		if cut, _ := ev.cut(c, m); !m.Settled.IsZero() && cut.Since.Before(start) {
+			start = cut.Since
+		}
+		back := lookback(seconds(ev.metrics[c.Name].Interval))
+		if !ev.fixed(c.Name, m) {
+			back = expectedFor // the interval is still to be found
+		}
+		from := earliest(start.Add(-back), until.Add(-expectedFor))
+		if oldest := until.Add(-longestRange); from.Before(oldest) {
+			from = oldest
+		}
+		queries = append(queries, Query{Metric: c.Name, Arms: arms, From: from, Until: until})
+	}
+	return queries
+}
+
+// Collect makes a Batch of what was read: windows that closed since the last look, increments for the hard rules,
+// and what is missing.
+func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
+	cfg = cfg.withDefaults()
+	b := Batch{Moment: m}
+	for _, c := range reading(cfg, m) {
+		i := slices.IndexFunc(reads, func(r Read) bool { return r.Metric == c.Name })
+		if i < 0 {
+			continue
+		}
+		r := reads[i]
+		if r.Err != nil {
+			b.Gaps = append(b.Gaps, gapOf(r))
+			continue
+		}
+		rule := c.Name == cfg.watched()
+		if rule {
+			windows, cov := Assemble(ev.ruleCut(c, m), r.Series)
+			b.Rules = windows
+			if m.Settled.IsZero() {
+				// Not a cursor of windows, and not their length: the step has not begun.
+				cov.Cursor, cov.Length = time.Time{}, 0
+				b.Coverage = append(b.Coverage, cov)
+			}
+		}
+		if !m.Settled.IsZero() {
+			cut, lost := ev.cut(c, m)
+			windows, cov := Assemble(cut, r.Series)
+			cov.Lost = lost
+			b.Windows = append(b.Windows, windows...)
+			b.Coverage = append(b.Coverage, cov)
+		}
+	}
+	return b
+}
+
+// reading are the criteria that are read at this moment.
+func reading(cfg Config, m Moment) []Criterion {
+	return slices.DeleteFunc(slices.Clone(cfg.Criteria), func(c Criterion) bool {
+		return m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != cfg.watched())
+	})
+}
+
+func (m Moment) until() time.Time { return instant(millis(m.At.Add(-settleTime))) }
+
+// cut is where the windows of a criterion go on: at the cursor, after the warm-up, never over a weight change.
+func (ev Evidence) cut(c Criterion, m Moment) (cut Cut, lost bool) {
+	state := ev.metrics[c.Name]
+	cut = Cut{
+		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: c.Window,
+		Since: latest(instant(state.Cursor), m.Settled.Add(max(c.Warmup, 0))), Until: m.until(),
+	}
+	if ev.fixed(c.Name, m) {
+		cut.Length, cut.Interval = seconds(state.Length), seconds(state.Interval)
+	}
+	if cut.Until.Sub(cut.Since) > longestRange-lookback(cut.Interval) {
+		cut.Since, lost = cut.Until.Add(-jumpTo), true
+	}
+	return cut, lost
+}
+
+// fixed reports that the length of windows and the interval are settled for this step.
+func (ev Evidence) fixed(metric string, m Moment) bool {
+	return ev.step == m.Step && ev.metrics[metric].Length > 0
+}
+
+// ruleCut is where the increments for the hard rules go on: they look at shifting and warm-up too.
+func (ev Evidence) ruleCut(c Criterion, m Moment) Cut {
+	cut := Cut{
+		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: MinWindow, Every: true,
+		Since: instant(ev.rules.Cursor), Until: m.until(),
+	}
+	if ev.rules.Cursor == 0 {
+		cut.Since = m.Since
+	}
+	if ev.fixed(c.Name, m) {
+		cut.Interval = seconds(ev.metrics[c.Name].Interval)
+	}
+	if oldest := cut.Until.Add(-jumpTo); cut.Since.Before(oldest) {
+		cut.Since = oldest
+	}
+	return cut
+}
+
+func gapOf(r Read) Gap {
+	g := Gap{Metric: r.Metric, Reason: Unreachable, Detail: r.Err.Error()}
+	var f Failure
+	if errors.As(r.Err, &f) {
+		g.Reason = f.BlindReason()
+	}
+	if len(g.Detail) > 256 {
+		g.Detail = g.Detail[:256]
+	}
+	return g
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

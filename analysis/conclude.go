@@ -1,0 +1,152 @@
+package analysis
+
+import (
+	"math"
+	"time"
+)
+
+// report draws the conclusion. The order of the cases is the order of verdicts.
+func (j *judge) report() Report {
+	r := Report{
+		At:       j.b.At,
+		LogE:     j.logTotal(),
+		Limit:    -math.Log(j.cfg.Alpha),
+		Metrics:  j.metricReports(),
+		Progress: j.progress(),
+		Reset:    j.reset,
+		Guard:    j.guardReport(),
+	}
+	blindMetric, blindReason, dark := j.blind()
+	r.Blind = dark
+	switch {
+	case j.ev.out != nil:
+		r.Verdict, r.Reason, r.Metric = j.ev.out.Verdict, j.ev.out.Reason, j.ev.out.Metric
+	case blindMetric != "":
+		r.Verdict, r.Reason, r.Metric = Blind, blindReason, blindMetric
+	default:
+		r.Verdict = Inconclusive
+		r.Reason, r.Metric = j.pending(r)
+		if r.Reason == NonInferior {
+			r.Verdict = Promote
+		}
+	}
+	r.Message = Clause(r, "")
+	return r
+}
+
+// pending is the reason that is first in the way of a promotion, or NonInferior where none is.
+func (j *judge) pending(r Report) (Reason, string) {
+	required := j.required()
+	switch {
+	case r.LogE >= math.Log(suspicious):
+		return Suspicious, j.loudest()
+	case j.incident():
+		return Incident, j.cfg.watched()
+	case r.Guard != nil && r.Guard.LogE >= math.Log(suspicious):
+		return Suspicious, r.Guard.Metric
+	case len(required) == 0:
+		return NoPromotionSource, ""
+	}
+	if name := j.partial(); name != "" && j.ev.at != 0 {
+		return PartialTargets, name
+	}
+	for _, c := range required {
+		if j.ev.metrics[c.Name].Observed == 0 {
+			return Collecting, c.Name
+		}
+	}
+	for _, c := range required {
+		if j.needed(c) != 0 {
+			return NeedsRequests, c.Name
+		}
+	}
+	if r.Progress.Observed < r.Progress.Bake {
+		return Baking, ""
+	}
+	return NonInferior, ""
+}
+
+// needed is how many canary requests a criterion lacks in this step, whatever the evidence of harm.
+func (j *judge) needed(c Criterion) int64 {
+	m := j.ev.metrics[c.Name]
+	if j.b.Weight == 100 {
+		return max(0, 10-int64(min(m.Step[0], 10)))
+	}
+	p := pair(m.Step)
+	n := p.Canary.plus(p.Stable)
+	if n.N == 0 || p.Canary.N == 0 {
+		return m.safeState.needed(c, j.cfg.Beta, 0, 0)
+	}
+	return m.safeState.needed(c, j.cfg.Beta, float64(n.Bad)/float64(n.N), float64(p.Stable.N)/float64(p.Canary.N))
+}
+
+// hopeless reports that no number of requests would do now.
+func (j *judge) hopeless() bool {
+	return j.ev.out != nil || j.logTotal() >= math.Log(suspicious)
+}
+
+func (j *judge) progress() Progress {
+	p := Progress{Bake: j.cfg.Bake, Lost: j.lost}
+	for i, c := range j.required() {
+		m := j.ev.metrics[c.Name]
+		observed := seconds(m.Observed)
+		if i == 0 || observed < p.Observed {
+			p.Observed = observed
+		}
+		n := j.needed(c)
+		if p.Needed == -1 || (n != -1 && n <= p.Needed) {
+			continue
+		}
+		p.Needed = n
+		if n > 0 && m.Step[0] > 0 && m.Observed > 0 {
+			p.Wait = wait(float64(n) * m.Observed / float64(m.Step[0]))
+		}
+	}
+	if j.hopeless() {
+		p.Needed = -1
+	}
+	if p.Needed <= 0 {
+		p.Wait = 0
+	}
+	return p
+}
+
+// wait is a number of seconds as a duration, at most a year.
+func wait(s float64) time.Duration { return seconds(min(s, 365*24*3600)) }
+
+func (j *judge) metricReports() []MetricReport {
+	reports := make([]MetricReport, 0, len(j.cfg.Criteria))
+	for _, c := range j.cfg.Criteria {
+		m := j.ev.metrics[c.Name]
+		step := pair(m.Step)
+		r := MetricReport{
+			Name: c.Name, Required: c.Required, DryRun: c.DryRun, Limit: c.rho0(),
+			Attempt: pair(m.Attempt), Step: step,
+			Harm: Harm{
+				Share: j.share(c), LogE: m.harmState.logE(), Sup: m.Sup, P: min(1, math.Exp(-m.Sup)),
+				Clip: m.logClip(), Vote: m.logVote(),
+			},
+			Safe:     Safe{LogE: m.safeState.logE(), Limit: -math.Log(j.cfg.Beta), Cleared: m.Cleared, Needed: j.needed(c)},
+			Estimate: estimate(step, &m.harmState, c, j.cfg),
+			Windows:  m.Windows,
+			Observed: seconds(m.Observed),
+		}
+		if j.hopeless() && !m.Cleared {
+			r.Safe.Needed = -1
+		}
+		if m.Gap != nil {
+			r.Gap = m.Gap.Reason
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+func (j *judge) guardReport() *Guard {
+	if j.ev.guard == nil {
+		return nil
+	}
+	return &Guard{
+		Metric: j.cfg.watched(), P0: j.ev.guard.P0, LogE: j.ev.guard.logE(), Limit: -math.Log(j.cfg.AlphaGuard),
+	}
+}

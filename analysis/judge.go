@@ -1,0 +1,232 @@
+package analysis
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// Thresholds of E over all metrics and of silence.
+const (
+	suspicious   = 10
+	quietBoth    = 5 * time.Minute
+	quietCanary  = time.Minute
+	quietSamples = 15 * time.Second
+)
+
+// Judge folds a batch into the evidence and says what it now means. It is total: whatever the batch holds, there
+// is a verdict. Windows that were consumed before, or read under another state, change nothing; the order of
+// windows and criteria, and how windows are cut into batches, do not matter. cfg must be valid (Config.Validate).
+func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) {
+	j := newJudge(cfg.withDefaults(), ev, b)
+	j.beginStep()
+	j.consume()
+	j.cover()
+	return j.ev, j.report()
+}
+
+type judge struct {
+	cfg   Config
+	ev    Evidence
+	b     Batch
+	reset bool // the evidence given belongs to another Config
+	lost  bool // windows were
+}
+
+func newJudge(cfg Config, ev Evidence, b Batch) *judge {
+	j := &judge{cfg: cfg, b: b}
+	digest := cfg.digest()
+	if ev.Begun() && ev.fits(cfg, digest) {
+		j.ev = ev.clone()
+		return j
+	}
+	j.reset = ev.Begun()
+	j.ev = Evidence{cfg: digest, step: b.Step, metrics: map[string]metricState{}, out: ev.out}
+	if j.reset {
+		j.ev.rules.Cursor = ev.rules.Cursor
+	}
+	for _, c := range cfg.Criteria {
+		m := metricState{harmState: newHarm(cfg.Mixture, c.Noise), safeState: newSafe()}
+		if j.reset {
+			m.Cursor = ev.metrics[c.Name].Cursor // not twice, whatever it counts for
+		}
+		m.Seen[0] = millis(b.At)
+		j.ev.metrics[c.Name] = m
+	}
+	return j
+}
+
+// beginStep starts the counts of a step where the batch belongs to a new one.
+func (j *judge) beginStep() {
+	if j.ev.step != j.b.Step {
+		j.ev.step, j.ev.at, j.ev.guard = j.b.Step, 0, nil
+		for name, m := range j.ev.metrics {
+			m.handOut(0.9) // faults that come with load start here
+			m.safeState = newSafe()
+			m.Step, m.Observed, m.Length = [4]uint64{}, 0, 0
+			j.ev.metrics[name] = m
+		}
+	}
+	if j.ev.at == 0 && !j.b.Settled.IsZero() {
+		j.ev.at = millis(j.b.Settled)
+		for name, m := range j.ev.metrics {
+			m.Seen[1], m.Seen[2] = max(m.Seen[1], j.ev.at), max(m.Seen[2], j.ev.at)
+			j.ev.metrics[name] = m
+		}
+	}
+	if name := j.cfg.watched(); j.b.Weight == 100 && j.ev.guard == nil && name != "" {
+		j.ev.guard = newGuard(pair(j.ev.metrics[name].Attempt).Stable, j.cfg.Objective, j.cfg.Mixture)
+	}
+}
+
+// input is a window or the increments for the hard rules.
+type input struct {
+	Window
+	rule bool
+}
+
+// consume folds in all windows and rule increments in the order of their ends, and decides after each end.
+func (j *judge) consume() {
+	inputs := make([]input, 0, len(j.b.Windows)+len(j.b.Rules))
+	for _, w := range j.b.Windows {
+		inputs = append(inputs, input{Window: w.sane()})
+	}
+	for _, w := range j.b.Rules {
+		inputs = append(inputs, input{Window: w.sane(), rule: true})
+	}
+	slices.SortStableFunc(inputs, func(a, b input) int {
+		return cmp.Or(a.End.Compare(b.End), cmp.Compare(a.Metric, b.Metric), a.Start.Compare(b.Start))
+	})
+	hard := false
+	for i, in := range inputs {
+		if in.Seq == j.b.Seq && in.End.After(in.Start) {
+			if in.rule {
+				hard = j.ev.rules.fold(in.Window, j.b.Endpoints) || hard
+			} else {
+				j.fold(in.Window)
+			}
+		}
+		if i == len(inputs)-1 || !inputs[i+1].End.Equal(in.End) {
+			j.latch(in.End, hard)
+		}
+	}
+}
+
+// sane holds a window's counts to what counts can be.
+func (w Window) sane() Window {
+	for _, c := range []*Counts{&w.Canary, &w.Stable} {
+		c.N = min(c.N, 1<<53)
+		c.Bad = min(c.Bad, c.N)
+	}
+	return w
+}
+
+func (j *judge) fold(w Window) {
+	m, ok := j.ev.metrics[w.Metric]
+	if !ok || millis(w.Start) < m.Cursor {
+		return
+	}
+	m.Cursor = millis(w.End)
+	c := j.criterion(w.Metric)
+	if j.b.Step >= c.FromStep {
+		m.harmState.fold(w, c, j.cfg.Mixture)
+		m.safeState.fold(w, c, j.cfg.Beta)
+		m.tally.add(w)
+		if j.ev.guard != nil && w.Metric == j.cfg.watched() {
+			j.ev.guard.fold(w, j.cfg.Mixture)
+		}
+	}
+	j.ev.metrics[w.Metric] = m
+}
+
+func (j *judge) criterion(name string) Criterion {
+	i := slices.IndexFunc(j.cfg.Criteria, func(c Criterion) bool { return c.Name == name })
+	return j.cfg.Criteria[i] // the evidence fits the Config
+}
+
+// latch keeps the first Rollback that the evidence gives; nothing takes it back in this attempt.
+func (j *judge) latch(at time.Time, hard bool) {
+	if j.ev.out != nil {
+		return
+	}
+	out := outcome{Verdict: Rollback, At: millis(at)}
+	switch {
+	case j.logTotal() >= -math.Log(j.cfg.Alpha):
+		out.Reason, out.Metric = RegressionDetected, j.loudest()
+	case hard:
+		out.Reason, out.Metric = HardFail, j.cfg.watched()
+	case j.ev.guard != nil && j.ev.guard.logE() >= -math.Log(j.cfg.AlphaGuard):
+		out.Reason, out.Metric = SLOBreach, j.cfg.watched()
+	default:
+		return
+	}
+	j.ev.out = &out
+}
+
+// share is the weight of a criterion in the total: fixed for the attempt.
+func (j *judge) share(c Criterion) float64 {
+	if c.DryRun {
+		return 0
+	}
+	sum := 0
+	for _, k := range j.cfg.Criteria {
+		if !k.DryRun {
+			sum += k.Share
+		}
+	}
+	return float64(c.Share) / float64(sum)
+}
+
+// logTotal is ln of the evidence of harm over all metrics: a weighted mean of e-processes is one.
+func (j *judge) logTotal() float64 {
+	var values []float64
+	for _, c := range j.cfg.Criteria {
+		if v := j.share(c); v > 0 {
+			m := j.ev.metrics[c.Name]
+			values = append(values, math.Log(v)+m.harmState.logE())
+		}
+	}
+	if len(values) == 0 {
+		return 0
+	}
+	return logSum(values...)
+}
+
+// loudest is the metric that adds most to the total.
+func (j *judge) loudest() string {
+	name, most := "", math.Inf(-1)
+	for _, c := range j.cfg.Criteria {
+		m := j.ev.metrics[c.Name]
+		if v := math.Log(j.share(c)) + m.harmState.logE(); v > most {
+			name, most = c.Name, v
+		}
+	}
+	return name
+}
+
+// incident reports that both arms are in trouble; it is known only where an objective says what trouble is.
+func (j *judge) incident() bool {
+	name := j.cfg.watched()
+	if j.cfg.Objective == 0 || name == "" {
+		return false
+	}
+	d, limit := j.ev.metrics[name].Recent, slo(j.cfg.Objective)
+	return d[0] >= 20 && d[2] >= 20 && d[1] > limit*d[0] && d[3] > limit*d[2]
+}
+
+// active are the criteria that count at this step.
+func (j *judge) active() []Criterion {
+	var active []Criterion
+	for _, c := range j.cfg.Criteria {
+		if j.b.Step >= c.FromStep {
+			active = append(active, c)
+		}
+	}
+	return active
+}
+
+// required are the criteria that promotion needs at this step.
+func (j *judge) required() []Criterion {
+	return slices.DeleteFunc(j.active(), func(c Criterion) bool { return !c.Required || c.DryRun })
+}
