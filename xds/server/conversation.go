@@ -1,0 +1,244 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	maxNames    = 50_000
+	maxResponse = 1 << 20
+	wildcard    = "*"
+)
+
+// request is one discovery request in either form.
+type request struct {
+	typeURL string
+	nonce   string
+	nack    string // the client's error message; meaningful when refused is set
+	refused bool
+
+	// delta
+	subscribe   []string
+	unsubscribe []string
+	versions    map[string]string
+
+	// state of the world
+	names   []string
+	version string
+}
+
+// response is one discovery response in either form.
+type response struct {
+	typeURL string
+	nonce   string
+	version string // state of the world only
+	items   []*item
+	removed []string
+}
+
+// outcome is what a client has said of one resource, for the ledger.
+type outcome struct {
+	kind    kind
+	name    string
+	what    verdict
+	item    *item
+	message string
+}
+
+// verdict is the sort of an outcome.
+type verdict int
+
+const (
+	acked    verdict = iota // applied now
+	reported                // the client had it when the stream began
+	rejected                // refused; message says why
+	dropped                 // not subscribed to any more, or removed
+)
+
+// conversation is the state of one stream: what the client subscribes to, has, and was sent. It does no I/O and is
+// owned by one goroutine, which calls receive for each request and plan whenever something may have to be sent.
+type conversation struct {
+	sotw   bool
+	set    *set // nil until the class has its first
+	subs   [kinds]subscription
+	timing Timing
+	memory memory
+
+	nonces   uint64
+	outcomes []outcome // not collected yet
+	timeouts int       // routes that went out although a cluster they name was not acknowledged
+}
+
+// memory is what is known from other streams. It is consulted, never written, by a conversation.
+type memory interface {
+	// refused gives the version of a resource that this node has rejected lately, and its words; empty: none.
+	refused(k kind, name string) (version, message string)
+	// good gives the newest version that some proxy of the class has acknowledged; nil: none.
+	good(k kind, name string) *item
+}
+
+// subscription is what the client wants of one kind.
+type subscription struct {
+	started  bool
+	wildcard bool
+	legacy   bool // wildcard by a first request without names
+	entries  map[string]*entry
+	flights  []*flight // responses without answer, oldest first
+	newest   uint64    // nonce of the newest response
+
+	owed     bool        // a response is due even if it says nothing new
+	reported string      // state of the world: version of the first request
+	scanned  *collection // what entries were last compared with
+	dirty    bool        // entries must be compared again
+}
+
+// entry is one resource of a subscription.
+type entry struct {
+	name  string
+	named bool // subscribed to by name
+	owed  bool // asked for and not answered yet
+	told  bool // the client knows that it does not exist
+	asked bool // the memory has been asked whether the node rejects it
+
+	have    *item  // newest that the client has applied; nil: none
+	haveAt  uint64 // nonce of that acknowledgement
+	sent    *item  // newest that the client was sent or has reported; nil: none, or removed
+	refused string // version that the client has rejected and that is still the wanted one
+	instead *item  // what is served in place of a version refused on an earlier stream
+
+	heldFor   string    // version that waits for its clusters
+	heldSince time.Time // when it began to
+	leaving   time.Time // the cluster is not wanted any more since
+	unnamed   time.Time // and no route names it since
+}
+
+// flight is a response that was sent and not answered.
+type flight struct {
+	nonce   uint64
+	items   []*item
+	removed []string
+}
+
+func (s *subscription) entry(name string) *entry {
+	e := s.entries[name]
+	if e == nil {
+		if s.entries == nil {
+			s.entries = map[string]*entry{}
+		}
+		e = &entry{name: name}
+		s.entries[name] = e
+	}
+	return e
+}
+
+// covers reports whether the client has asked for the resource, by name or by wildcard.
+func (s *subscription) covers(name string) bool {
+	if !s.started {
+		return false
+	}
+	if s.wildcard {
+		return true
+	}
+	e := s.entries[name]
+	return e != nil && e.named
+}
+
+func (s *subscription) sortedEntries() []*entry {
+	out := make([]*entry, 0, len(s.entries))
+	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
+		out = append(out, s.entries[name])
+	}
+	return out
+}
+
+// receive takes a request. An error ends the stream.
+func (c *conversation) receive(r request) error {
+	k, known := kindOf(r.typeURL)
+	if !known {
+		return nil // answered by plan's caller through unsupported
+	}
+	if c.sotw {
+		c.receiveSotw(k, r)
+	} else {
+		c.receiveDelta(k, r)
+	}
+	total := 0
+	for i := range c.subs {
+		total += len(c.subs[i].entries)
+	}
+	if total > maxNames {
+		return status.Errorf(codes.ResourceExhausted, "the stream subscribes to %d names, at most %d are accepted", total, maxNames)
+	}
+	return nil
+}
+
+// unsupported is the answer to a request for a type that is not served; ok is false when there is nothing to say.
+func (c *conversation) unsupported(r request) (response, bool) {
+	if _, known := kindOf(r.typeURL); known || c.sotw || len(r.subscribe) == 0 {
+		return response{}, false
+	}
+	removed := slices.DeleteFunc(slices.Clone(r.subscribe), func(name string) bool { return name == wildcard })
+	return response{typeURL: r.typeURL, nonce: c.nextNonce(), removed: removed}, len(removed) > 0
+}
+
+// use makes s what the client should have.
+func (c *conversation) use(s *set) { c.set = s }
+
+// collect returns what was learned since the last call.
+func (c *conversation) collect() []outcome {
+	out := c.outcomes
+	c.outcomes = nil
+	return out
+}
+
+func (c *conversation) note(k kind, e *entry, what verdict, i *item) {
+	c.outcomes = append(c.outcomes, outcome{kind: k, name: e.name, what: what, item: i})
+}
+
+// drop forgets an entry that the client is not interested in any more.
+func (c *conversation) drop(k kind, e *entry) {
+	delete(c.subs[k].entries, e.name)
+	c.note(k, e, dropped, nil)
+}
+
+// wanted is what the client should have of a resource now. withheld: it has rejected the newest version, and there is
+// no other to give; it keeps what it has.
+func (c *conversation) wanted(k kind, e *entry) (want *item, withheld bool) {
+	want = c.set.of[k].get(e.name)
+	if want == nil {
+		e.refused, e.instead = "", nil
+		return nil, false
+	}
+	c.remember(k, e, want)
+	if e.refused != want.version {
+		e.refused, e.instead = "", nil
+		return want, false
+	}
+	switch {
+	case e.have.known():
+		return e.have, false
+	case e.instead != nil && e.instead.version != want.version && (e.have == nil || c.sotw):
+		return e.instead, false
+	default:
+		return nil, true
+	}
+}
+
+// remember applies, once per stream and resource, what the node has rejected on an earlier stream.
+func (c *conversation) remember(k kind, e *entry, want *item) {
+	if e.asked {
+		return
+	}
+	e.asked = true
+	version, message := c.memory.refused(k, e.name)
+	if version != want.version || e.have != nil && e.have.version == version {
+		return
+	}
+	c.refuse(k, e, want, message)
+	e.instead = c.memory.good(k, e.name)
+}

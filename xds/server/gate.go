@@ -1,0 +1,153 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+// The gates. Make: a route waits until the proxy has acknowledged the clusters it names (and their endpoints): Envoy
+// withholds that acknowledgement while a cluster warms, so it is the proof. Break: a cluster leaves only after every
+// route that named it is superseded by an acknowledged one without it. A lowered weight passes at once.
+
+// held reports whether next must wait for clusters that it names, and until when at most (zero: until they are
+// acknowledged, however long that takes).
+func (c *conversation) held(k kind, e *entry, next *item, now time.Time) (bool, time.Time) {
+	if !k.single() || lowers(e, next) {
+		return false, time.Time{}
+	}
+	missing := c.missing(k, e, next)
+	if len(missing) == 0 {
+		e.heldFor = ""
+		return false, time.Time{}
+	}
+	if e.heldFor != next.version {
+		e.heldFor, e.heldSince = next.version, now
+	}
+	if limit := e.heldSince.Add(c.timing.Make); now.Before(limit) {
+		return true, limit
+	}
+	if carriesSplit(next, missing) {
+		return true, time.Time{}
+	}
+	e.heldFor = ""
+	c.timeouts++
+	return false, time.Time{}
+}
+
+// lowers reports whether next takes weight from a canary, compared with what the client has or will have.
+func lowers(e *entry, next *item) bool {
+	for key, weight := range next.weights {
+		if weight == 0 && e.have != nil && !e.have.known() {
+			return true // whatever it has, this is no more
+		}
+		for _, before := range []*item{e.have, e.sent} {
+			if before.known() && before.weights[key] > weight {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// missing are the clusters that next names, that the client has subscribed to, and that it has not acknowledged.
+func (c *conversation) missing(k kind, e *entry, next *item) []string {
+	var out []string
+	for _, name := range next.refs {
+		wanted := c.set.of[clusters].get(name)
+		if wanted == nil || !c.subs[clusters].covers(name) {
+			continue // dangling, or the client asks for clusters only after a route has named them
+		}
+		if k == listeners && c.set.of[routes].get(name) != nil {
+			continue // the name of a table
+		}
+		if !c.applied(name) && !(e.have == nil && c.refused(name, wanted)) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// applied reports whether the client has acknowledged some version of a cluster and of its endpoints.
+func (c *conversation) applied(cluster string) bool {
+	has := func(k kind) bool {
+		e := c.subs[k].entries[cluster]
+		return e != nil && e.have != nil && e.have.version != ""
+	}
+	return has(clusters) && (c.set.of[endpoints].get(cluster) == nil || has(endpoints))
+}
+
+// refused reports whether the client has rejected a cluster. A table that the client has no version of does not wait
+// for it: the other routes of the table matter more.
+func (c *conversation) refused(name string, wanted *item) bool {
+	e := c.subs[clusters].entries[name]
+	return e != nil && e.refused == wanted.version
+}
+
+// carriesSplit reports whether one of the clusters takes weight where the table divides traffic under a split. Such a
+// route is never let through on time alone: requests would be lost. Its Rollout gives up instead and lowers the weight.
+func carriesSplit(next *item, missing []string) bool {
+	divided := false
+	for _, weight := range next.weights {
+		divided = divided || weight > 0
+	}
+	table := &routev3.RouteConfiguration{}
+	if !divided || !next.any.MessageIs(table) || proto.Unmarshal(next.any.GetValue(), table) != nil {
+		return divided
+	}
+	for _, host := range table.GetVirtualHosts() {
+		for _, route := range host.GetRoutes() {
+			for _, w := range route.GetRoute().GetWeightedClusters().GetClusters() {
+				if w.GetWeight().GetValue() > 0 && slices.Contains(missing, w.GetName()) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// mayLeave reports whether a cluster that is not wanted any more may be removed now, and else when to look again.
+func (c *conversation) mayLeave(e *entry, now time.Time) (bool, time.Time) {
+	if e.leaving.IsZero() {
+		e.leaving, e.unnamed = now, time.Time{}
+	}
+	deadline := e.leaving.Add(c.timing.BreakDeadline)
+	if !now.Before(deadline) {
+		return true, time.Time{}
+	}
+	if c.routesName(e.name) {
+		e.unnamed = time.Time{}
+		return false, deadline
+	}
+	if e.unnamed.IsZero() {
+		e.unnamed = now
+	}
+	at := e.unnamed.Add(c.timing.Break)
+	if !now.Before(at) {
+		return true, time.Time{}
+	}
+	if deadline.Before(at) {
+		at = deadline
+	}
+	return false, at
+}
+
+// routesName reports whether a route or listener that the client has, or may still apply, names the cluster.
+func (c *conversation) routesName(cluster string) bool {
+	for _, k := range []kind{listeners, routes} {
+		for _, e := range c.subs[k].entries {
+			if e.have.names(cluster) || e.sent.names(cluster) {
+				return true
+			}
+		}
+		for _, f := range c.subs[k].flights {
+			if slices.ContainsFunc(f.items, func(i *item) bool { return i.names(cluster) }) {
+				return true
+			}
+		}
+	}
+	return false
+}

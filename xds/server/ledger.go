@@ -1,0 +1,377 @@
+package server
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// maxMessage is how much of a proxy's own words is kept, in bytes.
+const maxMessage = 512
+
+// ledger knows what the connected proxies run of the routes and listeners that carry splits. Counts are kept per
+// (class, kind, name, version) and change with each answer; nobody scans streams.
+type ledger struct {
+	now    func() time.Time
+	timing Timing
+
+	mu      sync.Mutex // guards everything below
+	books   map[ir.ProxyClass]*book
+	live    map[string]int              // streams by node id
+	lost    map[string]*loss            // by node id
+	refusal map[string]map[key]*refusal // by node id
+	changed chan struct{}               // closed at the next change
+	timers  map[*time.Timer]struct{}    // running, to be stopped at the end
+}
+
+type key struct {
+	kind kind
+	name string
+}
+
+// book is the ledger of one class.
+type book struct {
+	set  *set
+	rows map[key]*row
+}
+
+// row is one resource in one class.
+type row struct {
+	members map[*client]struct{} // those that count: they run, or have rejected, some version
+	acked   map[string]*tally    // by version
+	nacked  map[string]*tally    // by version
+	good    *item                // newest that was acknowledged with its bytes at hand
+}
+
+// tally counts the clients at one version.
+type tally struct {
+	clients int
+	last    time.Time     // newest acknowledgement
+	first   *ir.Rejection // of a rejected version
+}
+
+// client is one stream.
+type client struct {
+	node  string
+	class ir.ProxyClass
+	cells map[key]*cell
+}
+
+// cell is what a client runs of a resource.
+type cell struct {
+	version string // applied; empty: it is not known which, or none
+	refused string // rejected, newer than version; empty: none
+}
+
+// loss is a stream that ended before it had acknowledged everything.
+type loss struct {
+	class ir.ProxyClass
+	keys  map[key]bool
+}
+
+// refusal is a rejection that outlives its stream.
+type refusal struct {
+	version string
+	message string
+	at      time.Time
+}
+
+func newLedger(now func() time.Time, timing Timing) *ledger {
+	return &ledger{
+		now: now, timing: timing,
+		books: map[ir.ProxyClass]*book{}, live: map[string]int{}, lost: map[string]*loss{},
+		refusal: map[string]map[key]*refusal{}, changed: make(chan struct{}),
+		timers: map[*time.Timer]struct{}{},
+	}
+}
+
+// publish makes s what the class should have.
+func (l *ledger) publish(class ir.ProxyClass, s *set) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.book(class).set = s
+	l.announce()
+}
+
+// forget drops a class that nobody asks for any more.
+func (l *ledger) forget(class ir.ProxyClass) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.books, class)
+	l.announce()
+}
+
+// join makes a stream count in a class.
+func (l *ledger) join(node string, class ir.ProxyClass) *client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.book(class)
+	l.live[node]++
+	if l.lost[node] != nil {
+		delete(l.lost, node)
+		l.announce()
+	}
+	return &client{node: node, class: class, cells: map[key]*cell{}}
+}
+
+// leave takes a stream out. What it had not acknowledged counts as lost for a while.
+func (l *ledger) leave(c *client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pending := map[key]bool{}
+	b := l.book(c.class)
+	for at, of := range c.cells {
+		if want := b.want(at); want != "" && of.version != want && of.refused != want {
+			pending[at] = true
+		}
+		l.dropCell(c, at)
+	}
+	if l.live[c.node]--; l.live[c.node] == 0 {
+		delete(l.live, c.node)
+	}
+	if len(pending) > 0 && l.live[c.node] == 0 {
+		lost := &loss{class: c.class, keys: pending}
+		l.lost[c.node] = lost
+		l.after(l.timing.Lost, func() {
+			if l.lost[c.node] == lost {
+				delete(l.lost, c.node)
+				l.announce()
+			}
+		})
+	}
+	l.announce()
+}
+
+// move takes a stream from one class to another; what it runs goes with it.
+func (l *ledger) move(c *client, class ir.ProxyClass) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cells := c.cells
+	for at := range cells {
+		l.dropCell(c, at)
+	}
+	c.class, c.cells = class, map[key]*cell{}
+	for at, of := range cells {
+		l.setCell(c, at, *of, time.Time{})
+	}
+	l.announce()
+}
+
+// record takes what a stream has learned. Only routes and listeners are counted: they carry the splits.
+func (l *ledger) record(c *client, outcomes []outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed := false
+	for _, o := range outcomes {
+		at := key{kind: o.kind, name: o.name}
+		if o.what == rejected {
+			l.keepRefusal(c.node, at, o)
+		}
+		if o.kind.single() {
+			l.enter(c, at, o)
+			changed = true
+		} else if o.what == acked && o.item.known() {
+			l.row(c.class, at).good = o.item
+		}
+	}
+	if changed {
+		l.announce()
+	}
+}
+
+func (l *ledger) enter(c *client, at key, o outcome) {
+	switch o.what {
+	case acked:
+		l.setCell(c, at, cell{version: o.item.version}, l.now())
+		if o.item.known() {
+			l.row(c.class, at).good = o.item
+		}
+	case reported:
+		l.setCell(c, at, cell{version: o.item.version}, time.Time{})
+	case rejected:
+		before := cell{}
+		if of := c.cells[at]; of != nil {
+			before = *of
+		}
+		before.refused = o.item.version
+		l.setCell(c, at, before, time.Time{})
+		if t := l.row(c.class, at).nacked[o.item.version]; t.first == nil {
+			t.first = &ir.Rejection{
+				Node: c.node, TypeURL: o.kind.typeURL(), Resource: o.name, Version: o.item.version,
+				Message: problem.Clean(o.message, maxMessage), At: l.now(),
+			}
+		}
+	case dropped:
+		l.dropCell(c, at)
+	}
+}
+
+// setCell puts a client at a version. at is when it was acknowledged; zero: it had it already.
+func (l *ledger) setCell(c *client, k key, of cell, at time.Time) {
+	l.dropCell(c, k)
+	c.cells[k] = &of
+	r := l.row(c.class, k)
+	r.members[c] = struct{}{}
+	if of.version != "" {
+		t := count(r.acked, of.version)
+		if !at.IsZero() {
+			t.last = at
+		} else if t.last.IsZero() {
+			t.last = l.now()
+		}
+	}
+	if of.refused != "" {
+		count(r.nacked, of.refused)
+	}
+}
+
+func (l *ledger) dropCell(c *client, k key) {
+	of := c.cells[k]
+	if of == nil {
+		return
+	}
+	delete(c.cells, k)
+	r := l.row(c.class, k)
+	delete(r.members, c)
+	want := l.book(c.class).want(k)
+	discount(r.acked, of.version, want)
+	discount(r.nacked, of.refused, want)
+}
+
+func count(tallies map[string]*tally, version string) *tally {
+	t := tallies[version]
+	if t == nil {
+		t = &tally{}
+		tallies[version] = t
+	}
+	t.clients++
+	return t
+}
+
+// discount takes a client off a version; the tally of the wanted version stays, its times still matter.
+func discount(tallies map[string]*tally, version, want string) {
+	t := tallies[version]
+	if t == nil {
+		return
+	}
+	t.clients--
+	if t.clients <= 0 && version != want {
+		delete(tallies, version)
+	}
+}
+
+func (l *ledger) book(class ir.ProxyClass) *book {
+	b := l.books[class]
+	if b == nil {
+		b = &book{rows: map[key]*row{}}
+		l.books[class] = b
+	}
+	return b
+}
+
+func (l *ledger) row(class ir.ProxyClass, at key) *row {
+	b := l.book(class)
+	r := b.rows[at]
+	if r == nil {
+		r = &row{members: map[*client]struct{}{}, acked: map[string]*tally{}, nacked: map[string]*tally{}}
+		b.rows[at] = r
+	}
+	return r
+}
+
+// want is the version of a resource that the class should have; empty: none.
+func (b *book) want(at key) string {
+	if b.set == nil {
+		return ""
+	}
+	if i := b.set.of[at.kind].get(at.name); i != nil {
+		return i.version
+	}
+	return ""
+}
+
+// announce wakes whoever waits for a change.
+func (l *ledger) announce() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// changes gives a channel that is closed at the next change.
+func (l *ledger) changes() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// after runs f under the lock when d has passed, unless the ledger is closed before.
+func (l *ledger) after(d time.Duration, f func()) {
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.timers, t)
+		f()
+	})
+	l.timers[t] = struct{}{}
+}
+
+// close stops all timers.
+func (l *ledger) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for t := range l.timers {
+		t.Stop()
+	}
+	clear(l.timers)
+}
+
+func (l *ledger) keepRefusal(node string, at key, o outcome) {
+	now := l.now()
+	if l.refusal[node] == nil {
+		l.refusal[node] = map[key]*refusal{}
+	}
+	for id, of := range l.refusal {
+		for k, r := range of {
+			if now.Sub(r.at) >= l.timing.Rejected {
+				delete(of, k)
+			}
+		}
+		if len(of) == 0 && id != node {
+			delete(l.refusal, id)
+		}
+	}
+	l.refusal[node][at] = &refusal{version: o.item.version, message: o.message, at: now}
+}
+
+// recollection answers a conversation's questions about earlier streams of its node.
+type recollection struct {
+	ledger *ledger
+	client *client
+}
+
+// refused implements memory.
+func (r recollection) refused(k kind, name string) (version, message string) {
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	of := r.ledger.refusal[r.client.node][key{kind: k, name: name}]
+	if of == nil || r.ledger.now().Sub(of.at) >= r.ledger.timing.Rejected {
+		return "", ""
+	}
+	return of.version, of.message
+}
+
+// good implements memory.
+func (r recollection) good(k kind, name string) *item {
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	return r.ledger.row(r.client.class, key{kind: k, name: name}).good
+}
+
+// sortedNodes are the ids of clients, sorted, at most limit.
+func sortedNodes(ids []string, limit int) []string {
+	slices.Sort(ids)
+	return ids[:min(len(ids), limit)]
+}

@@ -1,0 +1,277 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// maxClasses bounds the sets that are kept and compiled.
+const maxClasses = 256
+
+// class is all proxies that get the same set.
+type class struct {
+	of       ir.ProxyClass
+	set      atomic.Pointer[set]
+	sessions map[*session]struct{}
+	lapse    *time.Timer // runs while nobody is connected
+}
+
+// registry knows the classes and who is in them.
+type registry struct {
+	mu      *sync.Mutex // guards everything below
+	classes map[ir.ProxyClass]*class
+	keys    []string // labels that matter, sorted
+	streams int
+	changed chan struct{} // closed when the classes change
+	bytes   map[content]*shared
+}
+
+// content names the bytes of a resource: its version is a hash of them.
+type content struct {
+	kind    kind
+	version string
+}
+
+// shared are bytes that several classes use.
+type shared struct {
+	any  *anypb.Any
+	uses int
+}
+
+func newRegistry() registry {
+	return registry{
+		mu: &sync.Mutex{}, classes: map[ir.ProxyClass]*class{},
+		changed: make(chan struct{}), bytes: map[content]*shared{},
+	}
+}
+
+// Publish makes r what the proxies of the class should have, and returns when their streams are told. Resources whose
+// version did not change are sent to nobody.
+func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resources) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	c, err := s.class(of)
+	if err != nil {
+		return err
+	}
+	before := c.set.Load()
+	next, err := newSet(before, s.registry.share(r))
+	if err != nil {
+		return fmt.Errorf("publishing to %s proxies of namespace %q: %w", of.Kind, of.Namespace, err)
+	}
+	if next.equal(before) {
+		return nil
+	}
+	s.registry.count(next, 1)
+	s.registry.count(before, -1)
+	s.ledger.publish(of, next)
+	c.set.Store(next)
+	for ss := range c.sessions {
+		ss.poke()
+	}
+	return nil
+}
+
+// poke wakes the stream's sending goroutine.
+func (ss *session) poke() {
+	select {
+	case ss.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// Classes gives the classes to compile for, sorted: those with a stream now or a while ago. The channel is closed when
+// they change.
+func (s *Server) Classes() ([]ir.ProxyClass, <-chan struct{}) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	out := make([]ir.ProxyClass, 0, len(s.registry.classes))
+	for of := range s.registry.classes {
+		out = append(out, of)
+	}
+	slices.SortFunc(out, compareClasses)
+	return out, s.registry.changed
+}
+
+func compareClasses(a, b ir.ProxyClass) int {
+	flag := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(
+		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Labels, b.Labels),
+		cmp.Compare(a.Locality, b.Locality), cmp.Compare(a.Capture, b.Capture), cmp.Compare(flag(a.Unprivileged), flag(b.Unprivileged)))
+}
+
+// SetLabelKeys tells which labels of proxies tell classes apart: those that some selector in force uses. Streams move
+// to their new classes; what is equal there is not sent again.
+func (s *Server) SetLabelKeys(keys []string) {
+	keys = slices.Clone(keys)
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	if slices.Equal(keys, s.registry.keys) {
+		return
+	}
+	s.registry.keys = keys
+	for _, c := range s.registry.classes {
+		for ss := range c.sessions {
+			ss.poke()
+		}
+	}
+}
+
+// class finds or makes a class; the registry is locked.
+func (s *Server) class(of ir.ProxyClass) (*class, error) {
+	if c := s.registry.classes[of]; c != nil {
+		return c, nil
+	}
+	if len(s.registry.classes) >= maxClasses {
+		return nil, status.Errorf(codes.ResourceExhausted, "there are %d classes of proxies already", maxClasses)
+	}
+	c := &class{of: of, sessions: map[*session]struct{}{}}
+	s.registry.classes[of] = c
+	s.registry.announce()
+	s.lapseLater(c)
+	return c, nil
+}
+
+// lapseLater drops the class when nobody connects for a while; the registry is locked. What it is served would grow
+// old, since nothing is compiled for it.
+func (s *Server) lapseLater(c *class) {
+	c.lapse = time.AfterFunc(s.timing.Demand, func() {
+		s.registry.mu.Lock()
+		defer s.registry.mu.Unlock()
+		if len(c.sessions) > 0 || s.registry.classes[c.of] != c {
+			return
+		}
+		delete(s.registry.classes, c.of)
+		s.registry.count(c.set.Load(), -1)
+		s.registry.announce()
+		s.ledger.forget(c.of)
+	})
+}
+
+// enter puts a stream into its class.
+func (s *Server) enter(ss *session) (*class, error) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	c, err := s.class(ss.who.classify(s.registry.keys))
+	if err != nil {
+		return nil, err
+	}
+	c.lapse.Stop()
+	c.sessions[ss] = struct{}{}
+	return c, nil
+}
+
+// exit takes a stream out of its class.
+func (s *Server) exit(ss *session) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	s.part(ss)
+}
+
+func (s *Server) part(ss *session) {
+	delete(ss.class.sessions, ss)
+	if len(ss.class.sessions) == 0 {
+		s.lapseLater(ss.class)
+	}
+}
+
+// reenter moves a stream to the class that it belongs to now.
+func (s *Server) reenter(ss *session) (*class, error) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	of := ss.who.classify(s.registry.keys)
+	if of == ss.class.of {
+		return ss.class, nil
+	}
+	c, err := s.class(of)
+	if err != nil {
+		return nil, err
+	}
+	s.part(ss)
+	c.lapse.Stop()
+	c.sessions[ss] = struct{}{}
+	return c, nil
+}
+
+// share replaces the bytes of resources by those that another class uses already, where they are equal.
+func (r *registry) share(in envoy.Resources) envoy.Resources {
+	for k, list := range [kinds]*[]envoy.Resource{clusters: &in.Clusters, endpoints: &in.Endpoints, listeners: &in.Listeners, routes: &in.Routes} {
+		out := slices.Clone(*list)
+		for i := range out {
+			if same := r.bytes[content{kind: kind(k), version: out[i].Version}]; same != nil {
+				out[i].Any = same.any
+			}
+		}
+		*list = out
+	}
+	return in
+}
+
+// count adds n uses to all bytes of a set.
+func (r *registry) count(s *set, n int) {
+	if s == nil {
+		return
+	}
+	for k, c := range s.of {
+		for _, i := range c.items {
+			at := content{kind: kind(k), version: i.version}
+			if r.bytes[at] == nil {
+				r.bytes[at] = &shared{any: i.any}
+			}
+			if r.bytes[at].uses += n; r.bytes[at].uses <= 0 {
+				delete(r.bytes, at)
+			}
+		}
+	}
+}
+
+func (r *registry) announce() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *registry) reserve(limit int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.streams >= limit {
+		return false
+	}
+	r.streams++
+	return true
+}
+
+func (r *registry) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.streams--
+}
+
+func (r *registry) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.classes {
+		c.lapse.Stop()
+	}
+}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"slices"
+	"strconv"
+)
+
+// receiveDelta takes a request in delta form. Subscription changes count whatever the nonce; a nonce that no response
+// carries says nothing of any resource.
+func (c *conversation) receiveDelta(k kind, r request) {
+	sub := &c.subs[k]
+	first := !sub.started
+	sub.started, sub.dirty = true, true
+	if f := sub.land(r.nonce); f != nil {
+		c.settle(k, f, r)
+	}
+	if first {
+		sub.legacy = len(r.subscribe) == 0 && k.wildcardable()
+		sub.wildcard = sub.legacy || slices.Contains(r.subscribe, wildcard)
+		sub.owed = sub.wildcard && len(r.versions) == 0
+	}
+	for _, name := range r.subscribe {
+		if name == wildcard {
+			sub.wildcard = true
+			continue
+		}
+		e := c.asked(k, name)
+		e.named, e.owed, e.told = true, true, false
+	}
+	for _, name := range r.unsubscribe {
+		c.unsubscribe(k, name)
+	}
+	if !first {
+		return
+	}
+	for name, version := range r.versions {
+		if sub.covers(name) {
+			e := sub.entry(name)
+			e.owed = false // compared by version, not answered unseen
+			c.assume(k, e, &item{name: name, version: version})
+		}
+	}
+}
+
+func (c *conversation) unsubscribe(k kind, name string) {
+	sub := &c.subs[k]
+	if name == wildcard {
+		sub.wildcard, sub.legacy = false, false
+		for _, e := range sub.sortedEntries() {
+			if !e.named {
+				c.drop(k, e)
+			}
+		}
+		return
+	}
+	e := sub.entries[name]
+	switch {
+	case e == nil || !e.named:
+	case sub.wildcard:
+		e.named, e.owed, e.told = false, true, false // still covered: the client must hear of it once more
+	default:
+		c.drop(k, e)
+	}
+}
+
+// asked is the entry of a name that the client asks for. Answers to responses from before it asked do not concern it.
+func (c *conversation) asked(k kind, name string) *entry {
+	sub := &c.subs[k]
+	if e := sub.entries[name]; e != nil {
+		return e
+	}
+	e := sub.entry(name)
+	e.haveAt = c.nonces + 1
+	return e
+}
+
+// assume records what the client says it has.
+func (c *conversation) assume(k kind, e *entry, i *item) {
+	e.have, e.sent = i, i
+	c.note(k, e, reported, i)
+}
+
+// receiveSotw takes a request in state-of-the-world form. A stale nonce makes the whole request void; an empty one
+// only changes the subscription.
+func (c *conversation) receiveSotw(k kind, r request) {
+	sub := &c.subs[k]
+	first := !sub.started
+	if !first && r.nonce != "" && r.nonce != strconv.FormatUint(sub.newest, 10) {
+		return
+	}
+	sub.started, sub.dirty = true, true
+	if f := sub.land(r.nonce); f != nil {
+		c.settle(k, f, r)
+	}
+	if first {
+		sub.reported = r.version
+		sub.owed = true
+		sub.legacy = len(r.names) == 0 && k.wildcardable()
+	} else if len(r.names) > 0 {
+		sub.legacy = false
+	}
+	sub.wildcard = sub.legacy || slices.Contains(r.names, wildcard)
+	c.subscribeExactly(k, r.names)
+}
+
+// subscribeExactly makes the named entries those of names: the form knows no differences.
+func (c *conversation) subscribeExactly(k kind, names []string) {
+	sub := &c.subs[k]
+	asked := make(map[string]bool, len(names))
+	for _, name := range names {
+		if name == wildcard {
+			continue
+		}
+		asked[name] = true
+		e := c.asked(k, name)
+		if !e.named {
+			e.named, e.owed = true, true
+		}
+	}
+	for _, e := range sub.sortedEntries() {
+		e.named = e.named && asked[e.name]
+		if !sub.covers(e.name) {
+			c.drop(k, e)
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// session serves one stream. Its receiving goroutine hands requests to its sending goroutine, which owns the
+// conversation and everything else here but the channels.
+type session struct {
+	server *Server
+	wire   wire
+
+	inbox   chan received // unbuffered: a client is not read faster than it is answered
+	wake    chan struct{} // of size one: something may have changed
+	stalled chan struct{} // of size one: a message could not be written in time
+	done    chan struct{} // closed when the stream is over
+
+	who    identity
+	class  *class
+	client *client
+	talk   *conversation
+	begun  time.Time
+}
+
+// received is what came in, or the error that ended it.
+type received struct {
+	request request
+	node    *corev3.Node
+	err     error
+}
+
+// serve runs a stream to its end.
+func (s *Server) serve(ctx context.Context, w wire) error {
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
+	defer s.dismiss()
+	ss := &session{
+		server: s, wire: w,
+		inbox: make(chan received), wake: make(chan struct{}, 1),
+		stalled: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	defer close(ss.done)
+	ended := make(chan error, 1)
+	s.running.Add(2)
+	go ss.read()
+	go func() {
+		defer s.running.Done()
+		ended <- ss.run(ctx)
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ss.stalled:
+		return status.Errorf(codes.Unavailable, "the client has not read for %s", s.timing.Stall)
+	case <-s.closing:
+		return status.Error(codes.Unavailable, "the server is going down")
+	}
+}
+
+// read passes requests on until the stream ends.
+func (ss *session) read() {
+	defer ss.server.running.Done()
+	for {
+		r, node, err := ss.wire.receive()
+		select {
+		case ss.inbox <- received{request: r, node: node, err: err}:
+		case <-ss.done:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// run is the sending goroutine. A panic ends this stream and no other.
+func (ss *session) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			ss.server.log.Error("an xds stream panicked", "node", ss.who.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "internal error")
+		}
+		ss.leave()
+	}()
+	first, err := ss.firstMessage(ctx)
+	if err != nil {
+		return err
+	}
+	if ss.who, err = identify(first.node); err != nil {
+		return err
+	}
+	if err := ss.join(); err != nil {
+		return err
+	}
+	if err := ss.take(first); err != nil {
+		return err
+	}
+	return ss.loop(ctx)
+}
+
+func (ss *session) firstMessage(ctx context.Context) (received, error) {
+	limit := time.NewTimer(ss.server.timing.FirstMessage)
+	defer limit.Stop()
+	select {
+	case in := <-ss.inbox:
+		return in, in.err
+	case <-limit.C:
+		return received{}, status.Errorf(codes.DeadlineExceeded, "no message within %s", ss.server.timing.FirstMessage)
+	case <-ctx.Done():
+		return received{}, ctx.Err()
+	case <-ss.done:
+		return received{}, context.Canceled
+	}
+}
+
+// join enters the stream into its class and the ledger.
+func (ss *session) join() error {
+	class, err := ss.server.enter(ss)
+	if err != nil {
+		return err
+	}
+	ss.class, ss.begun = class, ss.server.now()
+	ss.client = ss.server.ledger.join(ss.who.id, class.of)
+	ss.talk = &conversation{
+		sotw: ss.wire.sotw(), timing: ss.server.timing,
+		memory: recollection{ledger: ss.server.ledger, client: ss.client},
+	}
+	return nil
+}
+
+func (ss *session) leave() {
+	if ss.class == nil {
+		return
+	}
+	ss.server.ledger.record(ss.client, ss.talk.collect())
+	ss.server.ledger.leave(ss.client)
+	ss.server.exit(ss)
+}
+
+// take handles one incoming message.
+func (ss *session) take(in received) error {
+	if in.err != nil {
+		return in.err
+	}
+	if err := ss.talk.receive(in.request); err != nil {
+		return err
+	}
+	if r, ok := ss.talk.unsupported(in.request); ok {
+		return ss.send(r)
+	}
+	return nil
+}
+
+func (ss *session) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		again, err := ss.work()
+		if err != nil {
+			return err
+		}
+		timer.Stop()
+		if !again.IsZero() {
+			timer.Reset(max(again.Sub(ss.server.now()), time.Millisecond))
+		}
+		select {
+		case in := <-ss.inbox:
+			err = ss.take(in)
+		case <-ss.wake:
+			err = ss.reclassify()
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ss.done:
+			return context.Canceled
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// work sends what is due and says when to look again.
+func (ss *session) work() (time.Time, error) {
+	now := ss.server.now()
+	if next := ss.class.set.Load(); next != nil {
+		ss.talk.use(next)
+	}
+	if ss.talk.set == nil {
+		limit := ss.begun.Add(ss.server.timing.FirstSet)
+		if !now.Before(limit) {
+			return time.Time{}, status.Errorf(codes.Unavailable, "nothing is known yet for proxies of kind %s in namespace %q", ss.class.of.Kind, ss.class.of.Namespace)
+		}
+		return limit, nil
+	}
+	out, again := ss.talk.plan(now)
+	ss.server.ledger.record(ss.client, ss.talk.collect())
+	if ss.talk.timeouts > 0 {
+		ss.server.log.Warn("routes went out before their clusters were acknowledged", "node", ss.who.id, "count", ss.talk.timeouts)
+		ss.talk.timeouts = 0
+	}
+	for _, r := range out {
+		if err := ss.send(r); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return again, nil
+}
+
+// send writes a message, and gives the stream up when the client does not read.
+func (ss *session) send(r response) error {
+	guard := time.AfterFunc(ss.server.timing.Stall, func() {
+		select {
+		case ss.stalled <- struct{}{}:
+		default:
+		}
+	})
+	defer guard.Stop()
+	return ss.wire.send(r)
+}
+
+// reclassify moves the stream when the labels that matter have changed. It keeps what it has until the new class is
+// served; equal bytes are not sent again.
+func (ss *session) reclassify() error {
+	class, err := ss.server.reenter(ss)
+	if err != nil || class == ss.class {
+		return err
+	}
+	ss.class = class
+	ss.server.ledger.move(ss.client, class.of)
+	return nil
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// wire is a stream in one of the two forms.
+type wire interface {
+	sotw() bool
+	receive() (request, *corev3.Node, error)
+	send(response) error
+}
+
+type deltaWire struct {
+	stream     grpc.BidiStreamingServer[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]
+	identifier string
+}
+
+func (deltaWire) sotw() bool { return false }
+
+func (w deltaWire) receive() (request, *corev3.Node, error) {
+	in, err := w.stream.Recv()
+	if err != nil {
+		return request{}, nil, err
+	}
+	r := request{
+		typeURL: in.GetTypeUrl(), nonce: in.GetResponseNonce(),
+		refused: in.GetErrorDetail() != nil, nack: in.GetErrorDetail().GetMessage(),
+		subscribe: in.GetResourceNamesSubscribe(), unsubscribe: in.GetResourceNamesUnsubscribe(),
+		versions: in.GetInitialResourceVersions(),
+	}
+	if len(r.subscribe)+len(r.versions) > maxNames {
+		return request{}, nil, status.Errorf(codes.ResourceExhausted, "a request names %d resources, at most %d are accepted", len(r.subscribe)+len(r.versions), maxNames)
+	}
+	return r, in.GetNode(), nil
+}
+
+func (w deltaWire) send(r response) error {
+	out := &discovery.DeltaDiscoveryResponse{
+		TypeUrl: r.typeURL, Nonce: r.nonce, RemovedResources: r.removed,
+		Resources:    make([]*discovery.Resource, len(r.items)),
+		ControlPlane: &corev3.ControlPlane{Identifier: w.identifier},
+	}
+	for i, it := range r.items {
+		out.Resources[i] = &discovery.Resource{Name: it.name, Version: it.version, Resource: it.any}
+	}
+	return w.stream.Send(out)
+}
+
+type sotwWire struct {
+	stream     grpc.BidiStreamingServer[discovery.DiscoveryRequest, discovery.DiscoveryResponse]
+	identifier string
+}
+
+func (sotwWire) sotw() bool { return true }
+
+func (w sotwWire) receive() (request, *corev3.Node, error) {
+	in, err := w.stream.Recv()
+	if err != nil {
+		return request{}, nil, err
+	}
+	if len(in.GetResourceNames()) > maxNames {
+		return request{}, nil, status.Errorf(codes.ResourceExhausted, "a request names %d resources, at most %d are accepted", len(in.GetResourceNames()), maxNames)
+	}
+	return request{
+		typeURL: in.GetTypeUrl(), nonce: in.GetResponseNonce(),
+		refused: in.GetErrorDetail() != nil, nack: in.GetErrorDetail().GetMessage(),
+		names: in.GetResourceNames(), version: in.GetVersionInfo(),
+	}, in.GetNode(), nil
+}
+
+func (w sotwWire) send(r response) error {
+	out := &discovery.DiscoveryResponse{
+		TypeUrl: r.typeURL, Nonce: r.nonce, VersionInfo: r.version,
+		Resources:    make([]*anypb.Any, len(r.items)),
+		ControlPlane: &corev3.ControlPlane{Identifier: w.identifier},
+	}
+	for i, it := range r.items {
+		out.Resources[i] = it.any
+	}
+	return w.stream.Send(out)
+}
