@@ -109,14 +109,14 @@ type Keepalive struct {
 
 // Outlier ejects endpoints that keep failing. A nil count leaves that detector at Envoy's default, 0 turns it off.
 type Outlier struct {
-	Consecutive5xx       *uint32
-	ConsecutiveGateway   *uint32
-	ConsecutiveLocal     *uint32
-	SplitLocal           bool
-	Interval             time.Duration // 0: Envoy's default
-	BaseEjection         time.Duration // 0: Envoy's default
-	MaxEjectionPercent   uint32        // 0: Envoy's default
-	PanicThreshold       uint32       // percent; 0: panic mode is off
+	Consecutive5xx     *uint32
+	ConsecutiveGateway *uint32
+	ConsecutiveLocal   *uint32
+	SplitLocal         bool
+	Interval           time.Duration // 0: Envoy's default
+	BaseEjection       time.Duration // 0: Envoy's default
+	MaxEjectionPercent uint32        // 0: Envoy's default
+	PanicThreshold     uint32        // percent; 0: panic mode is off
 }
 
 // Endpoints are where the requests of an EDS cluster go.

@@ -6,13 +6,14 @@ import "time"
 type Split struct {
 	Key     string // namespace/name of the Rollout
 	UID     string
-	Host    string // as in spec.host
-	Stable  string // subset
-	Canary  string // subset; empty at rest
-	Weight  int    // canary share in percent, 0 to 100
-	Seq     uint64 // traffic seq: the transition that last changed what is rendered
-	Managed []string
-	Routes  []string // only http routes so named; empty: all that send to stable or to the bare host
+	Host    string    // as in spec.host
+	Stable  string    // subset
+	Canary  string    // subset; empty at rest
+	Weight  int       // canary share in percent, 0 to 100
+	Seq     uint64    // traffic seq: the transition that last changed what is rendered
+	Managed []string  // former stable subsets: routes in Git that still name them follow the split
+	Created time.Time // of the Rollout: of two for one host the first holds; zero counts as the last
+	Routes  []string  // only http routes so named; empty: all that send to stable or to the bare host
 }
 
 // SplitUse says where a split was rendered in one class.

@@ -169,7 +169,9 @@ func (s Service) Port(number int) (Port, bool) {
 }
 
 // VisibleTo reports whether clients in namespace may see the service.
-func (s Service) VisibleTo(namespace string) bool { return Exported(s.ExportTo, s.Namespace, namespace) }
+func (s Service) VisibleTo(namespace string) bool {
+	return Exported(s.ExportTo, s.Namespace, namespace)
+}
 
 // Exported reports whether an export list of an object in namespace own admits namespace user.
 func Exported(exportTo []string, own, user string) bool {

@@ -155,4 +155,3 @@ func protocol(p corev1.ServicePort) registry.Protocol {
 	}
 	return registry.ParseProtocol(prefix)
 }
-

@@ -1,0 +1,180 @@
+package istio
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/registry"
+)
+
+// typed is an object whose kind is known.
+type typed[S proto.Message] struct {
+	Meta
+	Spec S
+}
+
+type (
+	gateway         = typed[*networking.Gateway]
+	virtualService  = typed[*networking.VirtualService]
+	destinationRule = typed[*networking.DestinationRule]
+	serviceEntry    = typed[*networking.ServiceEntry]
+	workloadEntry   = typed[*networking.WorkloadEntry]
+)
+
+// index is the input, sorted and joined; it does not depend on a class.
+type index struct {
+	in       Input
+	found    *findings
+	gateways []gateway
+	virtuals []virtualService
+	rules    []destinationRule
+	services []registry.Service
+	splits   []split
+	assumed  map[string]bool // cluster name of a bare host and port: TCP by name, but an http rule sends there
+}
+
+func newIndex(in Input) *index {
+	x := &index{in: in, found: &findings{}, assumed: map[string]bool{}}
+	for _, o := range in.Objects {
+		x.found.add(o.Problems...)
+	}
+	x.gateways = pick[*networking.Gateway](in.Objects)
+	x.virtuals = pick[*networking.VirtualService](in.Objects)
+	x.rules = pick[*networking.DestinationRule](in.Objects)
+	for _, s := range pick[*networking.Sidecar](in.Objects) {
+		x.found.selection(s.Meta, "spec", "the kind Sidecar")
+	}
+	entries := x.readServiceEntries(pick[*networking.ServiceEntry](in.Objects), pick[*networking.WorkloadEntry](in.Objects))
+	merged, conflicts := registry.Merge(in.Registry, entries)
+	x.services = merged.Services
+	for _, c := range conflicts {
+		x.found.warn(Meta{Kind: c.Dropped.Kind, Namespace: c.Dropped.Namespace, Name: c.Dropped.Name}, "S050", "spec.hosts",
+			fmt.Sprintf("host %s is already defined by %s/%s/%s", c.Host, c.Kept.Kind, c.Kept.Namespace, c.Kept.Name),
+			"remove one of the two definitions")
+	}
+	x.checkGatewayRefs()
+	x.assumeHTTP()
+	x.splits = x.readSplits()
+	return x
+}
+
+// pick returns the objects of one kind in the order that counts: annotation, creation time, name, namespace.
+func pick[S proto.Message](objects []Object) []typed[S] {
+	var out []typed[S]
+	for _, o := range objects {
+		if spec, ok := o.Spec.(S); ok {
+			out = append(out, typed[S]{o.Meta, spec})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b typed[S]) int {
+		return cmp.Or(
+			cmp.Compare(order(a.Meta), order(b.Meta)), registry.CompareCreated(a.Created, b.Created),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
+	})
+	return out
+}
+
+func order(m Meta) int {
+	n, err := strconv.Atoi(m.Annotations["sluice.dev/order"])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// byName reports that the order of a and b is only that of their names, where it makes a difference.
+func (x *index) byName(a, b Meta) {
+	if !a.Created.IsZero() || !b.Created.IsZero() || order(a) != order(b) {
+		return
+	}
+	for _, m := range []Meta{a, b} {
+		x.found.info(m, "S029", "metadata", fmt.Sprintf("the order of %s and %s is by name, since neither has a creation time", a.Name, b.Name),
+			"set the annotation sluice.dev/order to make the order plain")
+	}
+}
+
+// assumeHTTP marks TCP ports that an http rule sends to, and says so.
+func (x *index) assumeHTTP() {
+	for _, vs := range x.virtuals {
+		for i, rule := range vs.Spec.GetHttp() {
+			for j, r := range rule.GetRoute() {
+				host := resolveHost(r.GetDestination().GetHost(), vs.Namespace, x.in.suffix())
+				for _, s := range x.services {
+					if s.Host == host {
+						x.assumePort(vs, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), s, int(r.GetDestination().GetPort().GetNumber()))
+					}
+				}
+			}
+		}
+	}
+}
+
+func (x *index) assumePort(vs virtualService, field string, s registry.Service, number int) {
+	if number == 0 && len(s.Ports) == 1 {
+		number = s.Ports[0].Number
+	}
+	p, ok := s.Port(number)
+	if !ok || p.Protocol != registry.TCP {
+		return
+	}
+	x.assumed[ir.ClusterName(number, "", s.Host)] = true
+	x.found.info(vs.Meta, "S053", field, fmt.Sprintf("port %d of %s is taken as HTTP because an http rule sends to it", number, s.Host),
+		"name the port http-"+strings.ToLower(p.Name)+" or set appProtocol")
+}
+
+// http reports whether requests to a port can be routed one by one.
+func (x *index) http(s registry.Service, p registry.Port) bool {
+	return p.Protocol.HTTP() || x.assumed[ir.ClusterName(p.Number, "", s.Host)]
+}
+
+// gatewayNames are the gateways a VirtualService is bound to, as namespace/name, and "mesh".
+func gatewayNames(names []string, namespace string) []string {
+	if len(names) == 0 {
+		return []string{mesh}
+	}
+	out := make([]string, 0, len(names))
+	for _, n := range names {
+		out = append(out, gatewayName(n, namespace))
+	}
+	return out
+}
+
+const mesh = "mesh"
+
+func gatewayName(name, namespace string) string {
+	switch {
+	case name == mesh:
+		return mesh
+	case strings.HasPrefix(name, "./"):
+		return namespace + "/" + name[2:]
+	case strings.Contains(name, "/"):
+		return name
+	case strings.Contains(name, "."):
+		parts := strings.SplitN(name, ".", 3)
+		return parts[1] + "/" + parts[0]
+	default:
+		return namespace + "/" + name
+	}
+}
+
+func (x *index) checkGatewayRefs() {
+	known := map[string]bool{mesh: true}
+	for _, g := range x.gateways {
+		known[g.Namespace+"/"+g.Name] = true
+	}
+	for _, vs := range x.virtuals {
+		for i, name := range gatewayNames(vs.Spec.GetGateways(), vs.Namespace) {
+			if !known[name] {
+				x.found.fail(vs.Meta, "S012", fmt.Sprintf("spec.gateways[%d]", i), fmt.Sprintf("there is no Gateway %s", name),
+					"create it, or correct the name (NAMESPACE/NAME)")
+			}
+		}
+	}
+}

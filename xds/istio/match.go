@@ -1,0 +1,161 @@
+package istio
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// The bounds of what a match may hold, in bytes.
+const (
+	maxMatchValue = 4096
+	maxRegex      = 1024
+)
+
+// place is where in the mesh rules are put: a table, and what selects rules for it.
+type place struct {
+	table    string
+	port     int             // the listener's or server's
+	gateways map[string]bool // namespace/name, or mesh
+}
+
+// applies reports whether a match entry is meant for the place at all.
+func (p place) applies(m *networking.HTTPMatchRequest, namespace string) bool {
+	if m.GetPort() != 0 && int(m.GetPort()) != p.port {
+		return false
+	}
+	if len(m.GetGateways()) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(gatewayNames(m.GetGateways(), namespace), func(n string) bool { return p.gateways[n] })
+}
+
+// match translates a match entry; false: it is dropped, so that no rule matches more than is written.
+func (t *translator) match(vs virtualService, at string, m *networking.HTTPMatchRequest) (ir.Match, bool) {
+	if len(m.GetGateways()) == 0 && (len(m.GetSourceLabels()) > 0 || m.GetSourceNamespace() != "") {
+		t.found.selection(vs.Meta, at, "a match on the client's labels or namespace")
+		return ir.Match{}, false
+	}
+	if m.GetStatPrefix() != "" {
+		t.found.policy(vs.Meta, at+".statPrefix", "statPrefix")
+	}
+	c := matchReader{t: t, vs: vs, ok: true}
+	var out ir.Match
+	out.Path = c.path(at, m)
+	for _, pseudo := range []struct {
+		name, field string
+		match       *networking.StringMatch
+	}{{":authority", "authority", m.GetAuthority()}, {":method", "method", m.GetMethod()}, {":scheme", "scheme", m.GetScheme()}} {
+		if pseudo.match != nil {
+			out.Headers = append(out.Headers, c.text(at+"."+pseudo.field, pseudo.name, pseudo.match))
+		}
+	}
+	out.Headers = append(out.Headers, c.headers(at, m)...)
+	for _, name := range sortedKeys(m.GetQueryParams()) {
+		out.Query = append(out.Query, c.text(fmt.Sprintf("%s.queryParams[%q]", at, name), name, m.GetQueryParams()[name]))
+	}
+	if t.class.Kind == ir.KindGRPC {
+		c.grpc(at, m)
+	}
+	return out, c.ok
+}
+
+// matchReader reads the parts of one match entry; ok turns false when the entry must be dropped.
+type matchReader struct {
+	t  *translator
+	vs virtualService
+	ok bool
+}
+
+func (c *matchReader) path(at string, m *networking.HTTPMatchRequest) ir.PathMatch {
+	uri := m.GetUri()
+	if uri == nil {
+		return ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}
+	}
+	h := c.text(at+".uri", "uri", uri)
+	out := ir.PathMatch{Value: h.Value, IgnoreCase: m.GetIgnoreUriCase()}
+	switch h.Kind {
+	case ir.Exact:
+		out.Kind = ir.PathExact
+	case ir.Regex:
+		out.Kind, out.IgnoreCase = ir.PathRegex, false
+	case ir.Prefix:
+		out.Kind = ir.PathPrefix
+	case ir.Present:
+		return ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}
+	}
+	return out
+}
+
+func (c *matchReader) headers(at string, m *networking.HTTPMatchRequest) []ir.HeaderMatch {
+	var out []ir.HeaderMatch
+	for _, name := range sortedKeys(m.GetHeaders()) {
+		field := fmt.Sprintf("%s.headers[%q]", at, name)
+		if len(name) > 0 && name[0] == '@' {
+			c.drop(field, "a match on claims of a token")
+			continue
+		}
+		out = append(out, c.text(field, name, m.GetHeaders()[name]))
+	}
+	for _, name := range sortedKeys(m.GetWithoutHeaders()) {
+		h := c.text(fmt.Sprintf("%s.withoutHeaders[%q]", at, name), name, m.GetWithoutHeaders()[name])
+		h.Invert, h.MissingAsEmpty = true, h.Kind != ir.Present
+		out = append(out, h)
+	}
+	slices.SortStableFunc(out, func(a, b ir.HeaderMatch) int {
+		switch {
+		case a.Name < b.Name:
+			return -1
+		case a.Name > b.Name:
+			return 1
+		default:
+			return 0
+		}
+	})
+	return out
+}
+
+// text reads a string match. No specifier, and the regular expression "*", mean present.
+func (c *matchReader) text(field, name string, m *networking.StringMatch) ir.HeaderMatch {
+	out := ir.HeaderMatch{Name: name}
+	switch v := m.GetMatchType().(type) {
+	case *networking.StringMatch_Exact:
+		out.Kind, out.Value = ir.Exact, v.Exact
+	case *networking.StringMatch_Prefix:
+		out.Kind, out.Value = ir.Prefix, v.Prefix
+	case *networking.StringMatch_Regex:
+		if v.Regex == "*" {
+			return out
+		}
+		out.Kind, out.Value = ir.Regex, v.Regex
+		if _, err := regexp.Compile(v.Regex); err != nil || len(v.Regex) > maxRegex {
+			c.ok = false
+			c.t.found.fail(c.vs.Meta, "S027", field, fmt.Sprintf("%q is no regular expression, or longer than %d bytes", v.Regex, maxRegex),
+				"correct it (RE2 syntax); until then the match entry is left out")
+		}
+	}
+	if len(out.Value) > maxMatchValue {
+		c.ok = false
+		c.t.found.fail(c.vs.Meta, "S002", field, fmt.Sprintf("the value is longer than %d bytes", maxMatchValue), "shorten it; until then the match entry is left out")
+	}
+	return out
+}
+
+// grpc drops what a gRPC client would skip or never match, silently.
+func (c *matchReader) grpc(at string, m *networking.HTTPMatchRequest) {
+	if len(m.GetQueryParams()) > 0 {
+		c.drop(at+".queryParams", "a match on query parameters in a gRPC client")
+	}
+	if m.GetMethod() != nil || m.GetAuthority() != nil || m.GetScheme() != nil {
+		c.drop(at, "a match on method, authority or scheme in a gRPC client")
+	}
+}
+
+func (c *matchReader) drop(field, what string) {
+	c.ok = false
+	c.t.found.selection(c.vs.Meta, field, what)
+}

@@ -1,0 +1,217 @@
+package istio
+
+import (
+	"fmt"
+	"math"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/registry"
+)
+
+// rule is one http rule at one place.
+type rule struct {
+	vs    virtualService
+	spec  *networking.HTTPRoute
+	field string // spec.http[0]
+	place place
+}
+
+// routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything.
+func (t *translator) routes(vs virtualService, p place) []ir.Route {
+	t.reportOtherProtocols(vs)
+	var out []ir.Route
+	for i, spec := range vs.Spec.GetHttp() {
+		r := rule{vs, spec, fmt.Sprintf("spec.http[%d]", i), p}
+		matches := t.matches(r)
+		if len(matches) == 0 || !t.checkRule(r) {
+			continue
+		}
+		if len(out) > 0 && out[len(out)-1].Match.CatchAll() {
+			t.found.warn(vs.Meta, "S020", r.field, "no request reaches this rule, since the one before it matches everything", "move it up, or remove it")
+			continue
+		}
+		out = append(out, t.routesOf(r, matches)...)
+	}
+	return out
+}
+
+func (t *translator) reportOtherProtocols(vs virtualService) {
+	if len(vs.Spec.GetTcp()) > 0 {
+		t.found.selection(vs.Meta, "spec.tcp", "routing of TCP connections")
+	}
+	if len(vs.Spec.GetTls()) > 0 {
+		t.found.selection(vs.Meta, "spec.tls", "routing of TLS connections")
+	}
+}
+
+type namedMatch struct {
+	name  string
+	match ir.Match
+}
+
+// matches are the conditions under which the rule applies at its place; none: it does not.
+func (t *translator) matches(r rule) []namedMatch {
+	if len(r.spec.GetMatch()) == 0 {
+		return []namedMatch{{match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}}}
+	}
+	var out []namedMatch
+	for j, m := range r.spec.GetMatch() {
+		if !r.place.applies(m, r.vs.Namespace) {
+			continue
+		}
+		if match, ok := t.match(r.vs, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
+			out = append(out, namedMatch{m.GetName(), match})
+		}
+	}
+	return out
+}
+
+func (t *translator) routesOf(r rule, matches []namedMatch) []ir.Route {
+	catchAll := false
+	for _, m := range matches {
+		catchAll = catchAll || m.match.CatchAll()
+	}
+	base, ok := t.action(r, catchAll)
+	if !ok {
+		return nil
+	}
+	var out []ir.Route
+	for _, m := range matches {
+		route := base
+		route.Match = m.match
+		route.Name = r.spec.GetName()
+		if m.name != "" {
+			route.Name += "." + m.name
+		}
+		out = append(out, route)
+		if m.match.CatchAll() {
+			break
+		}
+	}
+	return out
+}
+
+// checkRule reports a rule that contradicts itself; false: it is dropped.
+func (t *translator) checkRule(r rule) bool {
+	s := r.spec
+	forwards, rewrites, faults := len(s.GetRoute()) > 0, s.GetRewrite() != nil, s.GetFault() != nil
+	conflict := ""
+	switch {
+	case s.GetDelegate() != nil:
+		t.found.selection(r.vs.Meta, r.field+".delegate", "delegate")
+		return false
+	case s.GetRedirect() != nil && (forwards || faults || rewrites || s.GetDirectResponse() != nil):
+		conflict = "redirect stands beside route, fault, rewrite or directResponse"
+	case s.GetDirectResponse() != nil && (forwards || faults || rewrites):
+		conflict = "directResponse stands beside route, fault or rewrite"
+	case s.GetMirror() != nil && len(s.GetMirrors()) > 0:
+		conflict = "mirror stands beside mirrors"
+	case !forwards && s.GetRedirect() == nil && s.GetDirectResponse() == nil:
+		conflict = "the rule says neither route nor redirect nor directResponse"
+	}
+	if conflict != "" {
+		t.found.fail(r.vs.Meta, "S026", r.field, conflict, "keep one of them; until then the rule is left out")
+		return false
+	}
+	return t.checkWeights(r)
+}
+
+// checkWeights reports weights that divide nothing; false: the rule is dropped.
+func (t *translator) checkWeights(r rule) bool {
+	total := int64(0)
+	for j, d := range r.spec.GetRoute() {
+		if d.GetWeight() < 0 {
+			t.found.fail(r.vs.Meta, "S025", fmt.Sprintf("%s.route[%d].weight", r.field, j), fmt.Sprintf("the weight %d is negative", d.GetWeight()),
+				"give a weight of 0 or more; until then the rule is left out")
+			return false
+		}
+		total += int64(d.GetWeight())
+	}
+	if len(r.spec.GetRoute()) > 1 && (total == 0 || total > math.MaxUint32) {
+		t.found.fail(r.vs.Meta, "S025", r.field+".route", fmt.Sprintf("the weights add up to %d", total),
+			"give at least one destination a weight above 0; until then the rule is left out")
+		return false
+	}
+	return true
+}
+
+// destination is one target of a rule, its names resolved.
+type destination struct {
+	host      string
+	subset    string
+	port      int
+	weight    int64
+	headers   ir.HeaderOps
+	authority string
+}
+
+func (d destination) cluster() string { return ir.ClusterName(d.port, d.subset, d.host) }
+
+// destinations resolves the targets of a rule. A single one has weight 1 whatever is written.
+func (t *translator) destinations(r rule) []destination {
+	list := r.spec.GetRoute()
+	out := make([]destination, 0, len(list))
+	for j, d := range list {
+		at := fmt.Sprintf("%s.route[%d]", r.field, j)
+		to := t.resolve(r, at+".destination", d.GetDestination())
+		to.weight = int64(d.GetWeight())
+		if len(list) == 1 {
+			to.weight = 1
+		}
+		to.headers, to.authority = t.headerOps(r.vs.Meta, at+".headers", d.GetHeaders())
+		out = append(out, to)
+	}
+	return out
+}
+
+// resolve finds host and port of a destination. What does not exist keeps its name: the proxy answers 503, as written.
+func (t *translator) resolve(r rule, at string, d *networking.Destination) destination {
+	out := destination{host: resolveHost(d.GetHost(), r.vs.Namespace, t.in.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
+	s, known := t.service(out.host)
+	if out.port == 0 {
+		out.port = t.portOf(r, at, s)
+	}
+	switch {
+	case !known:
+		t.unknownHost(r, at, out.host)
+	case !hasPort(s, out.port):
+		t.found.fail(r.vs.Meta, "S013", at+".port", fmt.Sprintf("%s has no port %d", out.host, out.port), "name a port of the service")
+	case out.subset != "":
+		if _, ok := t.policies[out.host].subset(out.subset); !ok {
+			t.found.fail(r.vs.Meta, "S010", at+".subset", fmt.Sprintf("no DestinationRule defines subset %q of %s", out.subset, out.host),
+				"define it, or correct the name; until then its requests are answered 503")
+		}
+	}
+	return out
+}
+
+func (t *translator) unknownHost(r rule, at, host string) {
+	for _, s := range t.services {
+		if s.Host == host {
+			t.found.warn(r.vs.Meta, "S017", at+".host", fmt.Sprintf("%s is not exported to namespace %s", host, t.class.Namespace),
+				"export the service to it; until then its requests are answered 503")
+			return
+		}
+	}
+	t.found.warn(r.vs.Meta, "S011", at+".host", fmt.Sprintf("no service has the host %s", host),
+		"create it, or correct the name; until then its requests are answered 503")
+}
+
+func hasPort(s registry.Service, port int) bool {
+	_, ok := s.Port(port)
+	return ok
+}
+
+// portOf is the service's only port, else the listener's.
+func (t *translator) portOf(r rule, at string, s registry.Service) int {
+	if len(s.Ports) == 1 {
+		return s.Ports[0].Number
+	}
+	if len(s.Ports) > 1 && !hasPort(s, r.place.port) {
+		t.found.warn(r.vs.Meta, "S014", at+".port", fmt.Sprintf("%s has several ports; %d, that of the listener, is taken", s.Host, r.place.port),
+			"name the port")
+	}
+	return r.place.port
+}
