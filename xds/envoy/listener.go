@@ -1,0 +1,91 @@
+package envoy
+
+import (
+	"strconv"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+func (b *builder) listener(l ir.Listener) *listenerv3.Listener {
+	if b.kind == ir.KindGRPC {
+		return &listenerv3.Listener{
+			Name:        l.Name,
+			ApiListener: &listenerv3.ApiListener{ApiListener: packed(b.manager(l))},
+		}
+	}
+	return &listenerv3.Listener{
+		Name:             l.Name,
+		Address:          address(l.Address, l.Port),
+		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(b.manager(l))},
+			}},
+		}},
+	}
+}
+
+func address(host string, port int) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
+	}}}
+}
+
+// manager is the HTTP connection manager of a listener; its routes come by RDS.
+func (b *builder) manager(l ir.Listener) *hcmv3.HttpConnectionManager {
+	m := &hcmv3.HttpConnectionManager{
+		StatPrefix: "outbound_" + l.Name,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			RouteConfigName: l.Table,
+			ConfigSource:    ads(0),
+		}},
+		HttpFilters: []*hcmv3.HttpFilter{filter("envoy.filters.http.router", &routerv3.Router{})},
+	}
+	if b.kind == ir.KindGRPC {
+		return m
+	}
+	m.StatPrefix = statPrefix(b.kind, l)
+	m.HttpFilters = []*hcmv3.HttpFilter{
+		filter("envoy.filters.http.grpc_stats", &grpcstatsv3.FilterConfig{
+			PerMethodStatSpecifier: &grpcstatsv3.FilterConfig_StatsForAllMethods{StatsForAllMethods: wrapperspb.Bool(false)},
+		}),
+		m.HttpFilters[0],
+	}
+	m.UseRemoteAddress = wrapperspb.Bool(b.kind == ir.KindGateway)
+	m.NormalizePath = wrapperspb.Bool(true)
+	m.StreamIdleTimeout = durationpb.New(0)
+	m.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
+	if b.kind == ir.KindGateway {
+		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
+	}
+	return m
+}
+
+// statPrefix has no dot, so that Envoy's tag rules keep it whole.
+func statPrefix(kind ir.Kind, l ir.Listener) string {
+	return string(kind) + "_" + strconv.Itoa(l.Port)
+}
+
+func filter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(config)}}
+}
+
+// ads is the aggregated stream as a source; wait bounds how long the first answer is awaited, 0 is for ever.
+func ads(wait time.Duration) *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+		InitialFetchTimeout:   durationpb.New(wait),
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+	}
+}
