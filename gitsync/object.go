@@ -48,6 +48,7 @@ type Ref struct {
 	Branch, Tag, Commit, Name string
 	Rewrite                   Rewrite       // what to do when the new tip does not descend from the tip held
 	Accept                    string        // a commit that a person accepts though it does not descend
+	HaveTime                  time.Time     // committer time of the commit handled last; zero is unknown
 	Timeout                   time.Duration // of one fetch in all; zero is 60 s
 }
 

@@ -1,0 +1,203 @@
+package gogit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+// handle is one remote seen as one identity, and the repository that holds what was fetched from it.
+type handle struct {
+	client *client
+	limits Limits
+	dir    string // of the generations, without their number
+
+	mu        sync.Mutex // held by one fetch at a time; guards all below
+	knowsV2   int        // listings left before the server is asked for its protocol again
+	canFilter bool       // the server can leave out trees
+	number    int        // of the newest generation
+	now       *generation
+}
+
+// generation is one bare repository. It is deleted when it was replaced and the last tree on it is closed.
+type generation struct {
+	dir   string
+	store *filesystem.Storage
+	tips  map[string]string // ref -> commit fetched for it; only the fetching handle touches it
+
+	fetches    int
+	bytes      int64 // fetched into it in all
+	firstFetch int64
+	lock       sync.Mutex // guards store and what follows: the store is not safe for concurrent use
+	pins       int
+	retired    bool
+	damaged    bool // an object could not be read
+}
+
+func (h *handle) newGeneration() (*generation, error) {
+	h.number++
+	dir := h.dir + "." + strconv.Itoa(h.number)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("making a repository: %w", errors.Unwrap(err)))
+	}
+	store, err := bareStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &generation{dir: dir, store: store, tips: map[string]string{}}, nil
+}
+
+// bareStore initialises an empty repository in a directory that no path can leave.
+func bareStore(dir string) (*filesystem.Storage, error) {
+	bound := osfs.New(dir, osfs.WithBoundOS())
+	store := filesystem.NewStorageWithOptions(bound, cache.NewObjectLRU(8*cache.MiByte), filesystem.Options{LargeObjectThreshold: 1 << 20})
+	if err := store.Init(); err != nil {
+		return nil, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("initialising a repository: %w", err))
+	}
+	return store, nil
+}
+
+func (g *generation) retire() {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.retired = true
+	g.sweep()
+}
+
+// sweep deletes the repository when nobody needs it. The lock is held.
+func (g *generation) sweep() {
+	if g.retired && g.pins == 0 {
+		_ = g.store.Close()
+		_ = os.RemoveAll(g.dir) // what stays is deleted at the next start
+	}
+}
+
+func (g *generation) has(id string) bool {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	return !g.damaged && g.store.HasEncodedObject(plumbing.NewHash(id)) == nil
+}
+
+const attempts = 3 // at a ref that moves between listing and fetching
+
+// fetch resolves ref, fetches its commit if it is missing, and opens its tree.
+func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsync.Tree, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var last error
+	for range attempts {
+		id, name, err := h.resolve(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if err := h.ensure(ctx, fullName(ref)+ref.Commit, id); errors.Is(err, errNotOurRef) && ref.Commit == "" {
+			last = err
+			continue
+		} else if errors.Is(err, errNotOurRef) {
+			return nil, refuseCommit(ref.Commit)
+		} else if err != nil {
+			return nil, err
+		}
+		if err := h.checkDescent(ctx, ref, have, id); err != nil {
+			return nil, err
+		}
+		return openTree(h.now, h.limits, id, name)
+	}
+	return nil, gitsync.Fail(gitsync.Unreachable, fmt.Errorf("the ref moved %d times while it was fetched: %w", attempts, last))
+}
+
+func refuseCommit(id string) error {
+	return &gitsync.Failure{Reason: gitsync.RefNotFound, Err: fmt.Errorf("the server does not give commit %s by its id", id),
+		Problem: &problem.Problem{Code: "S210", Severity: problem.Error, Field: "spec.ref.commit", Message: "commit " + id + " cannot be fetched by its id",
+			Hint: "put a tag on it and set spec.ref.tag"}}
+}
+
+func (h *handle) resolve(ctx context.Context, ref gitsync.Ref) (id, name string, err error) {
+	if ref.Commit != "" {
+		return ref.Commit, ref.Commit[:min(12, len(ref.Commit))], nil
+	}
+	l, err := h.list(ctx, []string{fullName(ref)})
+	if err != nil {
+		return "", "", err
+	}
+	return l.resolve(ref)
+}
+
+// ensure makes the commit present. A repository that fails to store or to read is replaced once by a fresh one.
+func (h *handle) ensure(ctx context.Context, ref, id string) error {
+	if h.now != nil && h.now.has(id) {
+		h.now.tips[ref] = id
+		return nil
+	}
+	if h.now != nil && !h.now.worn() {
+		err := h.fill(ctx, h.now, ref, id)
+		if gitsync.ReasonOf(err, "") != gitsync.StorageFailed {
+			return err
+		}
+	}
+	fresh, err := h.newGeneration()
+	if err != nil {
+		return err
+	}
+	if err := h.fill(ctx, fresh, ref, id); err != nil {
+		fresh.retire()
+		return err
+	}
+	if h.now != nil {
+		h.now.retire()
+	}
+	h.now = fresh
+	return nil
+}
+
+// worn reports whether a repository is damaged or has grown enough to be fetched anew.
+func (g *generation) worn() bool {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	return g.damaged || g.fetches >= recycleAfter || g.bytes > 2*g.firstFetch+recycleSlack
+}
+
+// fill fetches one commit into g and remembers it as the tip of ref.
+func (h *handle) fill(ctx context.Context, g *generation, ref, id string) error {
+	size, err := h.fetchPack(ctx, g, id)
+	if err != nil {
+		return err
+	}
+	if !g.has(id) {
+		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("the server's pack lacks commit %s", id))
+	}
+	g.fetches++
+	g.bytes += size
+	if g.firstFetch == 0 {
+		g.firstFetch = size
+	}
+	g.tips[ref] = id
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	if err := g.store.SetShallow(g.held()); err != nil {
+		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("recording the shallow commits: %w", err))
+	}
+	return nil
+}
+
+// held gives the commits that the repository has as tips, sorted.
+func (g *generation) held() []plumbing.Hash {
+	var out []plumbing.Hash
+	for _, id := range g.tips {
+		out = append(out, plumbing.NewHash(id))
+	}
+	plumbing.HashesSort(out)
+	return slices.Compact(out)
+}
