@@ -1,0 +1,147 @@
+package crd_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// object reads one YAML document and puts it into ns under a name of its own.
+func object(t *testing.T, ns, kind, spec string) *unstructured.Unstructured {
+	t.Helper()
+	out := map[string]any{}
+	if err := yaml.Unmarshal([]byte("spec: {"+spec+"}"), &out); err != nil {
+		t.Fatalf("%s: %v", spec, err)
+	}
+	u := &unstructured.Unstructured{Object: out}
+	u.SetAPIVersion(v1alpha1.GroupVersion().String())
+	u.SetKind(kind)
+	u.SetNamespace(ns)
+	u.SetGenerateName("spec-")
+	return u
+}
+
+func TestSpec_isChecked(t *testing.T) {
+	c, ns := server(t)
+	for _, row := range []struct{ kind, spec, why string }{
+		{"Rollout", `host: reviews, subset: v2`, ""},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 15, bake: {min: 8s, max: 90s}}, {weight: 100}], analysis: {metrics: [{name: errors, window: 1s, warmup: 2s}]}`, ""},
+		{"Rollout", `host: reviews, subset: v2, steps: [{name: a, weight: 5}, {name: b, weight: 5}], capacity: {ratio: 0}`, ""},
+		{"Rollout", `subset: v2`, "spec.host: Required value"},
+		{"Rollout", `host: reviews`, "spec.subset: Required value"},
+		{"Rollout", `host: Re_views, subset: v2`, "spec.host in body should match"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: -1}]`, "spec.steps[0].weight in body should be greater than or equal to 0"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 50}, {weight: 15}]`, "weights must never fall"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 100}, {weight: 100}]`, "weight 100 can stand in one step only"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{name: a, weight: 1}, {name: a, weight: 2}]`, "step names must be unique"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 1, bake: {min: 2m, max: 1m}}]`, "bake.min must not be longer"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 1, bake: {min: 721h}}]`, "at most 720h"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 1, bake: {min: 1.5s}}]`, "bake.min in body should match"},
+		{"Rollout", `host: reviews, subset: v2, progressDeadline: 1s`, "progressDeadline must be"},
+		{"Rollout", `host: reviews, subset: v2, analysis: {metrics: [{name: latency}]}`, "any other name needs a template"},
+		{"Rollout", `host: reviews, subset: v2, analysis: {falseRollback: "0.01"}`, "falseRollback in body should match"},
+		{"Rollout", `host: reviews, subset: v2, analysis: {metrics: [{name: errors, window: 100ms}]}`, "window must be 1s"},
+		{"Rollout", `host: reviews, subset: v2, convergence: {timeout: 1h}`, "convergence.timeout must be"},
+		{"Source", `url: "https://git.example.com/shop/deploy.git"`, ""},
+		{"Source", `url: "http://127.0.0.1:8080/r.git", ref: {branch: main}, path: deploy/prod, interval: 10s`, ""},
+		{"Source", `url: "https://u:p@h/r"`, "without user"},
+		{"Source", `url: "https://h/r?x"`, "without user, query or fragment"},
+		{"Source", `url: "file:///r/r/r"`, "url must be http(s)"},
+		{"Source", `url: "https://h/a/../b"`, "must not contain .."},
+		{"Source", `url: "https://h/a", path: ../x`, "path must be relative"},
+		{"Source", `url: "https://h/a", path: /etc`, "path must be relative"},
+		{"Source", `url: "https://h/a", interval: 1s`, "interval must be"},
+		{"MetricTemplate", `ratio: {bad: 'a{b="{{subset}}"}', total: 'c{b="{{subset}}"}'}`, ""},
+		{"MetricTemplate", `ratio: {bad: a, good: b, total: c}`, "exactly one of bad and good"},
+		{"MetricTemplate", `ratio: {total: c}`, "exactly one of bad and good"},
+		{"Notifier", `webhook: {url: "https://h/x", signingSecretRef: {name: a, key: b}}`, ""},
+		{"Notifier", `webhook: {url: "http://h/x", insecure: true, unsigned: true}`, ""},
+		{"Notifier", `slack: {webhookSecretRef: {name: a, key: b}}, kinds: [RolledBack]`, ""},
+		{"Notifier", `environment: prod`, "exactly one of slack and webhook"},
+		{"Notifier", `slack: {webhookSecretRef: {name: a, key: b}}, kinds: [Rolledback]`, "Unsupported value"},
+		{"Notifier", `webhook: {url: "https://h/x"}`, "signingSecretRef, or unsigned"},
+		{"Notifier", `webhook: {url: "http://h/x", unsigned: true}`, "url must be https"},
+		{"Notifier", `webhook: {unsigned: true}`, "exactly one of url and urlSecretRef"},
+		{"Notifier", `webhook: {url: "https://a@b/x", unsigned: true}`, "without user and password"},
+	} {
+		err := c.Create(t.Context(), object(t, ns, row.kind, row.spec))
+		what := row.kind + " " + row.spec
+		if row.why != "" {
+			refused(t, what, err, row.why)
+		} else if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestSpec_defaultsAreThoseOfTheTypes holds the two places that know the defaults against each other.
+func TestSpec_defaultsAreThoseOfTheTypes(t *testing.T) {
+	c, ns := server(t)
+	ro := reviews(ns, "bare")
+	if err := c.Create(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	want := reviews(ns, "bare").Spec
+	want.Default()
+	if diff := cmp.Diff(want, get(t.Context(), t, c, ro).Spec); diff != "" {
+		t.Errorf("the server's defaults (+) are not those of Default (-):\n%s", diff)
+	}
+	src := &v1alpha1.Source{Spec: v1alpha1.SourceSpec{URL: "https://h/r"}}
+	src.Namespace, src.Name = ns, "bare"
+	wantSource := src.DeepCopy().Spec
+	wantSource.Default()
+	if err := c.Create(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wantSource, src.Spec); diff != "" {
+		t.Errorf("the server's defaults (+) are not those of Default (-):\n%s", diff)
+	}
+}
+
+func TestSpec_hostIsForEver(t *testing.T) {
+	c, ns := server(t)
+	ro := reviews(ns, "host")
+	if err := c.Create(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	ro.Spec.Host = "ratings"
+	refused(t, "another host", c.Update(t.Context(), ro), "host cannot change")
+}
+
+// TestStatus_fitsAtItsBounds stores a status whose every field is as long as it may be.
+func TestStatus_fitsAtItsBounds(t *testing.T) {
+	c, ns := server(t)
+	st := baking(passed(1))
+	long := func(n int) string { return strings.Repeat("x", n) }
+	st.Analysis = &v1alpha1.AnalysisStatus{Evidence: long(32768), Verdict: "Inconclusive", Reason: long(64), Message: long(256)}
+	for i := range 12 {
+		st.Analysis.Metrics = append(st.Analysis.Metrics, v1alpha1.MetricStatus{Name: fmt.Sprintf("m%d", i), Ratio: long(16)})
+	}
+	for i := range 64 {
+		st.Notes = append(st.Notes, v1alpha1.PendingNote{
+			Notifier: long(20), Kind: v1alpha1.NoteStepPassed, Attempt: 1, Seq: int64(i), At: at, Text: long(200), LastError: long(64),
+		})
+	}
+	for range 10 {
+		st.History = append(st.History, v1alpha1.HistoryEntry{
+			Name: long(63), Digest: long(64), Commit: long(40), StartedAt: at, EndedAt: at, Outcome: v1alpha1.OutcomeSuperseded, Reason: long(64), Text: long(120),
+		})
+	}
+	ro := stored(t, c, ns, st, "update")
+	if ro.Status.Since.Time.UTC() != at.Time {
+		t.Errorf("since came back as %v, want %v: microseconds matter", ro.Status.Since, at)
+	}
+	if n := len(get(t.Context(), t, c, ro).Status.Notes); n != 64 {
+		t.Errorf("%d notes came back, want 64", n)
+	}
+	if got := v1alpha1.DurationOf(90 * time.Second); ro.Status.Plan[0].Bake.Max.String() != got.String() {
+		t.Errorf("bake.max came back as %v, want %v", ro.Status.Plan[0].Bake.Max, got)
+	}
+}
