@@ -25,19 +25,17 @@ func Edges() []Edge {
 		}
 	}
 	for _, from := range []Phase{Preparing, Shifting, Baking, Holding} {
-		add(from, RollingBack, DataPlaneRejected, DeadlineExceeded, InvariantBroken, Deleted, Reverted, Superseded)
+		add(from, RollingBack, DataPlaneRejected, DeadlineExceeded, InvariantBroken, Deleted, Reverted, Superseded,
+			Reason(analysis.RegressionDetected), Reason(analysis.HardFail), Reason(analysis.SLOBreach))
 	}
-	verdicts := []Reason{Reason(analysis.RegressionDetected), Reason(analysis.HardFail), Reason(analysis.SLOBreach)}
 	for _, from := range []Phase{Shifting, Baking, Holding} {
 		add(from, RollingBack, CanaryUnavailable)
-		add(from, RollingBack, verdicts...)
 	}
 	add(Shifting, RollingBack, ConvergenceTimeout)
 	add(Holding, RollingBack, ProgressDeadlineExceeded, BlindTimeout)
 	add(Baking, RollingBack, BlindTimeout, InconclusiveTimeout)
 
-	holds := []Reason{RefsNotResolved, SourceApplying, DeadlineExceeded, Suspicious, Incident, TrafficMismatch, GateInconclusive,
-		Blind, PausedInGit, NoProxies, DataPlaneBehind, InsufficientCapacity}
+	holds := []Reason{RefsNotResolved, SourceApplying, DeadlineExceeded, PausedInGit, NoProxies, DataPlaneBehind, InsufficientCapacity}
 	told := []Reason{Blind, WaitingForTraffic, Suspicious, TrafficMismatch}
 	add(Preparing, Shifting, WeightRequested)
 	add(Preparing, Preparing, ProgressDeadlineExceeded)
@@ -45,7 +43,7 @@ func Edges() []Edge {
 	add(Shifting, Shifting, NoProxies)
 	add(Baking, Baking, told...)
 	add(Baking, Holding, InconclusiveTimeout)
-	add(Holding, Holding, WaitingForTraffic)
+	add(Holding, Holding, WaitingForTraffic, Suspicious, Incident, TrafficMismatch, GateInconclusive, Blind)
 	for _, from := range []Phase{Baking, Holding} {
 		add(from, Holding, holds...)
 		add(from, Idle, Completed)

@@ -65,21 +65,20 @@ func begin(spec Spec, st State, obs Observation, now time.Time) *turn {
 	return t
 }
 
-// running lets those clocks run that have something to count; the others stand at zero. Clocks never go back.
+// running lets those clocks run that have something to count; the others stand at zero.
 func running(st State, obs Observation) Clocks {
-	was, is := st.Progress.Clocks, Clocks{}
 	if st.Phase.Rest() {
-		return is
+		return Clocks{}
 	}
-	is.Phase = max(was.Phase, obs.Clocks.Phase)
+	was := st.Progress.Clocks
+	is := Clocks{Phase: max(was.Phase, obs.Clocks.Phase), Empty: emptyClock(st, obs)}
 	if st.Phase != Baking && st.Phase != Holding {
-		return Clocks{Phase: is.Phase, Empty: emptyClock(st, obs)}
+		return is
 	}
 	is.Step = max(was.Step, obs.Clocks.Step)
 	if obs.Report.Verdict == analysis.Blind {
-		is.Blind = max(was.Blind, obs.Clocks.Blind)
+		is.Blind = obs.Clocks.Blind
 	}
-	is.Empty = emptyClock(st, obs)
 	return is
 }
 
@@ -90,7 +89,7 @@ func emptyClock(st State, obs Observation) time.Duration {
 	case !obs.Ready.Known:
 		return st.Progress.Clocks.Empty
 	}
-	return max(st.Progress.Clocks.Empty, obs.Clocks.Empty)
+	return obs.Clocks.Empty
 }
 
 // open is rows 2 to 21: harm first, then withdrawal, then the phase.

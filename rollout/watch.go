@@ -19,7 +19,18 @@ func (w Watch) Clocks(st State, mono time.Duration) Clocks {
 	return w.clocks.Add(max(0, mono-w.at))
 }
 
-// Seen is the watch after Step gave st at mono. Seen again for a state of the same sequence number it goes on.
+// Seen is the watch after Step gave st at mono. A state older than one seen before changes nothing.
 func (w Watch) Seen(st State, mono time.Duration) Watch {
+	if w.known && st.Seq < w.seq {
+		return w
+	}
 	return Watch{seq: st.Seq, known: true, clocks: st.Progress.Clocks, at: mono}
+}
+
+// Worth reports that a state without a transition is to be stored, because losing it would lose too much: what the
+// proxies confirmed, a clock that was set back, or observed time of at least every.
+func Worth(st, next State, every time.Duration) bool {
+	was, is := st.Progress.Clocks, next.Progress.Clocks
+	return next.Traffic.Settled != st.Traffic.Settled || is.Blind < was.Blind || is.Empty < was.Empty ||
+		is.Phase-was.Phase >= every || is.Step-was.Step >= every
 }

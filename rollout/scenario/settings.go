@@ -1,0 +1,115 @@
+package scenario
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// settings is a spec as scripts write it.
+type settings struct {
+	spec     rollout.Spec
+	weights  []int
+	min, max time.Duration
+}
+
+func defaults() settings {
+	return settings{weights: []int{15, 50, 100}, spec: rollout.Spec{
+		Analysis:         rollout.AnalysisPolicy{BlindAfter: 10 * time.Minute},
+		Capacity:         rollout.Capacity{MinReady: 1, Ratio: 50},
+		Convergence:      rollout.Convergence{MinProxies: 1, Timeout: time.Minute},
+		ProgressDeadline: 10 * time.Minute,
+		MaxDuration:      168 * time.Hour,
+		OnDeadline:       rollout.PolicyRollback,
+		WarmDown:         10 * time.Minute,
+		HistoryLimit:     10,
+	}}
+}
+
+func (s settings) engine() rollout.Spec {
+	steps := make([]rollout.StageSpec, len(s.weights))
+	for i, weight := range s.weights {
+		steps[i].Weight = weight
+	}
+	out := s.spec
+	out.Plan = rollout.Resolve(steps, s.min, s.max)
+	return out
+}
+
+// set changes one setting.
+func (s *settings) set(key, value string) (err error) {
+	switch key {
+	case "steps":
+		s.weights, err = integers(value)
+	case "bake.min":
+		s.min, err = time.ParseDuration(value)
+	case "bake.max":
+		s.max, err = time.ParseDuration(value)
+	case "onInconclusive":
+		s.spec.Analysis.OnInconclusive, err = policy(value)
+	case "onBlind":
+		s.spec.Analysis.OnBlind, err = policy(value)
+	case "blindAfter":
+		s.spec.Analysis.BlindAfter, err = time.ParseDuration(value)
+	case "paused":
+		s.spec.Paused, err = strconv.ParseBool(value)
+	case "initialStable":
+		s.spec.InitialStable = value
+	default:
+		return s.setLimit(key, value)
+	}
+	return err
+}
+
+func (s *settings) setLimit(key, value string) (err error) {
+	switch key {
+	case "capacity.minReady":
+		s.spec.Capacity.MinReady, err = strconv.Atoi(value)
+	case "capacity.ratio":
+		s.spec.Capacity.Ratio, err = strconv.Atoi(value)
+	case "convergence.minProxies":
+		s.spec.Convergence.MinProxies, err = strconv.Atoi(value)
+	case "convergence.timeout":
+		s.spec.Convergence.Timeout, err = time.ParseDuration(value)
+	case "progressDeadline":
+		s.spec.ProgressDeadline, err = time.ParseDuration(value)
+	case "maxDuration":
+		s.spec.MaxDuration, err = time.ParseDuration(value)
+	case "onDeadline":
+		s.spec.OnDeadline, err = policy(value)
+	case "warmDown":
+		s.spec.WarmDown, err = time.ParseDuration(value)
+	case "historyLimit":
+		s.spec.HistoryLimit, err = strconv.Atoi(value)
+	default:
+		return fmt.Errorf("unknown setting %q", key)
+	}
+	return err
+}
+
+func policy(value string) (rollout.Policy, error) {
+	switch value {
+	case "pause", "hold":
+		return rollout.PolicyPause, nil
+	case "promote":
+		return rollout.PolicyPromote, nil
+	case "rollback":
+		return rollout.PolicyRollback, nil
+	}
+	return "", fmt.Errorf("unknown policy %q", value)
+}
+
+func integers(list string) ([]int, error) {
+	var out []int
+	for word := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return nil, fmt.Errorf("%q in %q is no number", word, list)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}

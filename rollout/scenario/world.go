@@ -1,0 +1,197 @@
+package scenario
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// persistEvery is how often clocks are stored when nothing else is.
+const persistEvery = 15 * time.Second
+
+// maxSteps bounds the steps that one command may cause.
+const maxSteps = 200
+
+// World is the engine's surroundings and the one replica that runs it.
+type World struct {
+	spec     settings
+	store    []rollout.State // every version stored, newest last
+	watch    rollout.Watch
+	wall     time.Time
+	mono     time.Duration
+	want     rollout.Want
+	ready    rollout.Ready
+	problems []rollout.Reason
+	fleet    fleet
+	judge    judge
+	fault    fault
+	out      []string
+	wake     time.Time
+	final    bool
+	audit    audit
+}
+
+// fault is what goes wrong next.
+type fault struct {
+	write string // "", conflict, lost, applied
+	lag   int
+}
+
+// NewWorld is a world at its beginning: nothing stored, no proxy, endpoints unknown, Git unknown.
+func NewWorld() *World {
+	start := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
+	return &World{spec: defaults(), store: []rollout.State{{}}, wall: start, audit: newAudit()}
+}
+
+// State is the newest stored state.
+func (w *World) State() rollout.State { return w.store[len(w.store)-1] }
+
+// Final reports whether the object's finalizer was given up.
+func (w *World) Final() bool { return w.final }
+
+// Take returns the lines put out since it was last called.
+func (w *World) Take() []string {
+	out := w.out
+	w.out = nil
+	return out
+}
+
+func (w *World) sayf(format string, args ...any) { w.out = append(w.out, fmt.Sprintf(format, args...)) }
+
+// run steps until nothing changes.
+func (w *World) run() error {
+	for range maxSteps {
+		again, err := w.step()
+		if err != nil || !again {
+			return err
+		}
+	}
+	return fmt.Errorf("no rest after %d steps at %s", maxSteps, w.State().Phase)
+}
+
+// step is one reconcile: read, observe, decide, check, write.
+func (w *World) step() (again bool, err error) {
+	newest := len(w.store) - 1
+	read := max(0, newest-w.fault.lag)
+	w.fault.lag = 0
+	st := w.store[read]
+	obs := w.observe(st)
+	next, acts := rollout.Step(w.spec.engine(), st, obs, w.wall)
+	if err := rollout.Check(w.spec.engine(), st, next, obs, w.wall); err != nil {
+		return false, fmt.Errorf("after seq %d: %w", st.Seq, err)
+	}
+	if twice, _ := rollout.Step(w.spec.engine(), st, obs, w.wall); !reflect.DeepEqual(twice, next) {
+		return false, fmt.Errorf("seq %d: the same observation gave two states", st.Seq)
+	}
+	w.wake, w.final = acts.Wake, w.final || acts.Finalize
+	if acts.Transition == nil && !rollout.Worth(st, next, persistEvery) {
+		w.watch = w.watch.Seen(next, w.mono)
+		return read != newest, nil
+	}
+	return w.write(read, next, acts.Transition)
+}
+
+// write stores next if what was read is still the newest, or does what the fault says.
+func (w *World) write(read int, next rollout.State, moved *rollout.Transition) (bool, error) {
+	kind := w.fault.write
+	w.fault.write = ""
+	if read != len(w.store)-1 {
+		kind = "conflict"
+	}
+	if kind == "conflict" || kind == "lost" {
+		w.sayf("%s seq=%d", kind, next.Seq)
+		return true, nil
+	}
+	prev := w.State()
+	if err := w.audit.stored(prev, next); err != nil {
+		return false, err
+	}
+	w.store = append(w.store, next)
+	w.fleet.render(next, w.mono)
+	if moved != nil {
+		w.judge.moved(prev, next)
+		w.say(next, *moved)
+	}
+	if kind == "applied" {
+		w.sayf("applied seq=%d", next.Seq)
+		return true, nil
+	}
+	w.watch = w.watch.Seen(next, w.mono)
+	return true, nil
+}
+
+func (w *World) observe(st rollout.State) rollout.Observation {
+	return rollout.Observation{
+		Seq:      st.Seq,
+		Want:     w.want,
+		Clocks:   w.watch.Clocks(st, w.mono),
+		Fleet:    w.fleet.observe(w.wall, w.mono),
+		Ready:    w.ready,
+		Report:   w.judge.report(st),
+		Problems: w.problems,
+	}
+}
+
+// say puts out a transition.
+func (w *World) say(next rollout.State, m rollout.Transition) {
+	line := fmt.Sprintf("%d %s > %s %s", m.Seq, m.From, m.To, m.Reason)
+	switch {
+	case m.To == rollout.RollingBack:
+		line += fmt.Sprintf(" %d%%", m.Weight)
+		if m.From != rollout.RollingBack && next.Outcome == rollout.OutcomeRolledBack {
+			line += " rejected=" + next.Rejected[0].Name
+		}
+	case m.Reason == rollout.AttemptStarted:
+		line += fmt.Sprintf(" attempt=%d %s", next.Attempt, next.Canary.Name)
+	case m.From.Open() && m.To.Open():
+		line += fmt.Sprintf(" %d/%d %d%%", m.Step, m.Steps, m.Weight)
+	case m.Reason != rollout.RolledBackDone && m.Reason != rollout.Cleared && m.Reason != rollout.WarmDownEnded:
+		line += " " + next.Stable.Name
+	}
+	w.out = append(w.out, line)
+}
+
+// tick lets d pass, stopping wherever the engine asked to be woken, and once in a while to store clocks.
+func (w *World) tick(d time.Duration) error {
+	for end := w.mono + d; w.mono < end; {
+		step := end - w.mono
+		if until := w.wake.Sub(w.wall); !w.wake.IsZero() && until > 0 {
+			step = min(step, until)
+		}
+		if w.State().Phase.Open() || w.State().Phase == rollout.RollingBack {
+			step = min(step, persistEvery)
+		}
+		w.mono, w.wall = w.mono+step, w.wall.Add(step)
+		if err := w.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge is where reports come from: given ones, or the real Judge over given windows. A report belongs to a step of an
+// attempt; only Rollback lasts longer.
+type judge struct {
+	given    analysis.Report
+	evidence analysis.Evidence
+}
+
+func (j *judge) moved(prev, next rollout.State) {
+	if next.Attempt != prev.Attempt {
+		*j = judge{}
+	}
+	if next.Traffic.Step != prev.Traffic.Step && j.given.Verdict != analysis.Rollback {
+		j.given = analysis.Report{}
+	}
+}
+
+func (j *judge) report(st rollout.State) analysis.Report {
+	judged := st.Phase == rollout.Baking || st.Phase == rollout.Holding
+	if judged || st.Phase.Open() && j.given.Verdict == analysis.Rollback {
+		return j.given
+	}
+	return analysis.Report{}
+}
