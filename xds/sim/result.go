@@ -1,0 +1,271 @@
+package sim
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// Result is what becomes of a request, and under which policies. In JSON every key is always there.
+type Result struct {
+	Answer
+	Policies
+}
+
+// Answer is the outcome.
+type Answer struct {
+	Outcome      Outcome       `json:"outcome"`
+	Status       int           `json:"status"` // where the proxy itself answers, else 0
+	VirtualHost  string        `json:"virtualHost"`
+	RouteName    string        `json:"routeName"`
+	Listener     string        `json:"listener"`
+	Destinations []Destination `json:"destinations"` // in route order, probabilities above 0 that add up to 1
+	Body         string        `json:"body"`
+}
+
+// Destination is one cluster that the request may go to.
+type Destination struct {
+	Cluster        string  `json:"cluster"`
+	Host           string  `json:"host"`
+	Subset         string  `json:"subset"`
+	Port           int     `json:"port"`
+	Probability    float64 `json:"probability"`
+	LB             string  `json:"lb"`
+	MaxConnections int     `json:"maxConnections"` // 4294967295: no bound
+}
+
+// Policies are what else the route does. They never change the outcome. Cors, Hash and Fault are always empty: no
+// resource that Sluice builds carries them.
+type Policies struct {
+	Cors     struct{}       `json:"cors"`
+	Hash     []struct{}     `json:"hash"`
+	Rewrite  Part[Rewrite]  `json:"rewrite"`
+	Redirect Part[Redirect] `json:"redirect"`
+	Mirrors  []Mirror       `json:"mirrors"`
+	Timeout  string         `json:"timeout"` // a Go duration; "0s" is none
+	Retries  Part[Retries]  `json:"retries"`
+	Fault    struct{}       `json:"fault"`
+	Headers  Headers        `json:"headers"`
+}
+
+// Part is something that a route may have. Absent, it is {} in JSON.
+type Part[T any] struct{ V *T }
+
+// MarshalJSON implements json.Marshaler.
+func (p Part[T]) MarshalJSON() ([]byte, error) {
+	if p.V == nil {
+		return []byte("{}"), nil
+	}
+	return json.Marshal(p.V)
+}
+
+// Rewrite is what the upstream sees in place of what the client sent.
+type Rewrite struct {
+	Path      string   `json:"path"`   // the resulting path, without query
+	Prefix    string   `json:"prefix"` // what replaces the matched part
+	Regex     struct{} `json:"regex"`  // always empty, as Policies.Cors
+	Authority string   `json:"authority"`
+}
+
+// Redirect is where the client is sent.
+type Redirect struct {
+	Scheme   string `json:"scheme"`
+	Host     string `json:"host"`
+	Port     int    `json:"port"` // 0: none given
+	Path     string `json:"path"`
+	Prefix   string `json:"prefix"`
+	Status   int    `json:"status"`
+	Location string `json:"location"` // the whole URL
+}
+
+// Mirror is a cluster that gets a copy of some of the requests.
+type Mirror struct {
+	Cluster  string  `json:"cluster"`
+	Fraction float64 `json:"fraction"`
+}
+
+// Retries is when a failed try is made again.
+type Retries struct {
+	Attempts      int    `json:"attempts"`
+	PerTryTimeout string `json:"perTryTimeout"`
+	RetryOn       string `json:"retryOn"` // conditions and status codes
+	Backoff       string `json:"backoff"`
+}
+
+// Headers are the changes to headers: the rule's, with one destination its own included.
+type Headers struct {
+	Request  Edits `json:"request"`
+	Response Edits `json:"response"`
+}
+
+// Edits are the changes in one direction.
+type Edits struct {
+	Set    map[string]string `json:"set"`
+	Add    map[string]string `json:"add"`
+	Remove []string          `json:"remove"`
+}
+
+func newResult() Result {
+	empty := func() Edits { return Edits{Set: map[string]string{}, Add: map[string]string{}, Remove: []string{}} }
+	return Result{
+		Answer{Destinations: []Destination{}},
+		Policies{Hash: []struct{}{}, Mirrors: []Mirror{}, Timeout: "0s", Headers: Headers{empty(), empty()}},
+	}
+}
+
+// follow fills in what a route does with the request.
+func (w world) follow(out *Result, r *routev3.Route, req Request) {
+	fillEdits(&out.Headers.Request, r.GetRequestHeadersToAdd(), r.GetRequestHeadersToRemove())
+	fillEdits(&out.Headers.Response, r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
+	switch action := r.GetAction().(type) {
+	case *routev3.Route_Redirect:
+		out.Outcome, out.Redirect.V = Redirected, redirect(action.Redirect, req)
+		out.Status = out.Redirect.V.Status
+	case *routev3.Route_DirectResponse:
+		out.Outcome, out.Status = DirectResponse, int(action.DirectResponse.GetStatus())
+		out.Body = action.DirectResponse.GetBody().GetInlineString()
+	case *routev3.Route_Route:
+		w.forward(out, action.Route, r.GetMatch(), req)
+	}
+}
+
+func fillEdits(into *Edits, add []*corev3.HeaderValueOption, remove []string) {
+	for _, h := range add {
+		list := into.Add
+		if h.GetAppendAction() == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD {
+			list = into.Set
+		}
+		list[h.GetHeader().GetKey()] = h.GetHeader().GetValue()
+	}
+	into.Remove = append(into.Remove, remove...)
+}
+
+func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatch, req Request) {
+	out.Outcome = Routed
+	alive := w.destinations(out, a)
+	if !alive {
+		out.Outcome, out.Status = NoHealthyUpstream, 503
+	}
+	const envoyTimeout = 15 * time.Second // where the route says nothing
+	out.Timeout = text(a.GetTimeout(), envoyTimeout)
+	if p := a.GetRetryPolicy(); p != nil {
+		on := []string{p.GetRetryOn()}
+		for _, code := range p.GetRetriableStatusCodes() {
+			on = append(on, strconv.Itoa(int(code)))
+		}
+		out.Retries.V = &Retries{
+			Attempts: int(p.GetNumRetries().GetValue()), RetryOn: strings.Join(on, ","),
+			PerTryTimeout: text(p.GetPerTryTimeout(), 0), Backoff: text(p.GetRetryBackOff().GetBaseInterval(), 0),
+		}
+	}
+	for _, mirror := range a.GetRequestMirrorPolicies() {
+		const million = 1e6
+		out.Mirrors = append(out.Mirrors, Mirror{mirror.GetCluster(), float64(mirror.GetRuntimeFraction().GetDefaultValue().GetNumerator()) / million})
+	}
+	if prefix, authority := a.GetPrefixRewrite(), a.GetHostRewriteLiteral(); prefix != "" || authority != "" {
+		out.Rewrite.V = &Rewrite{Prefix: prefix, Authority: authority, Path: rewritten(m, pathOf(req.Path), prefix)}
+	}
+}
+
+func text(d *durationpb.Duration, unset time.Duration) string {
+	if d == nil {
+		return unset.String()
+	}
+	return d.AsDuration().String()
+}
+
+// rewritten replaces what the route matched of the path.
+func rewritten(m *routev3.RouteMatch, path, prefix string) string {
+	if prefix == "" {
+		return path
+	}
+	if p, ok := m.GetPathSpecifier().(*routev3.RouteMatch_Prefix); ok {
+		return prefix + path[min(len(p.Prefix), len(path)):]
+	}
+	return prefix
+}
+
+// destinations lists where the request may go; false: none of it can be served.
+func (w world) destinations(out *Result, a *routev3.RouteAction) bool {
+	type share struct {
+		cluster string
+		weight  uint64
+	}
+	shares := []share{{a.GetCluster(), 1}}
+	if weighted := a.GetWeightedClusters(); weighted != nil {
+		shares = nil
+		for _, c := range weighted.GetClusters() {
+			shares = append(shares, share{c.GetName(), uint64(c.GetWeight().GetValue())})
+		}
+	}
+	total := uint64(0)
+	for _, s := range shares {
+		total += s.weight
+	}
+	alive := false
+	for _, s := range shares {
+		if s.weight == 0 {
+			continue
+		}
+		d := Destination{Cluster: s.cluster, Probability: float64(s.weight) / float64(total)}
+		d.Port, d.Subset, d.Host, _ = ir.ParseClusterName(s.cluster)
+		if c, ok := w.cluster(s.cluster); ok {
+			d.LB, d.MaxConnections = c.GetLbPolicy().String(), maxConnections(c)
+			alive = alive || w.ready(c)
+		}
+		out.Destinations = append(out.Destinations, d)
+	}
+	return alive
+}
+
+func maxConnections(c *clusterv3.Cluster) int {
+	const envoyDefault = 1024
+	for _, t := range c.GetCircuitBreakers().GetThresholds() {
+		if t.GetMaxConnections() != nil && t.GetPriority() == corev3.RoutingPriority_DEFAULT {
+			return int(t.GetMaxConnections().GetValue())
+		}
+	}
+	return envoyDefault
+}
+
+// redirect makes the location as Envoy does.
+func redirect(a *routev3.RedirectAction, req Request) *Redirect {
+	statuses := map[routev3.RedirectAction_RedirectResponseCode]int{
+		routev3.RedirectAction_MOVED_PERMANENTLY: 301, routev3.RedirectAction_FOUND: 302, routev3.RedirectAction_SEE_OTHER: 303,
+		routev3.RedirectAction_TEMPORARY_REDIRECT: 307, routev3.RedirectAction_PERMANENT_REDIRECT: 308,
+	}
+	out := &Redirect{Scheme: a.GetSchemeRedirect(), Host: a.GetHostRedirect(), Port: int(a.GetPortRedirect()), Path: a.GetPathRedirect(), Status: statuses[a.GetResponseCode()]}
+	to := scheme(req)
+	if out.Scheme != "" {
+		to = out.Scheme
+	}
+	host := out.Host
+	if host == "" {
+		host = req.Host
+		_, port, _ := strings.Cut(host[len(bareHost(host)):], ":")
+		wasDefault := (scheme(req) == "http" && port == "80") || (scheme(req) == "https" && port == "443")
+		if out.Port != 0 || (to != scheme(req) && wasDefault) {
+			host = bareHost(host)
+		}
+	}
+	if out.Port != 0 {
+		host += ":" + strconv.Itoa(out.Port)
+	}
+	path := req.Path
+	if out.Path != "" {
+		path = out.Path
+		if _, q, ok := strings.Cut(req.Path, "?"); ok && !strings.Contains(path, "?") {
+			path += "?" + q
+		}
+	}
+	out.Location = to + "://" + host + path
+	return out
+}
