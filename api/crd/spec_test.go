@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -77,6 +78,35 @@ func TestSpec_isChecked(t *testing.T) {
 			refused(t, what, err, row.why)
 		} else if err != nil {
 			t.Errorf("%s: %v", what, err)
+		}
+		validated(t, row.kind, row.spec, row.why == "")
+	}
+}
+
+// validated holds Validate against the server: it finds an error exactly where the server refuses.
+func validated(t *testing.T, kind, spec string, good bool) {
+	t.Helper()
+	text, err := object(t, "bookinfo", kind, spec).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj := map[string]interface{ Validate() []problem.Problem }{
+		v1alpha1.KindRollout: &v1alpha1.Rollout{}, v1alpha1.KindSource: &v1alpha1.Source{},
+		v1alpha1.KindMetricTemplate: &v1alpha1.MetricTemplate{}, v1alpha1.KindNotifier: &v1alpha1.Notifier{},
+	}[kind]
+	if err := yaml.UnmarshalStrict(text, obj); err != nil {
+		if good {
+			t.Errorf("%s %s: %v", kind, spec, err)
+		}
+		return
+	}
+	found := obj.Validate()
+	if problem.HasError(found) == good {
+		t.Errorf("%s %s: Validate finds %v, the server agrees: %v", kind, spec, found, good)
+	}
+	for _, p := range found {
+		if p.Field == "" || p.Message == "" || p.Object != kind+"/bookinfo/" {
+			t.Errorf("%s %s: incomplete problem %+v", kind, spec, p)
 		}
 	}
 }

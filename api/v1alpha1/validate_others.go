@@ -1,0 +1,143 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/problem"
+)
+
+// Validate gives what is wrong with the spec, as Rollout.Validate does.
+func (s *Source) Validate() []problem.Problem {
+	f := &findings{object: KindSource + "/" + s.Namespace + "/" + s.Name}
+	spec := s.Spec.DeepCopy()
+	spec.Default()
+	f.text("metadata.name", s.Name, 0, 63)
+	f.repository(spec.URL)
+	if !regexp.MustCompile(`^[A-Za-z0-9._/+@=,#-]*$`).MatchString(spec.Ref.Branch) || len(spec.Ref.Branch) > 255 {
+		f.bound("spec.ref.branch", "", "%q is not a branch name", spec.Ref.Branch)
+	}
+	if path.IsAbs(spec.Path) || slices.Contains(strings.Split(spec.Path, "/"), "..") || len(spec.Path) > 512 {
+		f.bound("spec.path", "name a directory of the repository", "%q is not relative and without ..", spec.Path)
+	}
+	f.lasts("spec.interval", spec.Interval, 10*time.Second, 24*time.Hour)
+	f.lasts("spec.timeout", spec.Timeout, 5*time.Second, 10*time.Minute)
+	f.within("spec.pruneLimitPercent", spec.PruneLimitPercent, 1, 100)
+	if spec.PruneLimitPercent == 100 && *spec.Prune {
+		f.add(CodePruneUnbound, problem.Warning, "spec.pruneLimitPercent", "everything may be pruned at once", "set a lower limit")
+	}
+	if spec.Webhook != nil {
+		one(f, "spec.webhook.provider", spec.Webhook.Provider, WebhookGeneric)
+		f.text("spec.webhook.secretRef.name", spec.Webhook.SecretRef.Name, 1, 253)
+	}
+	if spec.SecretRef != nil {
+		f.text("spec.secretRef.name", spec.SecretRef.Name, 1, 253)
+	}
+	f.text("spec.serviceAccountName", spec.ServiceAccountName, 0, 63)
+	return f.list
+}
+
+func (f *findings) repository(text string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		f.bound("spec.url", "write https://host/path", "not an http(s) URL")
+		return
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(text, "?#"):
+		f.bound("spec.url", "put credentials into a Secret and name it in secretRef", "the URL has a user, a query or a fragment")
+	case slices.Contains(strings.Split(u.Path, "/"), "..") || !regexp.MustCompile(`^(/[A-Za-z0-9._~/+@%=,-]*)?$`).MatchString(u.EscapedPath()):
+		f.bound("spec.url", "", "the path %q has .. or characters that are not allowed", u.Path)
+	case len(text) > 2048:
+		f.bound("spec.url", "", "%d bytes are more than 2048", len(text))
+	}
+	if u.Scheme == "http" {
+		f.add(CodePlainHTTP, problem.Warning, "spec.url", "the repository is fetched in clear text", "use https")
+	}
+}
+
+// Validate gives what is wrong with the form of the spec, as Rollout.Validate does. Whether the selectors are PromQL is
+// found where they are parsed.
+func (m *MetricTemplate) Validate() []problem.Problem {
+	f := &findings{object: KindMetricTemplate + "/" + m.Namespace + "/" + m.Name}
+	r := m.Spec.Ratio
+	if (r.Bad == "") == (r.Good == "") {
+		f.bound("spec.ratio", "set exactly one of bad and good", "bad is %q and good is %q", r.Bad, r.Good)
+	}
+	f.text("spec.ratio.bad", r.Bad, 0, 1024)
+	f.text("spec.ratio.good", r.Good, 0, 1024)
+	f.text("spec.ratio.total", r.Total, 1, 1024)
+	f.args("spec.args", m.Spec.Args)
+	return f.list
+}
+
+// Validate gives what is wrong with the spec, as Rollout.Validate does.
+func (n *Notifier) Validate() []problem.Problem {
+	f := &findings{object: KindNotifier + "/" + n.Namespace + "/" + n.Name}
+	s := n.Spec.DeepCopy()
+	s.Default()
+	f.text("metadata.name", n.Name, 0, 63)
+	if _, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
+		f.bound("spec.selector", "", "%v", err)
+	}
+	for i, k := range s.Kinds {
+		one(f, fmt.Sprintf("spec.kinds[%d]", i), k, NoteKinds()...)
+	}
+	one(f, "spec.minSeverity", s.MinSeverity, SeverityInfo, SeverityWarning, SeverityError)
+	f.text("spec.environment", s.Environment, 0, 32)
+	if (s.Slack == nil) == (s.Webhook == nil) {
+		f.bound("spec", "set exactly one of slack and webhook", "a Notifier has exactly one sink")
+	}
+	if s.Slack != nil {
+		f.key("spec.slack.webhookSecretRef", &s.Slack.WebhookSecretRef)
+		for i, who := range s.Slack.MentionOnRollback {
+			f.name(fmt.Sprintf("spec.slack.mentionOnRollback[%d]", i), who, regexp.MustCompile(`^[UWS][A-Z0-9]{2,20}$`))
+		}
+	}
+	if s.Webhook != nil {
+		f.webhook(s.Webhook)
+	}
+	return f.list
+}
+
+func (f *findings) webhook(w *WebhookSink) {
+	if (w.URL == "") == (w.URLSecretRef == nil) {
+		f.bound("spec.webhook", "set exactly one of url and urlSecretRef", "a webhook has exactly one URL")
+	}
+	if w.URL != "" {
+		u, err := url.Parse(w.URL)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+			f.bound("spec.webhook.url", "write https://host/path", "not an http(s) URL")
+		case u.User != nil:
+			f.bound("spec.webhook.url", "put the whole URL into a Secret and name it in urlSecretRef", "the URL has a user")
+		case u.Scheme == "http" && !w.Insecure:
+			f.bound("spec.webhook.url", "use https, or set insecure: true", "the URL is plain http")
+		}
+	}
+	switch {
+	case w.SigningSecretRef == nil && !w.Unsigned:
+		f.bound("spec.webhook.signingSecretRef", "set it, or unsigned: true", "nothing signs the messages")
+	case w.SigningSecretRef != nil && w.Unsigned:
+		f.bound("spec.webhook.unsigned", "drop one of the two", "both unsigned and signingSecretRef are set")
+	case w.Unsigned:
+		f.add(CodeUnsigned, problem.Warning, "spec.webhook.unsigned", "a receiver cannot tell who sent a message", "set signingSecretRef")
+	}
+	f.key("spec.webhook.urlSecretRef", w.URLSecretRef)
+	f.key("spec.webhook.signingSecretRef", w.SigningSecretRef)
+	f.key("spec.webhook.caSecretRef", w.CASecretRef)
+	f.lasts("spec.webhook.timeout", w.Timeout, time.Second, 30*time.Second)
+}
+
+func (f *findings) key(field string, ref *SecretKeyRef) {
+	if ref != nil {
+		f.text(field+".name", ref.Name, 1, 253)
+		f.text(field+".key", ref.Key, 1, 253)
+	}
+}
