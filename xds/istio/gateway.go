@@ -140,7 +140,7 @@ func (t *translator) bind(domains map[string]*domain, s server, reached map[stri
 				continue
 			}
 			for _, h := range vs.Spec.GetHosts() {
-				common, ok := narrower(host, resolveHost(h, vs.Namespace, t.in.suffix()))
+				common, ok := narrower(host, ResolveHost(h, vs.Namespace, t.in.suffix()))
 				if !ok {
 					continue
 				}

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// resolveHost is the full form of a host as written in an object of the namespace: a name without a dot is a service
+// ResolveHost is the full form of a host as written in an object of the namespace: a name without a dot is a service
 // of that namespace; names with a dot, wildcards and addresses stay.
-func resolveHost(host, namespace, suffix string) string {
+func ResolveHost(host, namespace, suffix string) string {
 	host = strings.ToLower(host)
 	if host == "" || strings.ContainsAny(host, ".*") {
 		return host

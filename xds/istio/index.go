@@ -105,7 +105,7 @@ func (x *index) assumeHTTP() {
 	for _, vs := range x.virtuals {
 		for i, rule := range vs.Spec.GetHttp() {
 			for j, r := range rule.GetRoute() {
-				host := resolveHost(r.GetDestination().GetHost(), vs.Namespace, x.in.suffix())
+				host := ResolveHost(r.GetDestination().GetHost(), vs.Namespace, x.in.suffix())
 				for _, s := range x.services {
 					if s.Host == host {
 						x.assumePort(vs, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), s, int(r.GetDestination().GetPort().GetNumber()))

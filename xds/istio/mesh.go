@@ -36,7 +36,7 @@ func (t *translator) readOwners() {
 				t.found.fail(vs.Meta, "S026", fmt.Sprintf("spec.hosts[%d]", i), "the host * cannot be routed inside the mesh", "name the hosts, or bind it to a gateway only")
 				continue
 			}
-			h = resolveHost(h, vs.Namespace, t.in.suffix())
+			h = ResolveHost(h, vs.Namespace, t.in.suffix())
 			if first, taken := t.owners.exact[h]; taken {
 				t.found.warn(vs.Meta, "S021", fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("%s is already routed by %s", h, first.ref()),
 					"put the rules for one host into one VirtualService")

@@ -43,7 +43,7 @@ func (x *index) policyOf(client string, s registry.Service) policy {
 		var best []destinationRule
 		host := ""
 		for _, dr := range x.rules {
-			h := resolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix())
+			h := ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix())
 			if dr.Namespace != namespace || !covers(h, s.Host) || !registry.Exported(dr.Spec.GetExportTo(), dr.Namespace, client) {
 				continue
 			}

@@ -67,7 +67,7 @@ func (x *index) eachRule(visit func(ruleSite, []destination)) {
 		for i, r := range vs.Spec.GetHttp() {
 			var ds []destination
 			for _, d := range r.GetRoute() {
-				to := destination{host: resolveHost(d.GetDestination().GetHost(), vs.Namespace, x.in.suffix()), subset: d.GetDestination().GetSubset(), weight: max(0, int64(d.GetWeight()))}
+				to := destination{host: ResolveHost(d.GetDestination().GetHost(), vs.Namespace, x.in.suffix()), subset: d.GetDestination().GetSubset(), weight: max(0, int64(d.GetWeight()))}
 				if len(r.GetRoute()) == 1 {
 					to.weight = 1
 				}
@@ -102,7 +102,7 @@ func writtenCatchAll(r *networking.HTTPRoute) bool {
 
 func (x *index) checkMirrors(s split) {
 	report := func(vs virtualService, field string, d *networking.Destination) {
-		if s.Canary != "" && d.GetSubset() == s.Canary && resolveHost(d.GetHost(), vs.Namespace, x.in.suffix()) == s.host {
+		if s.Canary != "" && d.GetSubset() == s.Canary && ResolveHost(d.GetHost(), vs.Namespace, x.in.suffix()) == s.host {
 			x.found.warn(vs.Meta, "S067", field, fmt.Sprintf("mirrored requests count in the statistics of Rollout %s's canary", s.Key),
 				"mirror to a subset of its own while the Rollout is open")
 		}
@@ -126,7 +126,7 @@ func (x *index) defaultTakes(s split) bool {
 	}
 	for _, vs := range x.virtuals {
 		if slices.Contains(gatewayNames(vs.Spec.GetGateways(), vs.Namespace), mesh) && registry.Exported(vs.Spec.GetExportTo(), vs.Namespace, s.meta.Namespace) &&
-			slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return h != "*" && covers(resolveHost(h, vs.Namespace, x.in.suffix()), s.host) }) {
+			slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return h != "*" && covers(ResolveHost(h, vs.Namespace, x.in.suffix()), s.host) }) {
 			return false
 		}
 	}
@@ -234,10 +234,10 @@ func (x *index) classesOf(s split) []ir.ProxyClass {
 // eachSender visits the VirtualServices that own or send to the split's host.
 func (x *index) eachSender(s split, visit func(virtualService)) {
 	for _, vs := range x.virtuals {
-		sends := slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return resolveHost(h, vs.Namespace, x.in.suffix()) == s.host })
+		sends := slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return ResolveHost(h, vs.Namespace, x.in.suffix()) == s.host })
 		for _, r := range vs.Spec.GetHttp() {
 			sends = sends || slices.ContainsFunc(r.GetRoute(), func(d *networking.HTTPRouteDestination) bool {
-				return resolveHost(d.GetDestination().GetHost(), vs.Namespace, x.in.suffix()) == s.host
+				return ResolveHost(d.GetDestination().GetHost(), vs.Namespace, x.in.suffix()) == s.host
 			})
 		}
 		if sends {
@@ -257,7 +257,7 @@ func (x *index) blocks(s split, p problem.Problem) bool {
 	origin := false
 	x.eachSender(s, func(vs virtualService) { origin = origin || p.Object == vs.ref() })
 	for _, dr := range x.rules {
-		origin = origin || (p.Object == dr.ref() && resolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix()) == s.host)
+		origin = origin || (p.Object == dr.ref() && ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix()) == s.host)
 	}
 	if svc, ok := x.ownService(s); ok {
 		origin = origin || p.Object == strings.Join([]string{svc.Origin.Kind, svc.Origin.Namespace, svc.Origin.Name}, "/")

@@ -168,7 +168,7 @@ func (t *translator) destinations(r rule) []destination {
 
 // resolve finds host and port of a destination. What does not exist keeps its name: the proxy answers 503, as written.
 func (t *translator) resolve(r rule, at string, d *networking.Destination) destination {
-	out := destination{host: resolveHost(d.GetHost(), r.vs.Namespace, t.in.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
+	out := destination{host: ResolveHost(d.GetHost(), r.vs.Namespace, t.in.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
 	s, known := t.service(out.host)
 	if out.port == 0 {
 		out.port = t.portOf(r, at, s)

@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/sim"
+)
+
+// routeOptions are the flags of `sluice route`.
+type routeOptions struct {
+	files   []string
+	status  string
+	gateway string
+	sidecar string
+	suffix  string
+	root    string
+	partial bool
+	output  string
+	request requestOptions
+}
+
+type requestOptions struct {
+	port    int
+	tls     bool
+	sni     string
+	method  string
+	headers []string
+}
+
+// routeAnswer is the printed object.
+type routeAnswer struct {
+	sim.Result
+	Problems []problem.Problem `json:"problems"`
+}
+
+func newRoute(s Streams) *cobra.Command {
+	var o routeOptions
+	cmd := &cobra.Command{
+		Use:   "route -f FILE|DIR... [flags] URL",
+		Short: "Say where a request would go, and with which probability",
+		Long: "Compile the Istio objects, services and Rollouts of files as Sluice does for its proxies, and follow one request\n" +
+			"through the result. Nothing is sent and no cluster is asked.",
+		Example: "  sluice route -f mesh/ http://shop.example/cart\n" +
+			"  sluice route -f mesh/ --sidecar shop -H 'x-tester: yes' http://reviews:9080/ -o json",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &Exit{Code: ExitUsage, Err: errors.New("give exactly one URL"), Next: "sluice route --help"}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return runRoute(s, o, args[0]) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&o.files, "filename", "f", nil, "file or directory of manifests, - for standard input; may be repeated")
+	f.StringVar(&o.status, "rollout-status", "", "file with Rollouts whose status replaces that of -f")
+	f.StringVar(&o.gateway, "gateway", "", "ask a proxy of this Gateway: NAMESPACE/NAME")
+	f.StringVar(&o.sidecar, "sidecar", "", "ask the proxy of a client: NAMESPACE[/label=value,...]")
+	f.StringVar(&o.suffix, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")
+	f.StringVar(&o.root, "mesh-root-namespace", "istio-system", "namespace whose DestinationRules hold for the whole mesh")
+	f.BoolVar(&o.partial, "partial", false, "take hosts that the files do not hold as existing")
+	f.StringVarP(&o.output, "output", "o", "text", "text or json")
+	f.IntVar(&o.request.port, "port", 0, "port of the Gateway's server, or that the client dials (default: the URL's)")
+	f.BoolVar(&o.request.tls, "tls", false, "the client speaks TLS (implied by https)")
+	f.StringVar(&o.request.sni, "sni", "", "server name in the TLS handshake (default: the URL's host)")
+	f.StringVarP(&o.request.method, "method", "X", http.MethodGet, "HTTP method")
+	f.StringArrayVarP(&o.request.headers, "header", "H", nil, "header 'name: value'; may be repeated")
+	cmd.MarkFlagsMutuallyExclusive("gateway", "sidecar")
+	return cmd
+}
+
+func runRoute(s Streams, o routeOptions, target string) error {
+	req, err := o.request.build(target)
+	if err != nil {
+		return usage(err)
+	}
+	if o.output != "text" && o.output != "json" {
+		return usage(fmt.Errorf("output %q is neither text nor json", o.output))
+	}
+	if len(o.files) == 0 {
+		return usage(errors.New("no manifests given: name them with -f"))
+	}
+	files, err := o.read(s)
+	if err != nil {
+		return &Exit{Code: ExitNo, Err: err, Next: "correct the file, or leave it out of -f"}
+	}
+	in := files.input(o.suffix, o.root)
+	class, err := o.class(in)
+	if err != nil {
+		return usage(err)
+	}
+	if o.partial {
+		var hosts []string
+		if class.Kind == ir.KindSidecar {
+			hosts = []string{istio.ResolveHost(hostOf(req.Host), class.Namespace, o.suffix)}
+		}
+		in = istio.Assume(in, req.Port, hosts...)
+	}
+	cfg, problems := istio.Translate(in, class)
+	res, err := envoy.Build(cfg)
+	problems = append(problems, buildProblems(err)...)
+	answer := routeAnswer{sim.Route(res, req), files.placed(problems)}
+	if o.output == "json" {
+		return printRouteJSON(s, answer)
+	}
+	return printRouteText(s.Out, req, class, answer)
+}
+
+func usage(err error) error { return &Exit{Code: ExitUsage, Err: err, Next: "sluice route --help"} }
+
+func (o routeOptions) read(s Streams) (*meshFiles, error) {
+	files := newMeshFiles()
+	for _, f := range o.files {
+		if err := files.read(f, s.In); err != nil {
+			return nil, err
+		}
+	}
+	if o.status != "" {
+		if err := files.readRollouts(o.status, s.In); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// class is the proxy that is asked.
+func (o routeOptions) class(in istio.Input) (ir.ProxyClass, error) {
+	if o.sidecar != "" {
+		namespace, labels, _ := strings.Cut(o.sidecar, "/")
+		if namespace == "" {
+			return ir.ProxyClass{}, errors.New("--sidecar needs a namespace: NAMESPACE[/label=value,...]")
+		}
+		return ir.ProxyClass{Kind: ir.KindSidecar, Namespace: namespace, Labels: sortedLabels(labels)}, nil
+	}
+	var found []ir.ProxyClass
+	for _, obj := range in.Objects {
+		spec, ok := obj.Spec.(*networking.Gateway)
+		if !ok || (o.gateway != "" && o.gateway != obj.Namespace+"/"+obj.Name) {
+			continue
+		}
+		found = append(found, ir.ProxyClass{Kind: ir.KindGateway, Namespace: obj.Namespace, Labels: istio.FormatLabels(spec.GetSelector())})
+	}
+	switch {
+	case o.gateway != "" && len(found) == 0:
+		return ir.ProxyClass{}, fmt.Errorf("the files hold no Gateway %s", o.gateway)
+	case len(found) == 0:
+		return ir.ProxyClass{Kind: ir.KindSidecar, Namespace: "default"}, nil
+	case slices.ContainsFunc(found, func(c ir.ProxyClass) bool { return c.Labels != found[0].Labels }):
+		return ir.ProxyClass{}, errors.New("the files hold several Gateways for different proxies: choose one with --gateway NAMESPACE/NAME")
+	default:
+		return found[0], nil
+	}
+}
+
+func sortedLabels(text string) string {
+	labels := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		if k, v, ok := strings.Cut(pair, "="); ok {
+			labels[k] = v
+		}
+	}
+	return istio.FormatLabels(labels)
+}
+
+// build makes the request from the URL and the flags.
+func (o requestOptions) build(target string) (sim.Request, error) {
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return sim.Request{}, fmt.Errorf("%q is no URL of the form http://host[:port]/path", target)
+	}
+	req := sim.Request{
+		Port: o.port, TLS: o.tls || u.Scheme == "https", SNI: o.sni, Method: o.method, Host: u.Host,
+		Path: u.RequestURI(), Headers: map[string][]string{},
+	}
+	if req.SNI == "" {
+		req.SNI = u.Hostname()
+	}
+	if req.Port == 0 {
+		req.Port, err = portOf(u)
+		if err != nil {
+			return sim.Request{}, err
+		}
+	}
+	for _, h := range o.headers {
+		name, value, ok := strings.Cut(h, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" {
+			return sim.Request{}, fmt.Errorf("header %q is not of the form 'name: value'", h)
+		}
+		if strings.EqualFold(name, "host") {
+			req.Host = value
+			continue
+		}
+		req.Headers[name] = append(req.Headers[name], value)
+	}
+	return req, nil
+}
+
+func portOf(u *url.URL) (int, error) {
+	if u.Port() != "" {
+		n, err := strconv.Atoi(u.Port())
+		if err != nil || n < 1 || n > 65535 {
+			return 0, fmt.Errorf("%q is no port", u.Port())
+		}
+		return n, nil
+	}
+	if u.Scheme == "https" {
+		return 443, nil
+	}
+	return 80, nil
+}
+
+func hostOf(host string) string { return (&url.URL{Host: host}).Hostname() }
+
+// buildProblems are the resources that no proxy would take, in words.
+func buildProblems(err error) []problem.Problem {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var out []problem.Problem
+	for _, e := range joined.Unwrap() {
+		p := problem.Problem{Code: "S090", Severity: problem.Error, Message: problem.Clean(e.Error(), problem.MaxMessage), Hint: "correct the objects it is made from"}
+		if bad, ok := errors.AsType[*envoy.ResourceError](e); ok && len(bad.Origins) > 0 {
+			o := bad.Origins[0]
+			p.Object, p.Field = o.Kind+"/"+o.Namespace+"/"+o.Name, o.Field
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func printRouteJSON(s Streams, a routeAnswer) error {
+	if a.Problems == nil {
+		a.Problems = []problem.Problem{}
+	}
+	enc := json.NewEncoder(s.Out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(a)
+}

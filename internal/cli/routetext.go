@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/sim"
+)
+
+// printRouteText says the answer in a few lines: the request, what becomes of it, the policies, the problems.
+func printRouteText(out io.Writer, req sim.Request, class ir.ProxyClass, a routeAnswer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s http%s://%s%s at %s\n", req.Method, map[bool]string{true: "s"}[req.TLS], req.Host, req.Path, asked(class, req))
+	fmt.Fprintf(&b, "%s\n", headline(a))
+	if a.Listener != "" && a.VirtualHost != "" {
+		fmt.Fprintf(&b, "  by route %q of virtual host %s, listener %s\n", a.RouteName, a.VirtualHost, a.Listener)
+	}
+	if len(a.Destinations) > 0 {
+		b.WriteString("\n")
+		w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+		for _, d := range a.Destinations {
+			subset := d.Subset
+			if subset == "" {
+				subset = "(all)"
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s:%d\t%s\n", percent(d.Probability), subset, d.Host, d.Port, orNone(d.LB, "no such cluster"))
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	writePolicies(&b, a)
+	writeProblems(&b, a.Problems)
+	_, err := out.Write(b.Bytes())
+	return err
+}
+
+func asked(class ir.ProxyClass, req sim.Request) string {
+	who := fmt.Sprintf("the %s of namespace %s", class.Kind, class.Namespace)
+	if class.Labels != "" {
+		who += " (" + class.Labels + ")"
+	}
+	return fmt.Sprintf("%s, port %d", who, req.Port)
+}
+
+func headline(a routeAnswer) string {
+	switch a.Outcome {
+	case sim.Routed:
+		return "is forwarded"
+	case sim.NoRoute:
+		return "is answered 404: no route matches"
+	case sim.NoListener:
+		return "finds no listener: the connection fails"
+	case sim.Redirected, sim.TLSRequired:
+		return fmt.Sprintf("is redirected (%d) to %s", a.Status, a.Redirect.V.Location)
+	case sim.DirectResponse:
+		return fmt.Sprintf("is answered %d by the proxy itself", a.Status)
+	case sim.NoHealthyUpstream:
+		return "is answered 503: no endpoint is ready"
+	default:
+		return string(a.Outcome)
+	}
+}
+
+func percent(p float64) string {
+	text := strings.TrimRight(fmt.Sprintf("%.3f", 100*p), "0")
+	return fmt.Sprintf("%6s %%", strings.TrimSuffix(text, "."))
+}
+
+func orNone(s, none string) string {
+	if s == "" {
+		return none
+	}
+	return s
+}
+
+func writePolicies(b *bytes.Buffer, a routeAnswer) {
+	if a.Outcome != sim.Routed && a.Outcome != sim.NoHealthyUpstream {
+		return
+	}
+	b.WriteString("\n")
+	timeout := a.Timeout
+	if timeout == "0s" {
+		timeout = "none"
+	}
+	fmt.Fprintf(b, "  timeout   %s\n", timeout)
+	if r := a.Retries.V; r != nil {
+		fmt.Fprintf(b, "  retries   %d on %s\n", r.Attempts, strings.ReplaceAll(r.RetryOn, ",", ", "))
+	} else {
+		b.WriteString("  retries   none\n")
+	}
+	if r := a.Rewrite.V; r != nil {
+		fmt.Fprintf(b, "  rewrite   path %s%s\n", r.Path, map[bool]string{true: ", host " + r.Authority}[r.Authority != ""])
+	}
+	for _, m := range a.Mirrors {
+		fmt.Fprintf(b, "  mirror    %s of it to %s\n", strings.TrimSpace(percent(m.Fraction)), m.Cluster)
+	}
+	writeEdits(b, "request ", a.Headers.Request)
+	writeEdits(b, "response", a.Headers.Response)
+}
+
+func writeEdits(b *bytes.Buffer, what string, e sim.Edits) {
+	line := func(verb string, headers map[string]string) {
+		names := make([]string, 0, len(headers))
+		for n := range headers {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		for _, n := range names {
+			fmt.Fprintf(b, "  %s  %s %s: %s\n", what, verb, n, headers[n])
+		}
+	}
+	line("set", e.Set)
+	line("add", e.Add)
+	for _, n := range e.Remove {
+		fmt.Fprintf(b, "  %s  remove %s\n", what, n)
+	}
+}
+
+func writeProblems(b *bytes.Buffer, ps []problem.Problem) {
+	if len(ps) == 0 {
+		return
+	}
+	b.WriteString("\nproblems\n")
+	for _, p := range ps {
+		fmt.Fprintf(b, "  %s\n", p)
+	}
+}
