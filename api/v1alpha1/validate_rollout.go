@@ -64,7 +64,7 @@ func (f *findings) steps(s *RolloutSpec) {
 		step, field := &s.Steps[i], fmt.Sprintf("spec.steps[%d]", i)
 		f.within(field+".weight", step.Weight, 0, 100)
 		switch {
-		case step.Weight < before:
+		case i > 0 && step.Weight < before:
 			f.add(CodeWeightsFall, problem.Error, field+".weight", fmt.Sprintf("weight %d follows weight %d", step.Weight, before),
 				"order the steps by weight")
 		case step.Weight == 100 && before == 100:
