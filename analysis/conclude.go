@@ -99,7 +99,7 @@ func (j *judge) progress() Progress {
 		}
 		p.Needed = n
 		if n > 0 && m.Step[0] > 0 && m.Observed > 0 {
-			p.Wait = wait(float64(n) * m.Observed / float64(m.Step[0]))
+			p.Wait = wait(n, m.Step[0], m.Observed)
 		}
 	}
 	if j.hopeless() {
@@ -111,8 +111,18 @@ func (j *judge) progress() Progress {
 	return p
 }
 
-// wait is a number of seconds as a duration, at most a year.
-func wait(s float64) time.Duration { return seconds(min(s, 365*24*3600)) }
+// Wait is how long the requests that a metric needs take at the rate of its step; 0: unknown, or none needed.
+func Wait(m MetricReport) time.Duration {
+	if m.Safe.Needed <= 0 || m.Step.Canary.N == 0 {
+		return 0
+	}
+	return wait(m.Safe.Needed, m.Step.Canary.N, m.Observed.Seconds())
+}
+
+// wait is how long n requests take when seen of them took the given seconds; at most a year.
+func wait(n int64, seen uint64, took float64) time.Duration {
+	return seconds(min(float64(n)*took/float64(seen), 365*24*3600))
+}
 
 func (j *judge) metricReports() []MetricReport {
 	reports := make([]MetricReport, 0, len(j.cfg.Criteria))

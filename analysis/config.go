@@ -215,8 +215,8 @@ func (c Criterion) validate() []error {
 	if c.Window < MinWindow || c.Window > maxOpen {
 		addf("window is %v: want %v to %v", c.Window, MinWindow, maxOpen)
 	}
-	if c.Warmup > maxOpen {
-		addf("warmup is %v: want at most %v", c.Warmup, maxOpen)
+	if c.Warmup > time.Hour {
+		addf("warmup is %v: want at most 1h", c.Warmup)
 	}
 	return errs
 }

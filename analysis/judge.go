@@ -98,11 +98,13 @@ func (j *judge) consume() {
 	slices.SortStableFunc(inputs, func(a, b input) int {
 		return cmp.Or(a.End.Compare(b.End), cmp.Compare(a.Metric, b.Metric), a.Start.Compare(b.Start))
 	})
-	hard := false
+	hard := "" // the metric whose increments showed a hard fail
 	for i, in := range inputs {
 		if in.Seq == j.b.Seq && in.End.After(in.Start) {
 			if in.rule {
-				hard = j.ev.rules.fold(in.Window, j.b.Endpoints) || hard
+				if j.ev.rules.fold(in.Window, j.b.Endpoints) {
+					hard = in.Metric
+				}
 			} else {
 				j.fold(in.Window)
 			}
@@ -146,7 +148,7 @@ func (j *judge) criterion(name string) Criterion {
 }
 
 // latch keeps the first Rollback that the evidence gives; nothing takes it back in this attempt.
-func (j *judge) latch(at time.Time, hard bool) {
+func (j *judge) latch(at time.Time, hard string) {
 	if j.ev.out != nil {
 		return
 	}
@@ -154,8 +156,8 @@ func (j *judge) latch(at time.Time, hard bool) {
 	switch {
 	case j.logTotal() >= -math.Log(j.cfg.Alpha):
 		out.Reason, out.Metric = RegressionDetected, j.loudest()
-	case hard:
-		out.Reason, out.Metric = HardFail, j.cfg.watched()
+	case hard != "":
+		out.Reason, out.Metric = HardFail, hard
 	case j.ev.guard != nil && j.ev.guard.logE() >= -math.Log(j.cfg.AlphaGuard):
 		out.Reason, out.Metric = SLOBreach, j.cfg.watched()
 	default:

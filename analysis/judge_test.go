@@ -496,7 +496,7 @@ func TestConfig_validate(t *testing.T) {
 		"rate":       func(c *Config) { c.Criteria[0].Harmful.Rate = 1 },
 		"noise":      func(c *Config) { c.Criteria[0].Noise = "pink" },
 		"window":     func(c *Config) { c.Criteria[0].Window = time.Millisecond },
-		"warmup":     func(c *Config) { c.Criteria[0].Warmup = time.Hour },
+		"warmup":     func(c *Config) { c.Criteria[0].Warmup = 2 * time.Hour },
 		"share":      func(c *Config) { c.Criteria[0].Share = -1 },
 		"fromStep":   func(c *Config) { c.Criteria[0].FromStep = 17 },
 		"start":      func(c *Config) { c.Mixture.Start = 2 },

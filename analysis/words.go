@@ -48,7 +48,7 @@ func clause(r Report, canary string) string {
 	case NoPromotionSource:
 		return "no metric is required, so nothing can show it safe"
 	case NonInferior:
-		return fmt.Sprintf("no worse%s after %s", on, Span(r.Progress.Observed))
+		return "no worse after " + Span(r.Progress.Observed)
 	default:
 		if r.Verdict == Blind {
 			return fmt.Sprintf("%s: %s for %s", r.Metric, r.Reason, Span(r.Blind))
