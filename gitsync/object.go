@@ -105,7 +105,6 @@ type Position func(o Object, field string) (line, column int)
 // Options say how a Source renders.
 type Options struct {
 	Path      string   // directory in the tree; "" and "." are its root
-	Ignore    []string // patterns relative to Path; plain directories only
 	Namespace string   // for namespaced objects that name none
 }
 
