@@ -1,0 +1,73 @@
+package notify
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// MaxDeadLetters is how many notes that were given up a Notifier remembers.
+const MaxDeadLetters = 20
+
+// Health is how sending through one Notifier went since the process started.
+type Health struct {
+	LastSuccess time.Time // zero: none yet
+	Pending     int32
+	Reason      string // of the newest failure; empty: the newest try succeeded, or there was none
+	Message     string
+	Dead        []v1alpha1.DeadLetter // given up since the process started, newest first
+}
+
+// Health gives the health of a Notifier.
+func (w *Worker) Health(key types.NamespacedName) Health {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := Health{Pending: w.pending(key)}
+	if kept := w.health[key]; kept != nil {
+		h = *kept
+		h.Dead = slices.Clone(kept.Dead)
+	}
+	return h
+}
+
+func (h *Health) bury(d v1alpha1.DeadLetter) {
+	h.Dead = slices.Insert(h.Dead, 0, d)
+	h.Dead = h.Dead[:min(len(h.Dead), MaxDeadLetters)]
+}
+
+func (w *Worker) of(key types.NamespacedName) *Health {
+	h := w.health[key]
+	if h == nil {
+		h = &Health{}
+		w.health[key] = h
+	}
+	return h
+}
+
+// count refreshes the number of pending notes and tells of it.
+func (w *Worker) count(key types.NamespacedName) {
+	h := w.of(key)
+	if n := w.pending(key); n != h.Pending {
+		h.Pending = n
+		w.cfg.Felt(key)
+	}
+}
+
+// pending counts the notes that a Notifier still has to send.
+func (w *Worker) pending(key types.NamespacedName) int32 {
+	n := int32(0)
+	for _, q := range w.queues {
+		for _, it := range q.items {
+			if !it.final && q.notifier(it) == key {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func v1time(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second)) }

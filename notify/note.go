@@ -1,0 +1,115 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/api/view"
+)
+
+// Note is one thing to tell, as every sink gets it.
+type Note struct {
+	ID          string // the same whenever and however often it is sent
+	Environment string // of the Notifier; empty: not said
+	Report      view.EvidenceReport
+}
+
+// Sink is where notes go. Send returns nil once the receiver has taken the note; else the error is a *Failure, or
+// counts as one that is worth another try.
+type Sink interface {
+	Send(ctx context.Context, n Note) error
+}
+
+// Failure is a delivery that failed: why, and whether trying again can help.
+type Failure struct {
+	Reason string        // a reason of the Notifier's Ready condition
+	Hope   Hope          // whether to try again
+	After  time.Duration // not before; 0: as usual
+	Err    error
+}
+
+// Hope says whether trying again can help. The zero value is Retry.
+type Hope int
+
+// The degrees of hope.
+const (
+	Retry Hope = iota // until the note is too old
+	Thrice
+	None // the note can never be delivered
+	Gone // the receiver wants nothing any more: the Notifier is stopped until it is changed
+)
+
+// Error implements error.
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// failure gives err as a Failure; what is not one is taken for a network that failed.
+func failure(err error) *Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	return &Failure{Reason: v1alpha1.ReasonUnreachable, Err: err}
+}
+
+// Line is the note in one line that stands alone: who, what, by which numbers.
+func (n Note) Line() string {
+	words := []string{mark(n.Report.Note)}
+	for _, w := range []string{n.Environment, n.Report.Rollout.Name} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	if v := n.Report.Version; v != nil {
+		words = append(words, v.Name)
+	}
+	text := n.Report.Sentence
+	if text == "" {
+		text = strings.ToLower(string(n.Report.Note))
+	}
+	return problem.Clean(strings.Join(words, " ")+": "+text, problem.MaxMessage)
+}
+
+// Details are further lines: the commit, where it happened, what can be done. None repeats Line.
+func (n Note) Details() []string {
+	r := n.Report
+	out := []string{fmt.Sprintf("%s/%s, attempt %d, %s", r.Rollout.Namespace, r.Rollout.Name, r.Attempt, r.At.UTC().Format(time.RFC3339))}
+	if v := r.Version; v != nil && v.Commit != "" {
+		commit := "commit " + Short(v.Commit)
+		if v.Subject != "" {
+			commit += " " + v.Subject
+		}
+		if v.Author != "" {
+			commit += " (" + v.Author + ")"
+		}
+		out = append(out, commit)
+		if r.Note == v1alpha1.NoteRolledBack || r.Note == v1alpha1.NoteGitDrift {
+			out = append(out, "Git still asks for it: revert "+Short(v.Commit)+", or push a version with other content")
+		}
+	}
+	for i := range out {
+		out[i] = problem.Clean(out[i], 256)
+	}
+	return out
+}
+
+// Short gives a commit as people name it: 7 characters.
+func Short(commit string) string { return commit[:min(7, len(commit))] }
+
+func mark(kind v1alpha1.NoteKind) string {
+	switch {
+	case SeverityOf(kind) == v1alpha1.SeverityError:
+		return "✖"
+	case SeverityOf(kind) == v1alpha1.SeverityWarning:
+		return "⚠"
+	case kind == v1alpha1.NoteCompleted || kind == v1alpha1.NoteGitInSync:
+		return "✔"
+	}
+	return "▶"
+}

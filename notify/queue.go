@@ -1,0 +1,176 @@
+package notify
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/api/view"
+)
+
+const (
+	firstDelay = time.Second
+	maxDelay   = 5 * time.Minute
+	lookAgain  = time.Minute // at a Notifier that is suspended
+)
+
+// ident names an entry within its Rollout.
+type ident struct {
+	attempt  int64
+	seq      int64
+	notifier string
+}
+
+// queue is the outbox of one Rollout as the Worker sees it.
+type queue struct {
+	rollout types.NamespacedName
+	items   []*item          // in the order of the outbox
+	done    map[string]ident // per Notifier the newest entry that is final
+}
+
+// item is an entry and what became of it.
+type item struct {
+	id     ident
+	note   Note
+	at     time.Time // of the transition
+	due    time.Time
+	flying bool
+	final  bool
+	tries  int32
+	err    string
+	stored int32 // tries that the status knows of
+}
+
+func newQueue(rollout types.NamespacedName) *queue {
+	return &queue{rollout: rollout, done: map[string]ident{}}
+}
+
+func identOf(n v1alpha1.PendingNote) ident { return ident{n.Attempt, n.Seq, n.Notifier} }
+
+func (i ident) compare(j ident) int {
+	return cmp.Or(cmp.Compare(i.attempt, j.attempt), cmp.Compare(i.seq, j.seq))
+}
+
+// sync makes the items those of the stored outbox and gives the Notifiers whose number of entries changed. An entry that
+// is final stays final when an older status brings it back.
+func (q *queue) sync(ro *v1alpha1.Rollout) []string {
+	var pending []v1alpha1.PendingNote
+	if ro.Status != nil {
+		pending = ro.Status.Notes
+	}
+	var items []*item
+	var touched []string
+	for _, n := range pending {
+		id := identOf(n)
+		it := q.find(id)
+		if it == nil {
+			it = &item{id: id, at: n.At.Time, due: n.At.Time, tries: n.Tries}
+			it.note = Note{ID: ID(ro.UID, n), Report: view.Evidence(ro, n)}
+			newest, any := q.done[n.Notifier]
+			it.final = any && id.compare(newest) <= 0
+			touched = append(touched, n.Notifier)
+		}
+		it.stored = n.Tries
+		items = append(items, it)
+	}
+	for _, it := range q.items {
+		if !slices.Contains(items, it) {
+			touched = append(touched, it.id.notifier)
+		}
+	}
+	q.items = items
+	return touched
+}
+
+func (q *queue) find(id ident) *item {
+	for _, it := range q.items {
+		if it.id == id {
+			return it
+		}
+	}
+	return nil
+}
+
+func (q *queue) notifier(it *item) types.NamespacedName {
+	return types.NamespacedName{Namespace: q.rollout.Namespace, Name: it.id.notifier}
+}
+
+// heads are the first entries, one per Notifier, that are not final: only these may be sent.
+func (q *queue) heads() []*item {
+	var out []*item
+	seen := map[string]bool{}
+	for _, it := range q.items {
+		if it.final || seen[it.id.notifier] {
+			continue
+		}
+		seen[it.id.notifier] = true
+		if !it.flying {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// note keeps that it is final.
+func (q *queue) note(it *item) {
+	if newest, any := q.done[it.id.notifier]; it.final && (!any || it.id.compare(newest) > 0) {
+		q.done[it.id.notifier] = it.id
+	}
+}
+
+func (q *queue) results() []Result {
+	var out []Result
+	for _, it := range q.items {
+		if it.final || it.tries != it.stored {
+			out = append(out, Result{
+				Attempt: it.id.attempt, Seq: it.id.seq, Notifier: it.id.notifier, Final: it.final, Tries: it.tries, Err: it.err,
+			})
+		}
+	}
+	return out
+}
+
+// before orders items that are due: the longest waiting first, and a fixed order among equals.
+func (it *item) before(other *item) bool {
+	return cmp.Or(it.due.Compare(other.due), it.id.compare(other.id), cmp.Compare(it.note.ID, other.note.ID)) < 0
+}
+
+// tried takes the outcome of a try: final, or when to try again.
+func (it *item) tried(err error, now time.Time) {
+	switch {
+	case err == nil:
+		it.final, it.err = true, ""
+		return
+	case errors.Is(err, ErrNotFound):
+		it.final, it.err = true, "the Notifier is gone"
+		return
+	case errors.Is(err, errSuspended):
+		it.due = now.Add(lookAgain)
+		it.final = now.Sub(it.at) >= giveUpAfter
+		return
+	}
+	f := failure(err)
+	it.tries++
+	it.err = problem.Clean(f.Error(), maxLastError)
+	it.final = f.Hope == None || f.Hope == Gone || (f.Hope == Thrice && it.tries >= 3) || now.Sub(it.at) >= giveUpAfter
+	it.due = now.Add(max(it.delay(), f.After))
+}
+
+// delay doubles from a second to five minutes, give or take a fifth: by a hash of id and try, so that notes that failed
+// together do not come back together.
+func (it *item) delay() time.Duration {
+	d := maxDelay
+	if it.tries < 10 {
+		d = min(firstDelay<<(it.tries-1), maxDelay)
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, it.note.ID, it.tries)
+	return d + time.Duration(int64(h.Sum32()%401)-200)*d/1000
+}

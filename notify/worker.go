@@ -1,0 +1,275 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+const (
+	maxInFlight = 16
+	giveUpAfter = 24 * time.Hour
+	idle        = time.Hour // between looks while nothing waits
+)
+
+// Notifiers reads Notifiers. ErrNotFound says that there is none.
+type Notifiers interface {
+	Notifier(ctx context.Context, key types.NamespacedName) (*v1alpha1.Notifier, error)
+}
+
+// Opener gives the sink of a Notifier; *Outlet is one.
+type Opener interface {
+	Open(ctx context.Context, n *v1alpha1.Notifier) (Sink, error)
+}
+
+// WorkerConfig is what a Worker needs. All of it is required.
+type WorkerConfig struct {
+	Notifiers Notifiers
+	Opener    Opener
+	Now       func() time.Time
+	Settled   func(rollout types.NamespacedName)  // Results of this Rollout has news; must not block
+	Felt      func(notifier types.NamespacedName) // Health of this Notifier has news; must not block
+}
+
+// Worker sends what Rollouts' outboxes hold: in order per Rollout and Notifier, one note at a time per Notifier, 16 in
+// all. Stored and Results are called by rollout/controller, Health by notify/controller, Start by the manager.
+type Worker struct {
+	cfg  WorkerConfig
+	kick chan struct{} // something may be due
+
+	mu     sync.Mutex // guards all below
+	queues map[types.UID]*queue
+	health map[types.NamespacedName]*Health
+	busy   map[types.NamespacedName]bool
+	flying int
+}
+
+// NewWorker gives a Worker that sends nothing before Start.
+func NewWorker(cfg WorkerConfig) *Worker {
+	return &Worker{
+		cfg:    cfg,
+		kick:   make(chan struct{}, 1),
+		queues: map[types.UID]*queue{},
+		health: map[types.NamespacedName]*Health{},
+		busy:   map[types.NamespacedName]bool{},
+	}
+}
+
+// Stored tells what is stored now: entries that are new are sent, results of entries that are gone are forgotten. ro must
+// have been read or written, not be about to be written. Offering one object twice equals once; so does an older one.
+func (w *Worker) Stored(ro *v1alpha1.Rollout) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	q := w.queues[ro.UID]
+	if q == nil {
+		q = newQueue(types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name})
+		w.queues[ro.UID] = q
+	}
+	touched := q.sync(ro)
+	for _, name := range touched {
+		w.count(types.NamespacedName{Namespace: ro.Namespace, Name: name})
+	}
+	w.wake()
+}
+
+// Forget drops what is left of a Rollout that does not exist any more.
+func (w *Worker) Forget(uid types.UID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	q := w.queues[uid]
+	if q == nil {
+		return
+	}
+	delete(w.queues, uid)
+	for _, it := range q.items {
+		w.count(q.notifier(it))
+	}
+}
+
+// Results gives what became of this Rollout's notes that its stored status does not say yet, in the order of the outbox.
+func (w *Worker) Results(uid types.UID) []Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if q := w.queues[uid]; q != nil {
+		return q.results()
+	}
+	return nil
+}
+
+// NeedLeaderElection makes a manager run the Worker on the leader only.
+func (w *Worker) NeedLeaderElection() bool { return true }
+
+// Start sends until ctx ends; it returns when nothing is in flight any more.
+func (w *Worker) Start(ctx context.Context) error {
+	var flights sync.WaitGroup
+	defer flights.Wait()
+	for {
+		var due []flight
+		wait := idle
+		if ctx.Err() == nil {
+			due, wait = w.takeOff()
+		}
+		for _, f := range due {
+			flights.Go(func() { w.land(f, w.send(ctx, f)) })
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-w.kick:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (w *Worker) wake() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// flight is a note on its way.
+type flight struct {
+	uid      types.UID
+	notifier types.NamespacedName
+	id       ident
+	note     Note
+	at       time.Time // of the transition
+}
+
+// takeOff marks all notes that can be sent now as on their way, and says how long nothing else will be due.
+func (w *Worker) takeOff() ([]flight, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.cfg.Now()
+	var out []flight
+	for w.flying < maxInFlight {
+		uid, it := w.earliest(now)
+		if it == nil {
+			break
+		}
+		key := w.queues[uid].notifier(it)
+		it.flying, w.busy[key] = true, true
+		w.flying++
+		out = append(out, flight{uid: uid, notifier: key, id: it.id, note: it.note, at: it.at})
+	}
+	return out, w.next(now)
+}
+
+// earliest gives the head of a stream that is due, the one that waits longest; nil if there is none.
+func (w *Worker) earliest(now time.Time) (types.UID, *item) {
+	var best *item
+	var of types.UID
+	for uid, q := range w.queues {
+		for _, it := range q.heads() {
+			if it.due.After(now) || w.busy[q.notifier(it)] {
+				continue
+			}
+			if best == nil || it.before(best) {
+				best, of = it, uid
+			}
+		}
+	}
+	return of, best
+}
+
+// next says when the next head is due. Heads of busy Notifiers are looked at when their flight lands.
+func (w *Worker) next(now time.Time) time.Duration {
+	wait := idle
+	for _, q := range w.queues {
+		for _, it := range q.heads() {
+			if !w.busy[q.notifier(it)] {
+				wait = min(wait, it.due.Sub(now))
+			}
+		}
+	}
+	return max(wait, time.Millisecond)
+}
+
+var errSuspended = errors.New("suspended")
+
+// send tries once. ErrNotFound: there is no such Notifier; errSuspended: it does not want to send.
+func (w *Worker) send(ctx context.Context, f flight) error {
+	n, err := w.cfg.Notifiers.Notifier(ctx, f.notifier)
+	if err != nil {
+		return err
+	}
+	if n.Spec.Suspend || stopped(n) {
+		return errSuspended
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*sendTimeout+timeoutOf(n))
+	defer cancel()
+	sink, err := w.cfg.Opener.Open(ctx, n)
+	if err != nil {
+		return err
+	}
+	f.note.Environment = n.Spec.Environment
+	return sink.Send(ctx, f.note)
+}
+
+// stopped reports that the receiver wanted nothing any more, and that the Notifier was not changed since.
+func stopped(n *v1alpha1.Notifier) bool {
+	c := v1alpha1.Condition(n.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.Reason == v1alpha1.ReasonGone && c.ObservedGeneration == n.Generation
+}
+
+func timeoutOf(n *v1alpha1.Notifier) time.Duration {
+	if n.Spec.Webhook != nil {
+		return n.Spec.Webhook.Timeout.Or(sendTimeout)
+	}
+	return sendTimeout
+}
+
+// land records what a try brought and wakes those who want to know.
+func (w *Worker) land(f flight, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flying--
+	delete(w.busy, f.notifier)
+	now := w.cfg.Now()
+	if q := w.queues[f.uid]; q != nil {
+		if it := q.find(f.id); it != nil {
+			it.flying = false
+			it.tried(err, now)
+			q.note(it)
+			w.cfg.Settled(q.rollout)
+		}
+	}
+	w.feel(f, err, now)
+	w.wake()
+}
+
+// feel keeps the health of the Notifier.
+func (w *Worker) feel(f flight, err error, now time.Time) {
+	if errors.Is(err, ErrNotFound) {
+		delete(w.health, f.notifier)
+		return
+	}
+	h := w.of(f.notifier)
+	h.Pending = w.pending(f.notifier)
+	switch {
+	case err == nil:
+		h.LastSuccess, h.Reason, h.Message = now, "", ""
+	case errors.Is(err, errSuspended):
+	default:
+		fail := failure(err)
+		h.Reason, h.Message = fail.Reason, problem.Clean(fail.Error(), v1alpha1.MaxMessage)
+		if q := w.queues[f.uid]; q != nil {
+			if it := q.find(f.id); it != nil && it.final {
+				h.bury(v1alpha1.DeadLetter{
+					ID: f.note.ID, Kind: f.note.Report.Note, Rollout: q.rollout.Name, At: v1time(now), LastError: h.Message,
+				})
+			}
+		}
+	}
+	w.cfg.Felt(f.notifier)
+}
