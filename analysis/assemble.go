@@ -230,7 +230,7 @@ func closeWindows(cut Cut, length time.Duration, incs []increment) (windows []Wi
 			if full || w.Canary.N+w.Stable.N > 0 {
 				windows = append(windows, w)
 			}
-		case boundary-cursor < maxOpen.Milliseconds():
+		case boundary-cursor < MaxOpen.Milliseconds():
 			continue
 		}
 		cursor, o = boundary, open{}

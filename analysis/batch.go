@@ -62,5 +62,5 @@ type Coverage struct {
 	Lost       bool // the cursor had fallen too far behind and was moved: data lost, none repeated
 }
 
-// maxOpen is how long a window may wait for a request of both arms before it is dropped.
-const maxOpen = 10 * time.Minute
+// MaxOpen is how long a window may wait for a request of both arms before it is dropped.
+const MaxOpen = 10 * time.Minute

@@ -18,7 +18,7 @@ const (
 func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 	var queries []Query
 	until := m.until()
-	for _, c := range reading(cfg.withDefaults(), m) {
+	for _, c := range reading(cfg.WithDefaults(), m) {
 		start := ev.ruleCut(c, m).Since
 		if cut, _ := ev.cut(c, m); !m.Settled.IsZero() && cut.Since.Before(start) {
 			start = cut.Since
@@ -39,7 +39,7 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 // Collect makes a Batch of what was read: windows that closed since the last look, increments for the hard rules,
 // and what is missing.
 func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	b := Batch{Moment: m}
 	for _, c := range reading(cfg, m) {
 		i := slices.IndexFunc(reads, func(r Read) bool { return r.Metric == c.Name })

@@ -78,16 +78,21 @@ func Builtin(name string) (Criterion, bool) {
 	default:
 		return Criterion{}, false
 	}
-	return c.withDefaults(0), true
+	c = c.withDefaults(0)
+	c.Harmful.Rate = 0 // the objective may have a say
+	return c, true
 }
 
 // Default is the Config of a Rollout that says nothing: the errors metric alone.
 func Default() Config {
 	c, _ := Builtin("errors")
-	return Config{Criteria: []Criterion{c}}.withDefaults()
+	cfg := Config{}.WithDefaults()
+	cfg.Criteria = []Criterion{c}
+	return cfg
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults is the Config with every zero value replaced by its default and the criteria sorted by name.
+func (c Config) WithDefaults() Config {
 	or(&c.Alpha, 0.01)
 	or(&c.AlphaGuard, 0.001)
 	or(&c.Beta, 0.05)
@@ -132,7 +137,7 @@ func (c Criterion) rho0() float64 { return 1 + c.Tolerance }
 
 // Validate says everything that is wrong with the Config, defaults applied.
 func (c Config) Validate() []error {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	var errs []error
 	addf := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, p := range []struct {
@@ -212,8 +217,8 @@ func (c Criterion) validate() []error {
 	if !(c.Harmful.Rate > 0 && c.Harmful.Rate < 1) {
 		addf("the harmful rate is %v: want between 0 and 1", c.Harmful.Rate)
 	}
-	if c.Window < MinWindow || c.Window > maxOpen {
-		addf("window is %v: want %v to %v", c.Window, MinWindow, maxOpen)
+	if c.Window < MinWindow || c.Window > MaxOpen {
+		addf("window is %v: want %v to %v", c.Window, MinWindow, MaxOpen)
 	}
 	if c.Warmup > time.Hour {
 		addf("warmup is %v: want at most 1h", c.Warmup)
@@ -223,7 +228,7 @@ func (c Criterion) validate() []error {
 
 // digest names the Config without Bake, whatever the order of its criteria: evidence belongs to it.
 func (c Config) digest() string {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	c.Bake = 0
 	text, err := json.Marshal(c)
 	if err != nil { // only NaN and Inf cannot be written; Validate refuses them

@@ -19,7 +19,7 @@ const (
 // is a verdict. Windows that were consumed before, or read under another state, change nothing; the order of
 // windows and criteria, and how windows are cut into batches, do not matter. cfg must be valid (Config.Validate).
 func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) {
-	j := newJudge(cfg.withDefaults(), ev, b)
+	j := newJudge(cfg.WithDefaults(), ev, b)
 	j.beginStep()
 	j.consume()
 	j.cover()

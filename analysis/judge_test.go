@@ -479,6 +479,14 @@ func TestCollect_fullStoryFromSamples(t *testing.T) {
 	}
 }
 
+func TestConfig_objectiveSetsWhatIsHarmful(t *testing.T) {
+	for objective, want := range map[float64]float64{0: 0.005, 0.99: 0.01, 0.999: 0.005, 0.9999: 0.0005} {
+		c := Default()
+		c.Objective = objective
+		near(t, fmt.Sprint(objective), c.WithDefaults().Criteria[0].Harmful.Rate, want)
+	}
+}
+
 func TestConfig_validate(t *testing.T) {
 	if errs := Default().Validate(); len(errs) != 0 {
 		t.Fatal(errs)

@@ -75,7 +75,7 @@ func path() []Window {
 }
 
 func TestHarm_followsReferencePath(t *testing.T) {
-	mixture := Config{}.withDefaults().Mixture
+	mixture := Config{}.WithDefaults().Mixture
 	whole := mixture
 	whole.Start = 1
 	pick := map[string]func(h *harmState) float64{
@@ -125,7 +125,7 @@ func TestGuard_matchesReference(t *testing.T) {
 	} {
 		near(t, fmt.Sprint(r), logRate(Counts{N: r.n, Bad: r.x}, r.p1, r.p0), r.logWant)
 	}
-	mixture := Config{}.withDefaults().Mixture
+	mixture := Config{}.WithDefaults().Mixture
 	g := newGuard(Counts{N: 600}, 0, mixture)
 	if g.P0 != 0.01 {
 		t.Fatalf("p0: got %v, want 0.01", g.P0)
@@ -138,7 +138,7 @@ func TestGuard_matchesReference(t *testing.T) {
 }
 
 func TestGuard_toleratesWhatStableDid(t *testing.T) {
-	mixture := Config{}.withDefaults().Mixture
+	mixture := Config{}.WithDefaults().Mixture
 	for _, r := range []struct {
 		stable    Counts
 		objective float64

@@ -108,6 +108,7 @@ func newRoot(s Streams, b Build) *cobra.Command {
 func verbs(s Streams) []*cobra.Command {
 	return []*cobra.Command{
 		newRoute(s),
+		newJudge(s),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
 		newOnlyStandalone("down", "Stop what up started"),
 		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),
