@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/manifest"
 	"github.com/sluice-dev/sluice/xds/sim"
 )
 
@@ -97,7 +98,7 @@ func runRoute(s Streams, o routeOptions, target string) error {
 	if err != nil {
 		return &Exit{Code: ExitNo, Err: err, Next: "correct the file, or leave it out of -f"}
 	}
-	in := files.input(o.suffix, o.root)
+	in := files.Input(o.suffix, o.root)
 	class, err := o.class(in)
 	if err != nil {
 		return usage(err)
@@ -112,7 +113,7 @@ func runRoute(s Streams, o routeOptions, target string) error {
 	cfg, problems := istio.Translate(in, class)
 	res, err := envoy.Build(cfg)
 	problems = append(problems, buildProblems(err)...)
-	answer := routeAnswer{sim.Route(res, req), files.placed(problems)}
+	answer := routeAnswer{sim.Route(res, req), files.Placed(problems)}
 	if o.output == "json" {
 		return printRouteJSON(s, answer)
 	}
@@ -121,19 +122,17 @@ func runRoute(s Streams, o routeOptions, target string) error {
 
 func usage(err error) error { return &Exit{Code: ExitUsage, Err: err, Next: "sluice route --help"} }
 
-func (o routeOptions) read(s Streams) (*meshFiles, error) {
-	files := newMeshFiles()
-	for _, f := range o.files {
-		if err := files.read(f, s.In); err != nil {
-			return nil, err
-		}
+func (o routeOptions) read(s Streams) (*manifest.Mesh, error) {
+	mesh, err := readMesh(s, o.files)
+	if err != nil || o.status == "" {
+		return mesh, err
 	}
-	if o.status != "" {
-		if err := files.readRollouts(o.status, s.In); err != nil {
-			return nil, err
-		}
+	rollouts, err := readMesh(s, []string{o.status})
+	if err != nil {
+		return nil, err
 	}
-	return files, nil
+	mesh.ReplaceRollouts(rollouts)
+	return mesh, nil
 }
 
 // class is the proxy that is asked.

@@ -33,7 +33,7 @@ func (b *builder) cluster(c ir.Cluster) *clusterv3.Cluster {
 		LbPolicy:       balance(c.Balance),
 		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 			MaxConnections: bound(c.Pool.MaxConnections), MaxPendingRequests: bound(c.Pool.MaxPending),
-			MaxRequests: bound(c.Pool.MaxRequests), MaxRetries: bound(c.Pool.MaxRetries), TrackRemaining: true,
+			MaxRequests: bound(c.Pool.MaxRequests), MaxRetries: bound(c.Pool.MaxRetries),
 		}}},
 	}
 	b.discover(out, c)

@@ -55,7 +55,7 @@ func compareSpecific(a, b string) int {
 func (t *translator) domainsOf(host, serviceNamespace string, vips []string) []string {
 	out := []string{host}
 	name, ok := strings.CutSuffix(host, "."+serviceNamespace+".svc."+t.in.suffix())
-	if ok && !strings.Contains(name, ".") {
+	if ok && !strings.ContainsAny(name, ".*") {
 		if serviceNamespace == t.class.Namespace {
 			out = append(out, name)
 		}

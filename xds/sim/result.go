@@ -95,7 +95,7 @@ type Mirror struct {
 // Retries is when a failed try is made again.
 type Retries struct {
 	Attempts      int    `json:"attempts"`
-	PerTryTimeout string `json:"perTryTimeout"`
+	PerTryTimeout string `json:"perTryTimeout"` // empty: bounded by the route's timeout only
 	RetryOn       string `json:"retryOn"` // conditions and status codes
 	Backoff       string `json:"backoff"`
 }
@@ -155,7 +155,10 @@ func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatc
 		out.Outcome, out.Status = NoHealthyUpstream, 503
 	}
 	const envoyTimeout = 15 * time.Second // where the route says nothing
-	out.Timeout = text(a.GetTimeout(), envoyTimeout)
+	out.Timeout = envoyTimeout.String()
+	if a.GetTimeout() != nil {
+		out.Timeout = text(a.GetTimeout())
+	}
 	if p := a.GetRetryPolicy(); p != nil {
 		on := []string{p.GetRetryOn()}
 		for _, code := range p.GetRetriableStatusCodes() {
@@ -163,7 +166,7 @@ func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatc
 		}
 		out.Retries.V = &Retries{
 			Attempts: int(p.GetNumRetries().GetValue()), RetryOn: strings.Join(on, ","),
-			PerTryTimeout: text(p.GetPerTryTimeout(), 0), Backoff: text(p.GetRetryBackOff().GetBaseInterval(), 0),
+			PerTryTimeout: text(p.GetPerTryTimeout()), Backoff: text(p.GetRetryBackOff().GetBaseInterval()),
 		}
 	}
 	for _, mirror := range a.GetRequestMirrorPolicies() {
@@ -175,9 +178,10 @@ func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatc
 	}
 }
 
-func text(d *durationpb.Duration, unset time.Duration) string {
+// text is a duration as Go writes it; unset it is empty.
+func text(d *durationpb.Duration) string {
 	if d == nil {
-		return unset.String()
+		return ""
 	}
 	return d.AsDuration().String()
 }

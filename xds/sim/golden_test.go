@@ -1,0 +1,263 @@
+package sim_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+	"google.golang.org/protobuf/encoding/protojson"
+	networking "istio.io/api/networking/v1alpha3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/manifest"
+	"github.com/sluice-dev/sluice/xds/sim"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the cases give into their files")
+
+// story is a case of testdata: manifests, a class of proxies, questions, and what is expected.
+//
+//	-- with --        files of testdata to read as well
+//	-- *.yaml --      manifests
+//	-- class --       gateway NAMESPACE k=v | sidecar NAMESPACE | grpc NAMESPACE; default: that of the first Gateway
+//	-- ask --         METHOD URL [; Header: value]... one a line
+//	-- answers --     a block for each question
+//	-- problems --    of this class
+//	-- envoy TYPE NAME --   a resource as YAML
+type story struct {
+	path     string
+	archive  *txtar.Archive
+	class    ir.ProxyClass
+	res      envoy.Resources
+	problems []problem.Problem
+	requests []sim.Request
+	asked    []string
+}
+
+func stories(t *testing.T) []story {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	var out []story
+	for _, p := range paths {
+		out = append(out, load(t, p))
+	}
+	return out
+}
+
+func load(t *testing.T, path string) story {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := story{path: path, archive: archive}
+	mesh, class := manifest.New(), ""
+	for _, f := range archive.Files {
+		switch {
+		case strings.HasSuffix(f.Name, ".yaml"):
+			if err := mesh.Read(f.Name, bytes.NewReader(f.Data)); err != nil {
+				t.Fatal(err)
+			}
+		case f.Name == "with":
+			for name := range strings.FieldsSeq(string(f.Data)) {
+				data, err := os.ReadFile(filepath.Join("testdata", name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := mesh.Read(name, bytes.NewReader(data)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		case f.Name == "class":
+			class = strings.TrimSpace(string(f.Data))
+		case f.Name == "ask":
+			for line := range strings.Lines(string(f.Data)) {
+				if strings.TrimSpace(line) == "" {
+					continue
+				}
+				s.asked = append(s.asked, strings.TrimSpace(line))
+				s.requests = append(s.requests, parse(t, line))
+			}
+		}
+	}
+	in := mesh.Input("", "")
+	s.class = classOf(t, in, class)
+	cfg, problems := istio.Translate(in, s.class)
+	s.problems = mesh.Placed(problems)
+	if s.res, err = envoy.Build(cfg); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return s
+}
+
+func classOf(t *testing.T, in istio.Input, text string) ir.ProxyClass {
+	t.Helper()
+	if words := strings.Fields(text); len(words) >= 2 {
+		c := ir.ProxyClass{Kind: ir.Kind(words[0]), Namespace: words[1]}
+		if len(words) > 2 {
+			c.Labels = words[2]
+		}
+		return c
+	}
+	for _, o := range in.Objects {
+		if g, ok := o.Spec.(*networking.Gateway); ok {
+			return ir.ProxyClass{Kind: ir.KindGateway, Namespace: o.Namespace, Labels: istio.FormatLabels(g.GetSelector())}
+		}
+	}
+	t.Fatal("no class and no Gateway")
+	return ir.ProxyClass{}
+}
+
+func parse(t *testing.T, line string) sim.Request {
+	t.Helper()
+	parts := strings.Split(strings.TrimSpace(line), ";")
+	method, target, ok := strings.Cut(strings.TrimSpace(parts[0]), " ")
+	u, err := url.Parse(target)
+	if !ok || err != nil {
+		t.Fatalf("question %q: %v", line, err)
+	}
+	req := sim.Request{Method: method, Host: u.Host, Path: u.RequestURI(), TLS: u.Scheme == "https", Port: 80, Headers: map[string][]string{}}
+	if u.Port() != "" {
+		if req.Port, err = strconv.Atoi(u.Port()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range parts[1:] {
+		name, value, _ := strings.Cut(h, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if strings.EqualFold(name, "host") {
+			req.Host = value
+			continue
+		}
+		req.Headers[name] = append(req.Headers[name], value)
+	}
+	return req
+}
+
+func TestRoute_answersAsTheCasesSay(t *testing.T) {
+	for _, s := range stories(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(s.path), ".txtar"), func(t *testing.T) {
+			got := &txtar.Archive{Comment: s.archive.Comment}
+			for _, f := range s.archive.Files {
+				got.Files = append(got.Files, txtar.File{Name: f.Name, Data: s.section(t, f)})
+			}
+			if *rewrite {
+				if err := os.WriteFile(s.path, txtar.Format(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(txtar.Format(s.archive)), string(txtar.Format(got))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", s.path, diff)
+			}
+		})
+	}
+}
+
+// section is what a file of the case should hold.
+func (s story) section(t *testing.T, f txtar.File) []byte {
+	t.Helper()
+	words := strings.Fields(f.Name)
+	switch {
+	case f.Name == "answers":
+		return []byte(s.answers(t))
+	case f.Name == "problems":
+		var b strings.Builder
+		for _, p := range s.problems {
+			p.Hint = ""
+			fmt.Fprintln(&b, p)
+		}
+		return []byte(b.String())
+	case words[0] == "envoy":
+		return s.resource(t, words[1], words[2])
+	default:
+		return f.Data
+	}
+}
+
+func (s story) answers(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for i, req := range s.requests {
+		r := sim.Route(s.res, req)
+		fmt.Fprintf(&b, "%s\n  %s", s.asked[i], r.Outcome)
+		if r.Status != 0 {
+			fmt.Fprintf(&b, " %d", r.Status)
+		}
+		fmt.Fprintf(&b, ": %q of %q at %q\n", r.RouteName, r.VirtualHost, r.Listener)
+		for _, d := range r.Destinations {
+			fmt.Fprintf(&b, "  %.4g %s %s\n", d.Probability, d.Cluster, d.LB)
+		}
+		b.WriteString(policies(t, r.Policies))
+		if r.Body != "" {
+			fmt.Fprintf(&b, "  body %q\n", r.Body)
+		}
+	}
+	return b.String()
+}
+
+// policies prints what differs from a route without any.
+func policies(t *testing.T, p sim.Policies) string {
+	t.Helper()
+	plain, err := json.Marshal(sim.Route(envoy.Resources{}, sim.Request{}).Policies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none, have map[string]json.RawMessage
+	if err := json.Unmarshal(plain, &none); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &have); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, key := range []string{"rewrite", "redirect", "mirrors", "timeout", "retries", "headers"} {
+		if !bytes.Equal(none[key], have[key]) {
+			fmt.Fprintf(&b, "  %s %s\n", key, have[key])
+		}
+	}
+	return b.String()
+}
+
+func (s story) resource(t *testing.T, kind, name string) []byte {
+	t.Helper()
+	lists := map[string][]envoy.Resource{"listener": s.res.Listeners, "route": s.res.Routes, "cluster": s.res.Clusters, "endpoints": s.res.Endpoints}
+	i := slices.IndexFunc(lists[kind], func(r envoy.Resource) bool { return r.Name == name })
+	if i < 0 {
+		return []byte("there is none\n")
+	}
+	m, err := lists[kind][i].Any.UnmarshalNew()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := protojson.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := yaml.JSONToYAML(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
