@@ -5,26 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/standalone/stack"
 )
 
 // Env is what up takes from its surroundings instead of from flags.
 type Env struct {
 	StateRoot string           // the state of a name goes to a directory of that name below
 	Envoy     string           // the Envoy to start when --envoy says nothing; empty: the one on PATH
+	Run       stack.Run        // the controllers
 	Now       func() time.Time // the clock
 }
 
-// options are the flags of up.
+// options are the arguments and flags of up.
 type options struct {
-	name   string
-	state  string
-	only   string
-	output string
+	from       string // directory or URL of the repository
+	name       string
+	ref        string
+	path       string
+	secret     string
+	prometheus string
+	envoy      string
+	labels     map[string]string
+	state      string
+	only       string
+	output     string
+	scrape     time.Duration
 }
 
 func (o options) dir(env Env) (string, error) {
@@ -36,19 +47,20 @@ func (o options) dir(env Env) (string, error) {
 }
 
 func (o options) validate() error {
-	if o.name == "" || o.name != filepath.Base(o.name) || o.name[0] == '.' {
+	switch {
+	case o.name == "" || o.name != filepath.Base(o.name) || strings.HasPrefix(o.name, "."):
 		return usage("--name %q is not usable as the name of a directory", o.name)
-	}
-	if o.only != "" && o.only != "apiserver" {
+	case o.only != "" && o.only != "apiserver":
 		return usage("--only %q: the one part that runs alone is apiserver", o.only)
-	}
-	if o.output != "" && o.output != "json" {
+	case o.output != "" && o.output != "json":
 		return usage("-o %q: json is the one format", o.output)
+	case o.scrape < 0 || o.scrape > time.Minute:
+		return usage("--scrape %v: between 1ms and 1m", o.scrape)
 	}
 	return nil
 }
 
-func usage(format string, args ...any) error {
+func usage(format string, args ...any) *cli.Exit {
 	return &cli.Exit{Code: cli.ExitUsage, Err: fmt.Errorf(format, args...)}
 }
 
@@ -56,10 +68,18 @@ func usage(format string, args ...any) error {
 func NewUp(s cli.Streams, env Env) *cobra.Command {
 	var o options
 	c := &cobra.Command{
-		Use:   "up",
+		Use:   "up [DIR | GIT-URL]",
 		Short: "Run everything on this machine, without a cluster",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Long: "Runs the API server, Prometheus, the controllers and one gateway Envoy on loopback, and applies what is\n" +
+			"committed in the Git work tree DIR (default: the current directory) or in the repository at GIT-URL.\n" +
+			"State survives; Ctrl-C stops everything, a second one at once.",
+		Example: "  sluice up\n  sluice up https://git.example.com/shop.git --ref main --path deploy",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.from = "."
+			if len(args) == 1 {
+				o.from = args[0]
+			}
 			if err := o.validate(); err != nil {
 				return err
 			}
@@ -68,7 +88,14 @@ func NewUp(s cli.Streams, env Env) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.name, "name", "default", "name of this installation; one up per name runs at a time")
-	f.StringVar(&o.state, "state", "", "directory of its state (default: $XDG_STATE_HOME/sluice/NAME)")
+	f.StringVar(&o.ref, "ref", "", "branch to follow (default: the one DIR is on, or the repository's own default)")
+	f.StringVar(&o.path, "path", ".", "directory within the repository")
+	f.StringVar(&o.secret, "secret", "", "file with the Secret manifest of the repository's credentials")
+	f.StringVar(&o.prometheus, "prometheus", "", "URL of a Prometheus that scrapes the proxies already; none is started then")
+	f.DurationVar(&o.scrape, "scrape", 5*time.Second, "how often the Prometheus that is started scrapes Envoy")
+	f.StringVar(&o.envoy, "envoy", "", "the Envoy to start, or none (default: $SLUICE_ENVOY, else the one on PATH)")
+	f.StringToStringVar(&o.labels, "gateway-labels", map[string]string{"istio": "ingressgateway"}, "labels of the proxy, which Gateways select")
+	f.StringVar(&o.state, "state", "", "directory of the state (default: $XDG_STATE_HOME/sluice/NAME)")
 	f.StringVar(&o.only, "only", "", "start this part alone: apiserver (etcd, API server, CRDs)")
 	f.StringVarP(&o.output, "output", "o", "", "json: print what runs and where as JSON")
 	return c
@@ -77,60 +104,54 @@ func NewUp(s cli.Streams, env Env) *cobra.Command {
 // run takes the state directory and runs the parts until the context ends. When another up has the directory it
 // prints what that one printed.
 func run(ctx context.Context, s cli.Streams, env Env, o options) error {
-	dir, err := o.dir(env)
+	path, err := o.dir(env)
 	if err != nil {
 		return err
 	}
-	st, err := openState(dir)
-	if errors.Is(err, errHeld) {
-		return attach(ctx, s, dir, o)
+	dir, err := stack.OpenDir(path)
+	if errors.Is(err, stack.ErrHeld) {
+		return attach(ctx, s, path, o)
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(runOnly(ctx, s, env, st, o), st.close())
+	if o.only != "" {
+		return errors.Join(serveOnly(ctx, s, env, dir, o), dir.Close())
+	}
+	return errors.Join(serve(ctx, s, env, dir, o), dir.Close())
 }
 
-// attach waits until the up that holds dir has written where everything is, and prints it.
-func attach(ctx context.Context, s cli.Streams, dir string, o options) error {
+// attach waits until the up that holds the directory has written where everything is, and prints it.
+func attach(ctx context.Context, s cli.Streams, path string, o options) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		d, err := readDocument(dir)
+		d, err := stack.ReadDocument(path)
 		if err != nil {
 			return err
 		}
-		if (process{PID: d.PID, Started: d.Started}).alive() {
-			return d.print(s, o.output)
+		if d.Process.Alive() {
+			return print(s, d, o.output)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the up that is starting in %s: %w", dir, ctx.Err())
+			return fmt.Errorf("waiting for the up that is starting in %s: %w", path, ctx.Err())
 		case <-tick.C:
 		}
 	}
 }
 
-// NewDown is the verb down.
-func NewDown(s cli.Streams, env Env) *cobra.Command {
-	var o options
-	var purge bool
-	c := &cobra.Command{
-		Use:   "down",
-		Short: "Stop what up started",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.validate(); err != nil {
-				return err
-			}
-			return down(c.Context(), s, env, o, purge)
-		},
+// serveOnly runs the API server alone until the context ends.
+func serveOnly(ctx context.Context, s cli.Streams, env Env, dir *stack.Dir, o options) error {
+	st, err := stack.StartServer(ctx, stack.Config{Name: o.name, Dir: dir, Now: env.Now})
+	if err != nil {
+		return err
 	}
-	f := c.Flags()
-	f.StringVar(&o.name, "name", "default", "name of the installation")
-	f.StringVar(&o.state, "state", "", "directory of its state (default: $XDG_STATE_HOME/sluice/NAME)")
-	f.BoolVar(&purge, "purge", false, "delete its state afterwards")
-	return c
+	err = print(s, st.Document(), o.output)
+	if err == nil {
+		err = st.Wait(ctx)
+	}
+	return errors.Join(err, st.Stop(ctx))
 }

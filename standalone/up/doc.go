@@ -1,7 +1,5 @@
-// Package up is `sluice up` and `sluice down`: it starts every part that Sluice needs on this machine, in order,
-// keeps them running, and stops them in the other order. The parts themselves are elsewhere (standalone/server,
-// standalone/prom, internal/app, Envoy); this package decides where they listen, what survives, and what is printed.
+// Package up is `sluice up` and `sluice down`: the parts of standalone/stack as verbs, fed from one Git repository.
 //
-// All state of a name is in one directory, locked while an up of that name lives. What was found busy or was chosen
-// freely is written to up.json there, so that the next up takes the same addresses and the proxy finds it again.
+// It understands flags, finds the repository and the proxy, makes the one Source, and prints where everything is. The
+// parts and their state are the stack's.
 package up

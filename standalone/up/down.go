@@ -9,58 +9,89 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/standalone/stack"
 )
 
-// down asks the up that holds the state directory to end and waits until it has let go.
+const stopTimeout = 20 * time.Second
+
+// NewDown is the verb down.
+func NewDown(s cli.Streams, env Env) *cobra.Command {
+	var o options
+	var purge bool
+	c := &cobra.Command{
+		Use:     "down",
+		Short:   "Stop what up started",
+		Example: "  sluice down --purge",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return down(c.Context(), s, env, o, purge)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "default", "name of the installation")
+	f.StringVar(&o.state, "state", "", "directory of the state (default: $XDG_STATE_HOME/sluice/NAME)")
+	f.BoolVar(&purge, "purge", false, "delete the state afterwards")
+	return c
+}
+
+// down asks the up that holds the state directory to end and waits until it has let go. An Envoy that a killed up has
+// left behind is ended too.
 func down(ctx context.Context, s cli.Streams, env Env, o options, purge bool) error {
-	dir, err := o.dir(env)
+	path, err := o.dir(env)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(s.Err, "nothing to stop: there is no state in %s\n", dir)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(s.Err, "nothing to stop: there is no state in %s\n", path)
 		return nil
 	}
-	st, err := openState(dir)
-	if errors.Is(err, errHeld) {
-		st, err = stopHolder(ctx, dir)
+	dir, err := stack.OpenDir(path)
+	if errors.Is(err, stack.ErrHeld) {
+		dir, err = stopHolder(ctx, path)
 	}
 	if err != nil {
 		return err
+	}
+	if err := stack.EndEnvoy(dir); err != nil {
+		return errors.Join(err, dir.Close())
 	}
 	fmt.Fprintf(s.Err, "stopped %s\n", o.name)
 	if purge {
-		err = st.purge()
+		return dir.Remove()
 	}
-	return errors.Join(err, st.close())
+	return dir.Close()
 }
 
 // stopHolder sends SIGTERM to the process of up.json and takes its lock when that is free.
-func stopHolder(ctx context.Context, dir string) (*state, error) {
-	d, err := readDocument(dir)
+func stopHolder(ctx context.Context, path string) (*stack.Dir, error) {
+	d, err := stack.ReadDocument(path)
 	if err != nil {
 		return nil, err
 	}
-	holder := process{PID: d.PID, Started: d.Started}
-	if !holder.alive() {
-		return nil, fmt.Errorf("the up in %s is still starting: try again when it has printed what runs", dir)
+	if !d.Process.Alive() {
+		return nil, fmt.Errorf("the up in %s is still starting: try again when it has printed what runs", path)
 	}
-	if err := syscall.Kill(holder.PID, syscall.SIGTERM); err != nil {
-		return nil, fmt.Errorf("stopping pid %d: %w", holder.PID, err)
+	if err := d.Process.Signal(syscall.SIGTERM); err != nil {
+		return nil, fmt.Errorf("stopping pid %d: %w", d.Process.PID, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		st, err := openState(dir)
-		if !errors.Is(err, errHeld) {
-			return st, err
+		dir, err := stack.OpenDir(path)
+		if !errors.Is(err, stack.ErrHeld) {
+			return dir, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("pid %d did not end within 20 s; kill it and try again", holder.PID)
+			return nil, fmt.Errorf("pid %d did not end within %v; kill it and try again", d.Process.PID, stopTimeout)
 		case <-tick.C:
 		}
 	}

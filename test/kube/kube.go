@@ -98,7 +98,9 @@ type server struct {
 
 func (s *server) kubeconfig() string { return filepath.Join(s.dir, "kubeconfig") }
 
-func program() (string, error) {
+// Program gives the full build of sluice: SLUICE_FULL, else bin/full/sluice of the repository. Without one the error
+// says what to do.
+func Program() (string, error) {
 	path := os.Getenv(envProgram)
 	if path == "" {
 		root, err := child.Repository()
@@ -114,7 +116,7 @@ func program() (string, error) {
 }
 
 func run() (*server, error) {
-	path, err := program()
+	path, err := Program()
 	if err != nil {
 		return nil, err
 	}

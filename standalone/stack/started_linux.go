@@ -1,9 +1,11 @@
-package up
+package stack
 
 import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"syscall"
 )
 
 // startTime gives the ticks after boot at which the process began. A zombie counts as ended.
@@ -20,3 +22,5 @@ func startTime(pid int) (string, error) {
 	}
 	return string(fields[start]), nil
 }
+
+func dieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL }

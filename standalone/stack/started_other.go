@@ -1,6 +1,6 @@
 //go:build !linux
 
-package up
+package stack
 
 import (
 	"fmt"
@@ -17,3 +17,6 @@ func startTime(pid int) (string, error) {
 	}
 	return strings.TrimSpace(string(out)), nil
 }
+
+// dieWithParent does nothing where the kernel offers no parent-death signal.
+func dieWithParent(*exec.Cmd) {}

@@ -1,0 +1,149 @@
+// Package e2e holds the system tests: git push, API server, Envoy, Prometheus and kubectl, all real, in one process but
+// for Envoy, git and kubectl; or with the program itself as a child where a test kills it.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/app"
+	"github.com/sluice-dev/sluice/standalone/prom"
+	"github.com/sluice-dev/sluice/standalone/stack"
+	"github.com/sluice-dev/sluice/test/proxy"
+)
+
+// site is everything that `up` runs, in this process, shared by the tests of this package. Each test has a namespace,
+// a host and a gateway port of its own.
+type site struct {
+	dir    string
+	stack  *stack.Stack
+	client client.Client
+
+	mu     sync.Mutex // guards prom and events
+	prom   *prom.Prometheus
+	events []app.Event
+}
+
+var shared struct {
+	once sync.Once
+	site *site
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if s := shared.site; s != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		err := errors.Join(s.stack.Stop(ctx), s.stopProm(ctx), os.RemoveAll(s.dir))
+		cancel()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the parts:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+func theSite(t *testing.T) *site {
+	t.Helper()
+	envoy := proxy.Binary(t)
+	shared.once.Do(func() { shared.site, shared.err = startSite(envoy) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.site
+}
+
+func startSite(envoy string) (*site, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	path, err := os.MkdirTemp("", "sluice-e2e-")
+	if err != nil {
+		return nil, err
+	}
+	s := &site{dir: path}
+	if err := s.startProm(ctx, 0); err != nil {
+		return nil, err
+	}
+	dir, err := stack.OpenDir(filepath.Join(path, "state"))
+	if err != nil {
+		return nil, err
+	}
+	s.stack, err = stack.Start(ctx, stack.Config{
+		Name: "e2e", Dir: dir, Envoy: envoy, Ephemeral: true, Prometheus: s.prom.URL(),
+		App: app.Config{Observe: s.observe}, Run: app.Run, Now: app.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.scrape()
+	s.client, err = client.New(s.stack.RESTConfig(), client.Options{Scheme: scheme()})
+	return s, err
+}
+
+func scheme() *runtime.Scheme {
+	sch := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(sch))
+	utilruntime.Must(v1alpha1.AddToScheme(sch))
+	return sch
+}
+
+// startProm starts Prometheus on a port (0: any), with the samples of an earlier start.
+func (s *site) startProm(ctx context.Context, port int) error {
+	p, err := prom.Start(ctx, prom.Config{Dir: filepath.Join(s.dir, "prometheus"), Port: port, Interval: time.Second})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prom = p
+	return nil
+}
+
+func (s *site) scrape() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prom.Targets(prom.Target{Address: s.stack.Document().EnvoyAdmin, Labels: map[string]string{"proxy": "gateway-1"}})
+}
+
+func (s *site) stopProm(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.prom == nil {
+		return nil
+	}
+	err := s.prom.Stop(ctx)
+	s.prom = nil
+	return err
+}
+
+func (s *site) observe(e app.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
+}
+
+// eventsOf gives the events of a Rollout since an instant.
+func (s *site) eventsOf(namespace, name string, since time.Time) []app.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []app.Event
+	for _, e := range s.events {
+		if e.Namespace == namespace && e.Name == name && !e.At.Before(since) {
+			out = append(out, e)
+		}
+	}
+	return out
+}

@@ -1,0 +1,94 @@
+package stack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// ErrHeld says that another process holds the lock of a state directory.
+var ErrHeld = errors.New("another process holds it")
+
+// Dir is a locked state directory.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// OpenDir makes the directory, mode 0700, and takes its lock. The kernel gives the lock back when its holder ends in
+// whatever way, so there is no stale one. While another process holds it the error wraps ErrHeld.
+func OpenDir(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	if err := os.Chmod(path, 0o700); err != nil {
+		return nil, fmt.Errorf("closing the state directory to others: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the state directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrHeld
+		}
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), lock.Close())
+	}
+	if err := os.MkdirAll(filepath.Join(path, "log"), 0o700); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &Dir{path: path, lock: lock}, nil
+}
+
+// Path gives the place of a file in the directory.
+func (d *Dir) Path(elem ...string) string {
+	return filepath.Join(append([]string{d.path}, elem...)...)
+}
+
+// Close gives the lock back. A second call does nothing.
+func (d *Dir) Close() error {
+	if err := d.lock.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Remove deletes the directory while its lock is still held, and gives the lock back.
+func (d *Dir) Remove() error { return errors.Join(os.RemoveAll(d.path), d.Close()) }
+
+// WriteJSON replaces the file at path in one step, mode 0600.
+func WriteJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	_, err = f.Write(append(text, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// ReadJSON reads what WriteJSON wrote into v; a file that is not there leaves v alone.
+func ReadJSON(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return nil
+}

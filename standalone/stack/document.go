@@ -1,0 +1,62 @@
+package stack
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+)
+
+const documentFile = "up.json"
+
+// Document says what runs and where. It is up.json in the state directory and the answer to `up -o json`; keys are only
+// added. Addresses are host:port, URLs have no path.
+type Document struct {
+	Name       string  `json:"name"`
+	Process    Process `json:"process"`
+	State      string  `json:"state"`
+	Kubeconfig string  `json:"kubeconfig"`
+	APIServer  string  `json:"apiServer"`            // URL
+	Prometheus string  `json:"prometheus,omitempty"` // URL; of somebody else's where one was given
+	XDS        string  `json:"xds,omitempty"`
+	Hook       string  `json:"hook,omitempty"`
+	Metrics    string  `json:"metrics,omitempty"`
+	Health     string  `json:"health,omitempty"`
+	EnvoyAdmin string  `json:"envoyAdmin,omitempty"`
+	Repository string  `json:"repository,omitempty"` // that objects come from
+}
+
+// ReadDocument reads up.json of the state directory dir; without one all is empty.
+func ReadDocument(dir string) (Document, error) {
+	var d Document
+	err := ReadJSON((&Dir{path: dir}).Path(documentFile), &d)
+	return d, err
+}
+
+// Port gives the port that an address or URL of an earlier run had, else the one wanted.
+func Port(earlier string, wanted int) int {
+	if u, err := url.Parse(earlier); err == nil && u.Host != "" {
+		earlier = u.Host
+	}
+	_, text, err := net.SplitHostPort(earlier)
+	if err != nil {
+		return wanted
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return wanted
+	}
+	return n
+}
+
+// freeAddress gives a loopback address nobody listens on: with the wanted port, or with any when that is busy.
+func freeAddress(wanted int) (string, error) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wanted))
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

@@ -1,0 +1,199 @@
+package up_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-dev/sluice/standalone/stack"
+	"github.com/sluice-dev/sluice/test/child"
+	"github.com/sluice-dev/sluice/test/kube"
+	"github.com/sluice-dev/sluice/test/poll"
+)
+
+// command is a run of the full build with its state in dir.
+func command(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	program, err := kube.Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.Command(program, append(args, "--state", dir)...)
+}
+
+// up starts `sluice up` in the background and waits until it has said what runs.
+func up(t *testing.T, dir string, args ...string) (*child.Process, stack.Document) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "output")
+	output, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	cmd := command(t, dir, append([]string{"up"}, args...)...)
+	cmd.Stdout, cmd.Stderr = output, output
+	p, err := child.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.Ended() == nil {
+			if err := p.Stop(20 * time.Second); err != nil {
+				t.Errorf("stopping up: %v", err)
+			}
+		}
+		if t.Failed() {
+			t.Logf("up has said:\n%s", child.Tail(name, 4<<10))
+		}
+	})
+	var d stack.Document
+	err = poll.Until(60*time.Second, func() error {
+		if p.Ended() != nil {
+			return nil // reported below
+		}
+		var err error
+		if d, err = stack.ReadDocument(dir); err == nil && d.Process.PID != p.Pid() {
+			err = fmt.Errorf("up.json is of pid %d, not %d", d.Process.PID, p.Pid())
+		}
+		return err
+	})
+	if ended := p.Ended(); ended != nil {
+		err = ended
+	}
+	if err != nil {
+		t.Fatalf("up: %v\n%s", err, child.Tail(name, 4<<10))
+	}
+	return p, d
+}
+
+func kubectl(t *testing.T, d stack.Document, stdin string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("kubectl", args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.Kubeconfig, "HOME="+d.State)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("kubectl %v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+const note = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"note"},"data":{"text":"kept"}}`
+
+func TestUpOnly_keepsObjectsWhenStoppedAndWhenKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, d := up(t, dir, "--only", "apiserver")
+	kubectl(t, d, note, "apply", "-f", "-")
+	crds := kubectl(t, d, "", "get", "crd", "-o", "name")
+	for _, want := range []string{"rollouts.sluice.dev", "sources.sluice.dev", "virtualservices.networking.istio.io"} {
+		if !strings.Contains(crds, want) {
+			t.Errorf("there is no CustomResourceDefinition %s in\n%s", want, crds)
+		}
+	}
+	if got := kubectl(t, d, "", "get", "rollouts", "-A"); !strings.Contains(got, "No resources found") {
+		t.Errorf("kubectl get rollouts -A says %q", got)
+	}
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
+	}
+
+	second, again := up(t, dir, "--only", "apiserver")
+	if again.APIServer != d.APIServer {
+		t.Errorf("after a kill the API server is at %s, was at %s", again.APIServer, d.APIServer)
+	}
+	if got := kubectl(t, again, "", "get", "configmap", "note", "-o", "jsonpath={.data.text}"); got != "kept" {
+		t.Errorf("after a kill the note says %q", got)
+	}
+	if err := second.Stop(15 * time.Second); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+
+	_, d = up(t, dir, "--only", "apiserver")
+	if got := kubectl(t, d, "", "get", "configmap", "note", "-o", "jsonpath={.data.text}"); got != "kept" {
+		t.Errorf("after a stop the note says %q", got)
+	}
+}
+
+func TestUpOnly_aSecondUpSaysTheSameAndDownEndsTheFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, d := up(t, dir, "--only", "apiserver")
+	out, err := command(t, dir, "up", "--only", "apiserver", "-o", "json").Output()
+	if err != nil {
+		t.Fatalf("a second up: %v", err)
+	}
+	var second stack.Document
+	if err := json.Unmarshal(out, &second); err != nil || second != d {
+		t.Errorf("a second up says %s (%v), want %+v", out, err, d)
+	}
+	if out, err := command(t, dir, "down", "--purge").CombinedOutput(); err != nil {
+		t.Fatalf("down: %v: %s", err, out)
+	}
+	if first.Ended() == nil {
+		t.Error("after down the first up still runs")
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("after down --purge the state directory is still there (%v)", err)
+	}
+}
+
+func TestUpOnly_takesAFreePortAndKeepsSecretsClosed(t *testing.T) {
+	t.Parallel()
+	a, b := t.TempDir(), t.TempDir()
+	_, one := up(t, a, "--only", "apiserver")
+	_, other := up(t, b, "--only", "apiserver")
+	if one.APIServer == other.APIServer {
+		t.Errorf("two servers are at %s", one.APIServer)
+	}
+	closed := 0
+	err := filepath.WalkDir(a, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(text, []byte("PRIVATE KEY")) && filepath.Base(path) != "kubeconfig" {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, want 0600", path, info.Mode())
+		}
+		closed++
+		return err
+	})
+	if err != nil || closed < 7 { // two authorities, three leaves, the signing key, the kubeconfig
+		t.Errorf("looked at %d secret files (%v), want at least 7", closed, err)
+	}
+	info, err := os.Stat(a)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the state directory has mode %v (%v), want 0700", info.Mode(), err)
+	}
+}
+
+func TestUp_saysWhatIsWrongWithTheCommand(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"up", "--only", "kubelet"}, `"kubelet"`},
+		{[]string{"up", "--name", "../x"}, `"../x"`},
+		{[]string{"up", "-o", "yaml"}, `"yaml"`},
+		{[]string{"up", t.TempDir()}, "git init"},
+		{[]string{"up", "file:///x"}, "not supported"},
+	} {
+		out, err := command(t, t.TempDir(), c.args...).CombinedOutput()
+		exit, ok := err.(*exec.ExitError)
+		if !ok || exit.ExitCode() != 2 || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v: got %v and %q, want exit 2 with %s", c.args, err, out, c.want)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package up
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/standalone/stack"
+)
+
+// print says what a person types next, or everything as JSON.
+func print(s cli.Streams, d stack.Document, format string) error {
+	if format == "json" {
+		text, err := json.MarshalIndent(d, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(s.Out, "%s\n", text)
+		return err
+	}
+	text := "export KUBECONFIG=" + quote(d.Kubeconfig) + "\n"
+	if d.XDS != "" {
+		text += "kubectl get rollouts -A\n"
+	}
+	if _, err := fmt.Fprint(s.Out, text); err != nil {
+		return err
+	}
+	for _, line := range []struct{ what, where string }{
+		{"repository", d.Repository}, {"API server", d.APIServer}, {"Prometheus", d.Prometheus}, {"xDS", d.XDS},
+		{"webhooks", d.Hook}, {"metrics", d.Metrics}, {"Envoy admin", d.EnvoyAdmin}, {"state", d.State},
+	} {
+		if line.where != "" {
+			fmt.Fprintf(s.Err, "%-12s %s\n", line.what, line.where)
+		}
+	}
+	return nil
+}
