@@ -46,6 +46,7 @@ type Ready struct {
 type Actions struct {
 	Transition *Transition // nil: no transition; State differs in its clocks at most
 	Wake       time.Time   // when to look again if nothing happens before; zero: no need
+	Deadline   time.Time   // when the new state's wait ends if nothing happens; zero: it has no end
 	Finalize   bool        // nothing is left to do for an object that is being deleted
 }
 

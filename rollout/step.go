@@ -58,38 +58,53 @@ func begin(spec Spec, st State, obs Observation, now time.Time) *turn {
 		now = st.Since
 	}
 	t := &turn{spec: spec, prev: st, obs: obs, now: now.UTC(), next: st}
-	t.next.Progress.Clocks = running(st, obs)
+	t.next.Progress.Clocks = t.running()
 	if obs.Fleet.Settled {
 		t.next.Traffic.Settled = st.Traffic.Seq
 	}
 	return t
 }
 
-// running lets those clocks run that have something to count; the others stand at zero.
-func running(st State, obs Observation) Clocks {
-	if st.Phase.Rest() {
+// running lets those clocks run that a row waits for, up to what it waits for; the others stand. So a state in which
+// only a person can do something does not change by itself.
+func (t *turn) running() Clocks {
+	st, is, spec := t.prev, t.obs.Clocks, t.spec
+	out := Clocks{Empty: t.emptyClock()}
+	switch st.Phase {
+	case Preparing:
+		out.Phase = spec.ProgressDeadline
+	case Shifting:
+		out.Phase = spec.Convergence.Timeout
+	case Baking, Holding:
+		if stuck(st.Progress.Hold) {
+			out.Phase = spec.ProgressDeadline
+		}
+		out.Step = st.Stage().Max
+		if t.obs.Report.Verdict == analysis.Blind {
+			out.Blind = min(is.Blind, spec.Analysis.BlindAfter)
+		}
+	case RollingBack:
+		if st.Traffic.Weight == 0 {
+			out.Phase = t.confirmLimit()
+		}
+	case Idle, RolledBack:
 		return Clocks{}
 	}
 	was := st.Progress.Clocks
-	is := Clocks{Phase: max(was.Phase, obs.Clocks.Phase), Empty: emptyClock(st, obs)}
-	if st.Phase != Baking && st.Phase != Holding {
-		return is
-	}
-	is.Step = max(was.Step, obs.Clocks.Step)
-	if obs.Report.Verdict == analysis.Blind {
-		is.Blind = obs.Clocks.Blind
-	}
-	return is
+	out.Phase = max(was.Phase, min(is.Phase, out.Phase))
+	out.Step = max(was.Step, min(is.Step, out.Step))
+	return out
 }
 
-func emptyClock(st State, obs Observation) time.Duration {
+func (t *turn) emptyClock() time.Duration {
+	st, ready := t.prev, t.obs.Ready
 	switch {
-	case !st.Phase.Open() || st.Traffic.Weight == 0 || obs.Ready.Known && obs.Ready.Canary > 0:
+	case !st.Phase.Open() || st.Traffic.Weight == 0 || ready.Known && ready.Canary > 0:
 		return 0
-	case !obs.Ready.Known:
+	case !ready.Known:
 		return st.Progress.Clocks.Empty
 	}
-	return obs.Clocks.Empty
+	return min(t.obs.Clocks.Empty, emptyLimit)
 }
 
 // open is rows 2 to 21: harm first, then withdrawal, then the phase.

@@ -4,12 +4,10 @@ import "time"
 
 // actions is what follows from the turn.
 func (t *turn) actions() Actions {
-	acts := Actions{Transition: t.moved, Finalize: t.finalize}
-	switch {
-	case t.moved != nil:
+	acts := Actions{Transition: t.moved, Finalize: t.finalize, Deadline: t.limit()}
+	acts.Wake = acts.Deadline
+	if t.moved != nil {
 		acts.Wake = t.now
-	case !t.finalize:
-		acts.Wake = t.limit()
 	}
 	return acts
 }

@@ -20,6 +20,7 @@ const (
 	ConditionInSyncWithGit = "InSyncWithGit" // Rollout: what runs is what Git wants
 	ConditionPaused        = "Paused"        // Rollout, present only while True
 	ConditionRolledBack    = "RolledBack"    // Rollout, present only while True
+	ConditionStableShort   = "StableShort"   // Rollout, present only while True: stable has fewer endpoints than at the start
 	ConditionPruneHeld     = "PruneHeld"     // Source, present only while True
 )
 
@@ -64,6 +65,10 @@ const (
 	ReasonWaitingForTraffic        = "WaitingForTraffic"
 	ReasonStableEmpty              = "StableEmpty"
 	ReasonStableReady              = "StableReady"
+	ReasonBelowBase                = "BelowBase"
+	ReasonEmpty                    = "Empty"
+	ReasonNonInferior              = "NonInferior"
+	ReasonHolding                  = "Holding"
 	ReasonInvalidSpec              = "InvalidSpec"
 	ReasonBlocked                  = "Blocked"
 	ReasonInvariantBroken          = "InvariantBroken"

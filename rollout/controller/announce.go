@@ -1,0 +1,167 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/notify"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// maxNote is the longest text of an event, in bytes.
+const maxNote = 1000
+
+// errUnknownState is a status that another build wrote.
+var errUnknownState = errors.New("the stored state is not known to this build")
+
+// storeNotes takes delivery results into the outbox and adds an entry per Notifier that wants to know of a transition.
+func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d decision) error {
+	outbox := p.controller.config.Outbox
+	if outbox == nil {
+		return nil
+	}
+	s.Notes = notify.Settle(s.Notes, outbox.Results(p.object.UID))
+	m := d.actions.Transition
+	if m == nil {
+		return nil
+	}
+	kind := noteKind(*m, d.next)
+	if kind == "" {
+		return nil
+	}
+	list := &v1alpha1.NotifierList{}
+	if err := p.controller.config.Client.List(ctx, list, client.InNamespace(p.object.Namespace)); err != nil {
+		if d.next.Phase != rollout.RollingBack {
+			return fmt.Errorf("reading Notifiers: %w", err)
+		}
+		log.FromContext(ctx).Error(err, "a rollback goes on without its notes")
+	}
+	note := v1alpha1.PendingNote{Kind: kind, Attempt: d.next.Attempt, Seq: int64(d.next.Seq), At: metav1.NewMicroTime(d.next.Since),
+		Step: int32(m.Step), Weight: int32(p.noteWeight(*m)), Text: m.Text}
+	s.Notes = notify.Append(s.Notes, note, notify.Matching(list.Items, notify.About{Kind: kind, Labels: p.object.Labels}))
+	return nil
+}
+
+// noteWeight is the weight of the step that a note is about: on the way back, the one that is left.
+func (p *pass) noteWeight(m rollout.Transition) int {
+	if m.To.Open() {
+		return m.Weight
+	}
+	return p.state.Traffic.Weight
+}
+
+// noteKind is the note that a transition is worth; empty: none.
+func noteKind(m rollout.Transition, next rollout.State) v1alpha1.NoteKind {
+	switch {
+	case m.To == rollout.RollingBack && m.From != rollout.RollingBack && next.Outcome == rollout.OutcomeRolledBack:
+		return v1alpha1.NoteRolledBack
+	case m.To == rollout.Holding && slices.Contains([]rollout.Reason{rollout.PausedInGit, rollout.InconclusiveTimeout, rollout.DeadlineExceeded}, m.Reason):
+		return v1alpha1.NotePaused
+	}
+	switch m.Reason {
+	case rollout.AttemptStarted:
+		return v1alpha1.NoteStarted
+	case rollout.StepPassed:
+		return v1alpha1.NoteStepPassed
+	case rollout.Completed:
+		return v1alpha1.NoteCompleted
+	case rollout.Superseded:
+		return v1alpha1.NoteSuperseded
+	case rollout.WaitingForTraffic:
+		return v1alpha1.NoteWaitingForTraffic
+	case rollout.Suspicious:
+		return v1alpha1.NoteSuspicious
+	case rollout.NoProxies, rollout.Blind, rollout.TrafficMismatch, rollout.RollbackUnconfirmed, rollout.ProgressDeadlineExceeded:
+		return v1alpha1.NoteBlocked
+	case rollout.KnownRejected:
+		return v1alpha1.NoteGitDrift
+	case rollout.Reverted:
+		if m.From == rollout.RolledBack {
+			return v1alpha1.NoteGitInSync
+		}
+	}
+	return ""
+}
+
+// announce says what was stored: event, observer, outbox. It comes after the write, and only then.
+func (c *Controller) announce(p *pass, d decision) {
+	ro := p.object
+	if m := d.actions.Transition; m != nil {
+		c.config.Recorder.Eventf(ro, nil, eventType(warns(*m, d.next)), string(m.Reason), "Transition", "%s", problem.Clean(m.Text, maxNote))
+		if m.To == rollout.RollingBack && m.Weight > 0 {
+			c.config.Recorder.Eventf(ro, nil, eventType(true), v1alpha1.ReasonStableEmpty, "Hold", "%s has no ready endpoint: %s keeps %d%%",
+				d.next.Stable.Name, d.next.Canary.Name, m.Weight)
+		}
+		if c.config.Observe != nil {
+			e := p.event(d.next)
+			e.At, e.Transition, e.Weight = c.config.Now(), m, m.Weight
+			c.config.Observe(e)
+		}
+	}
+	if p.reset {
+		c.config.Recorder.Eventf(ro, nil, eventType(true), "EvidenceReset", "Judge", "the evidence could not be used; a fresh one was begun, and the bake with it")
+		p.reset = false
+	}
+	if c.config.Outbox != nil {
+		c.config.Outbox.Stored(ro.DeepCopy())
+	}
+}
+
+// warns reports that somebody should look at a transition.
+func warns(m rollout.Transition, next rollout.State) bool {
+	if m.To == rollout.RollingBack && m.From != rollout.RollingBack {
+		return next.Outcome == rollout.OutcomeRolledBack
+	}
+	switch m.Reason {
+	case rollout.NoProxies, rollout.Blind, rollout.ProgressDeadlineExceeded, rollout.RollbackUnconfirmed, rollout.KnownRejected, rollout.StableChanged:
+		return true
+	}
+	return false
+}
+
+// observeAcked tells the observer the first time that all connected proxies have the present traffic.
+func (c *Controller) observeAcked(p *pass) {
+	seq := p.state.Traffic.Seq
+	if c.config.Observe == nil || seq == 0 || p.memory.acked == seq || !p.fleet.Done() {
+		return
+	}
+	p.memory.acked = seq
+	e := p.event(p.state)
+	e.At, e.Acked, e.Weight = p.now, seq, p.state.Traffic.Weight
+	c.config.Observe(e)
+}
+
+func (p *pass) event(st rollout.State) Event {
+	return Event{Namespace: p.object.Namespace, Name: p.object.Name, Attempt: st.Attempt,
+		Subset: or(st.Canary.Name, st.Stable.Name), Connected: p.fleet.Connected}
+}
+
+// unknownState says that another build wrote the status, and changes nothing else. Other errors are given back.
+func (c *Controller) unknownState(ctx context.Context, p *pass, cause error) error {
+	if !errors.Is(cause, errUnknownState) {
+		return cause
+	}
+	before := p.object.DeepCopy()
+	list := v1alpha1.NewConditions(before.Status.Conditions, p.object.Generation, p.wallClock())
+	list.Stalled(v1alpha1.ReasonUnknownState, cause.Error())
+	for _, was := range before.Status.Conditions {
+		if v1alpha1.Condition(list.List(), was.Type) == nil && was.Type != v1alpha1.ConditionReconciling {
+			list.Set(was.Type, was.Status, was.Reason, was.Message)
+		}
+	}
+	status := p.object.Status.DeepCopy()
+	status.Conditions = list.List()
+	if !p.due(before.Status, status) {
+		return nil
+	}
+	p.object.Status = status
+	return c.patchStatus(ctx, p, before)
+}

@@ -1,0 +1,308 @@
+package controller
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// conditions derives all conditions of a status. They are never read back to decide.
+func (p *pass) conditions(d decision, s *v1alpha1.RolloutStatus) []metav1.Condition {
+	v := &verdicts{pass: p, decision: d, status: s,
+		list: v1alpha1.NewConditions(s.Conditions, p.object.Generation, p.wallClock())}
+	v.ready()
+	v.accepted()
+	v.resolvedRefs()
+	v.programmed()
+	v.healthy()
+	v.inSyncWithGit()
+	v.abnormal()
+	return v.list.List()
+}
+
+// verdicts says one condition after the other.
+type verdicts struct {
+	*pass
+	decision
+	status *v1alpha1.RolloutStatus
+	list   *v1alpha1.Conditions
+}
+
+// sentence is what is said of the newest transition; where this is none, what was said then.
+func (v *verdicts) sentence() string {
+	if m := v.actions.Transition; m != nil {
+		return m.Text
+	}
+	if c := v1alpha1.Condition(v.status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Message
+	}
+	return ""
+}
+
+func (v *verdicts) ready() {
+	st := v.next
+	switch {
+	case v.invalid() != nil && st.Phase.Rest():
+		v.list.Stalled(v1alpha1.ReasonInvalidSpec, v.invalid().Error())
+	case st.Phase == rollout.Idle && st.Stable.Name == "":
+		v.unadopted()
+	case st.Phase == rollout.Idle && st.Outcome == rollout.OutcomeCompleted:
+		v.list.Ready(v1alpha1.ReasonCompleted, fmt.Sprintf("%s serves 100%% since attempt %d", st.Stable.Name, st.Attempt))
+	case st.Phase == rollout.Idle:
+		v.list.Ready(v1alpha1.ReasonStable, fmt.Sprintf("%s serves 100%%", st.Stable.Name))
+	case st.Phase == rollout.RolledBack:
+		v.rolledBack()
+	case st.Phase == rollout.Preparing && slices.Contains(st.Progress.Told, rollout.ProgressDeadlineExceeded):
+		v.list.Stalled(v1alpha1.ReasonBlocked, fmt.Sprintf("%s does not start: %s", st.Canary.Name, v.obstacle()))
+	default:
+		v.list.Moving(v.moving())
+	}
+}
+
+// unadopted is Ready while nothing is stable yet.
+func (v *verdicts) unadopted() {
+	switch {
+	case slices.Contains(v.blocked, rollout.RefsNotResolved):
+		v.list.Stalled(v1alpha1.ReasonRefsNotResolved, v.refs())
+	case v.wantErr != nil:
+		v.list.Failing(v1alpha1.ReasonPending, "what Git wants cannot be read: "+v.wantErr.Error())
+	default:
+		v.list.Moving(v1alpha1.ReasonPending, "waiting for the traffic configuration to be read")
+	}
+}
+
+// rolledBack is Ready while Git wants a rejected version.
+func (v *verdicts) rolledBack() {
+	reason, text := v1alpha1.ReasonRolledBack, v.next.Stable.Name+" serves 100%"
+	if r, listed := v.next.Rejection(v.next.Attempted); listed {
+		text = fmt.Sprintf("Git wants %s, rejected in attempt %d (%s); %s", r.Name, r.Attempt, r.Reason, text)
+		if r.Reason == rollout.InvariantBroken {
+			reason = v1alpha1.ReasonInvariantBroken
+		}
+		if h := v.past(r.Attempt); h.Text != "" {
+			text += ": " + h.Text
+		}
+	}
+	v.list.Stalled(reason, text)
+}
+
+func (v *verdicts) past(attempt int64) rollout.Past {
+	for _, h := range v.next.History {
+		if h.Attempt == attempt {
+			return h
+		}
+	}
+	return rollout.Past{}
+}
+
+// moving is Ready's reason and message while an attempt is open or is being taken back.
+func (v *verdicts) moving() (reason, message string) {
+	st := v.next
+	switch st.Phase {
+	case rollout.Preparing:
+		if block := v.blocker(); block != "" {
+			return string(block), fmt.Sprintf("%s waits: %s", st.Canary.Name, v.obstacle())
+		}
+	case rollout.Holding:
+		return string(st.Progress.Hold), v.sentence()
+	case rollout.Baking:
+		r := v.observation.Report
+		switch {
+		case v.actions.Transition != nil:
+		case r.Verdict == analysis.Blind && (r.Reason == analysis.NoTraffic || r.Reason == analysis.NoCanaryTraffic),
+			r.Reason == analysis.NeedsRequests:
+			return v1alpha1.ReasonWaitingForTraffic, v.progress(r)
+		case r.Verdict == analysis.Blind:
+			return v1alpha1.ReasonBlind, v.progress(r)
+		case r.Message != "":
+			return v1alpha1.ReasonBaking, v.progress(r)
+		}
+	case rollout.Idle, rollout.Shifting, rollout.RollingBack, rollout.RolledBack:
+	}
+	return st.Phase.String(), v.sentence()
+}
+
+func (v *verdicts) progress(r analysis.Report) string {
+	st := v.next
+	return fmt.Sprintf("step %d/%d (%d%%): %s", st.Traffic.Step, len(st.Plan), st.Stage().Weight, r.Message)
+}
+
+func (v *verdicts) blocker() rollout.Reason {
+	return rollout.Blocker(v.spec, v.next, v.observation, v.wallClock(), v.next.Traffic.Step+1)
+}
+
+// obstacle says what stands in the way of the first weight.
+func (v *verdicts) obstacle() string {
+	switch block := v.blocker(); block {
+	case rollout.RefsNotResolved:
+		return v.refs()
+	case rollout.NoProxies:
+		return fmt.Sprintf("%d proxies are connected, %d are needed", v.fleet.Connected, v.spec.Convergence.MinProxies)
+	case rollout.InsufficientCapacity:
+		return fmt.Sprintf("%s has %d ready endpoints", v.next.Canary.Name, v.facts.CanaryReady)
+	case rollout.SourceApplying:
+		if held := v.held(); held != nil {
+			return "its Source holds it back: " + strings.Join(held.Codes, ", ")
+		}
+		return "its Source is still applying"
+	case "":
+		return "nothing"
+	default:
+		return string(block)
+	}
+}
+
+// refs says what is wrong with the mesh objects.
+func (v *verdicts) refs() string {
+	if v.facts.BlockingMessage != "" {
+		return v.facts.BlockingMessage
+	}
+	subset := or(v.next.Canary.Name, or(v.next.Stable.Name, or(v.spec.InitialStable, v.object.Spec.Subset)))
+	return fmt.Sprintf("no DestinationRule of %s defines the subset %s: add it there, or name another one in spec.subset", v.object.Spec.Host, subset)
+}
+
+func (v *verdicts) accepted() {
+	st := v.next
+	switch {
+	case v.invalid() != nil:
+		v.list.Set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, v.invalid().Error())
+	case slices.Contains(v.facts.BlockingCodes, codeHostConflict):
+		v.list.Set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonHostConflict, v.facts.BlockingMessage)
+	case st.Phase.Open() && !reflect.DeepEqual(st.Plan, v.spec.Plan):
+		v.list.Set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonPlanPending,
+			fmt.Sprintf("attempt %d keeps the steps it started with; the new ones serve the next attempt", st.Attempt))
+	default:
+		v.list.Set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "the spec is understood")
+	}
+}
+
+func (v *verdicts) resolvedRefs() {
+	set := func(status metav1.ConditionStatus, reason, message string) {
+		v.list.Set(v1alpha1.ConditionResolvedRefs, status, reason, message)
+	}
+	switch {
+	case !v.facts.Known:
+		set(metav1.ConditionUnknown, v1alpha1.ReasonPending, "the traffic configuration is not read yet")
+	case len(v.facts.BlockingCodes) > 0:
+		set(metav1.ConditionFalse, refReason(v.facts.BlockingCodes[0]), v.refs())
+	case !v.facts.SubsetDefined:
+		set(metav1.ConditionFalse, v1alpha1.ReasonSubsetNotFound, v.refs())
+	default:
+		set(metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs, "host, subset and routes exist")
+	}
+}
+
+// refReason is the condition's word for a Problem.
+func refReason(code string) string {
+	switch code {
+	case "S010", "S062":
+		return v1alpha1.ReasonSubsetNotFound
+	case "S063":
+		return v1alpha1.ReasonRouteNotFound
+	case "S064":
+		return v1alpha1.ReasonNothingToSplit
+	case codeHostConflict:
+		return v1alpha1.ReasonHostConflict
+	case "S011", "S060":
+		return v1alpha1.ReasonServiceNotFound
+	}
+	return v1alpha1.ReasonRefsNotResolved
+}
+
+func (v *verdicts) programmed() {
+	set := func(status metav1.ConditionStatus, reason, message string) {
+		v.list.Set(v1alpha1.ConditionProgrammed, status, reason, message)
+	}
+	st, fleet := v.next, v.fleet
+	switch {
+	case st.Phase == rollout.RollingBack && st.Traffic.Weight > 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonStableEmpty, fmt.Sprintf("%s has no ready endpoint: %s keeps %d%% until it has",
+			st.Stable.Name, st.Canary.Name, st.Traffic.Weight))
+	case fleet.Nacked > 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonDataPlaneRejected, v.observation.Fleet.First)
+	case st.Traffic.Settled == st.Traffic.Seq && st.Seq > 0 && fleet.Connected > 0:
+		set(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, fmt.Sprintf("traffic seq %d is acknowledged", st.Traffic.Seq))
+	case st.Reason == rollout.RollbackUnconfirmed:
+		set(metav1.ConditionFalse, v1alpha1.ReasonRollbackUnconfirmed, "weight 0 is not acknowledged by "+strings.Join(fleet.Laggards, ", "))
+	case fleet.Connected == 0:
+		set(metav1.ConditionUnknown, v1alpha1.ReasonNoProxies, "no proxy that takes part is connected")
+	default:
+		set(metav1.ConditionUnknown, v1alpha1.ReasonPending, fmt.Sprintf("traffic seq %d is not acknowledged by all proxies", st.Traffic.Seq))
+	}
+}
+
+func (v *verdicts) healthy() {
+	a := v.status.Analysis
+	if a == nil || a.Verdict == "" {
+		return
+	}
+	status := metav1.ConditionUnknown
+	switch analysis.Verdict(a.Verdict) {
+	case analysis.Promote:
+		status = metav1.ConditionTrue
+	case analysis.Rollback:
+		status = metav1.ConditionFalse
+	case analysis.Inconclusive, analysis.Blind, analysis.Unknown:
+	}
+	v.list.Set(v1alpha1.ConditionHealthy, status, or(a.Reason, v1alpha1.ReasonPending), a.Message)
+}
+
+// inSyncWithGit compares what runs with what Git wants, for an object that a Source brought.
+func (v *verdicts) inSyncWithGit() {
+	if sourceOf(v.object).Name == "" {
+		return
+	}
+	set := func(status metav1.ConditionStatus, reason, message string) {
+		v.list.Set(v1alpha1.ConditionInSyncWithGit, status, reason, message)
+	}
+	st := v.next
+	commit := v.object.Annotations[v1alpha1.AnnotationCommit]
+	wants := fmt.Sprintf("Git wants %s (%s), %s runs", v.object.Spec.Subset,
+		strings.TrimSpace(short(commit, 7)+" "+v.object.Annotations[v1alpha1.AnnotationCommitSubject]), st.Stable.Name)
+	switch held := v.held(); {
+	case held != nil:
+		set(metav1.ConditionFalse, v1alpha1.ReasonHeld, "the Source holds newer content back: "+strings.Join(held.Codes, ", "))
+	case st.Phase == rollout.RolledBack:
+		set(metav1.ConditionFalse, v1alpha1.ReasonRolledBack, wants+"; revert "+short(commit, 7)+", or push other content")
+	case v.source == nil || !v.want.Known:
+		set(metav1.ConditionUnknown, v1alpha1.ReasonSourceNotReady, "what Git wants is not known: its Source is missing, or has not said it")
+	case st.Phase == rollout.Idle && v.want.Digest == st.Stable.Digest:
+		set(metav1.ConditionTrue, v1alpha1.ReasonInSync, fmt.Sprintf("%s runs, as %s says", st.Stable.Name, short(commit, 7)))
+	default:
+		set(metav1.ConditionUnknown, v1alpha1.ReasonProgressing, wants)
+	}
+}
+
+// abnormal are the conditions that are there only while True.
+func (v *verdicts) abnormal() {
+	st := v.next
+	set := func(kind, reason, message string) { v.list.Set(kind, metav1.ConditionTrue, reason, message) }
+	waits := st.Progress.Hold
+	if st.Phase == rollout.Preparing {
+		waits = v.blocker()
+	}
+	switch waits {
+	case rollout.PausedInGit, rollout.InconclusiveTimeout, rollout.DeadlineExceeded:
+		set(v1alpha1.ConditionPaused, string(waits), "the weight is not raised until somebody changes that")
+	}
+	if st.Phase == rollout.RolledBack || st.Phase == rollout.RollingBack && st.Outcome == rollout.OutcomeRolledBack {
+		digest := or(st.Canary.Digest, st.Attempted)
+		if r, listed := st.Rejection(digest); listed {
+			set(v1alpha1.ConditionRolledBack, string(r.Reason), fmt.Sprintf("%s was rejected in attempt %d", r.Name, r.Attempt))
+		}
+	}
+	switch ready := v.facts.StableReady; {
+	case !v.facts.Known || !st.Phase.Open():
+	case ready == 0:
+		set(v1alpha1.ConditionStableShort, v1alpha1.ReasonEmpty, st.Stable.Name+" has no ready endpoint")
+	case ready < st.Progress.Base:
+		set(v1alpha1.ConditionStableShort, v1alpha1.ReasonBelowBase, fmt.Sprintf("%s has %d ready endpoints, %d at the start", st.Stable.Name, ready, st.Progress.Base))
+	}
+}

@@ -1,0 +1,86 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/notify"
+	"github.com/sluice-dev/sluice/rollout"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// Fleet knows how far the proxies are.
+type Fleet interface {
+	// Convergence of a split, "namespace/name", at a traffic seq.
+	Convergence(key string, seq uint64) ir.Convergence
+	// Changed is closed at the next change of any convergence.
+	Changed() <-chan struct{}
+}
+
+// Mesh knows what a split would mean before it is rendered.
+type Mesh interface {
+	// Facts about a split: endpoints, clusters, and what forbids raising it.
+	Facts(s ir.Split) ir.SplitFacts
+	// Changed is closed at the next change of any facts.
+	Changed() <-chan struct{}
+}
+
+// Outbox delivers the notes that statuses list.
+type Outbox interface {
+	// Stored is called after each status write, with the object as stored.
+	Stored(ro *v1alpha1.Rollout)
+	// Results of deliveries since the last call whose effect is not stored yet.
+	Results(uid types.UID) []notify.Result
+}
+
+// Config is what the controller works with. All fields are required but Outbox, Observe and Digest.
+type Config struct {
+	Client   client.Client        // reads from the cache, writes to the server
+	Live     client.Reader        // reads from the server
+	Recorder events.EventRecorder // of events.k8s.io
+	Fleet    Fleet
+	Mesh     Mesh
+	Querier  analysis.Querier
+	Now      func() time.Time // with a monotonic reading
+	// Digest of what the Rollout wants, for one without the annotation; nil: such a Rollout's want is unknown.
+	Digest  func(ctx context.Context, ro *v1alpha1.Rollout) (string, error)
+	Outbox  Outbox      // nil: no notes
+	Observe func(Event) // called in order, after the write returned; nil: nobody listens
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for _, need := range []struct {
+		name string
+		set  bool
+	}{
+		{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fleet", c.Fleet != nil},
+		{"Mesh", c.Mesh != nil}, {"Querier", c.Querier != nil}, {"Now", c.Now != nil},
+	} {
+		if !need.set {
+			errs = append(errs, errors.New("the rollout controller needs "+need.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Event is a transition that was stored, or the first time that all connected proxies had a traffic seq.
+type Event struct {
+	At        time.Time // by Config.Now
+	Namespace string
+	Name      string
+	Attempt   int64
+	Subset    string // the canary, or the stable one at rest
+	Connected int    // proxies
+	// Transition that was stored; nil: every connected proxy has acknowledged traffic seq Acked at Weight.
+	Transition *rollout.Transition
+	Acked      uint64
+	Weight     int
+}

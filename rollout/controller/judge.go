@@ -1,0 +1,117 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// Bounds of queries: time for all metrics of one look, and looks at the same moment over all Rollouts.
+const (
+	queryTimeout = 10 * time.Second
+	maxQueries   = 16
+	longestTick  = 5 * time.Second
+)
+
+// answer is what the queries of one look brought.
+type answer struct {
+	attempt int64
+	moment  analysis.Moment
+	reads   []analysis.Read
+}
+
+// judge folds in what the last query brought, starts the next one when it is time, and gives the report on the present
+// step; the zero report where nothing is judged.
+func (p *pass) judge() analysis.Report {
+	j := &p.memory.judged
+	p.load(j)
+	if !p.judging() {
+		return analysis.Report{}
+	}
+	if a := p.memory.take(); a != nil && a.attempt == p.state.Attempt && a.moment.Seq == p.state.Traffic.Seq && a.moment.Step == p.state.Traffic.Step {
+		batch := analysis.Collect(p.analysis, j.evidence, a.moment, a.reads)
+		j.evidence, j.report = analysis.Judge(p.analysis, j.evidence, batch)
+		j.report.Message = analysis.Clause(j.report, p.state.Canary.Name)
+		j.seq, j.step = a.moment.Seq, a.moment.Step
+		p.reset = p.reset || j.report.Reset
+	}
+	p.ask(j)
+	if j.seq != p.state.Traffic.Seq || j.step != p.state.Traffic.Step {
+		return analysis.Report{}
+	}
+	return j.report
+}
+
+// judging reports that the canary is sent traffic that can be judged.
+func (p *pass) judging() bool {
+	return p.analysisErr == nil && p.state.Phase.Open() && p.state.Phase != rollout.Preparing && p.state.Traffic.Weight > 0
+}
+
+// load makes the evidence that of the present attempt: what memory has, else what the status has, else none.
+func (p *pass) load(j *judged) {
+	if j.known && j.attempt == p.state.Attempt {
+		return
+	}
+	*j = judged{known: true, attempt: p.state.Attempt}
+	if s := p.object.Status; s != nil && s.Analysis != nil && p.state.Phase.Open() {
+		if err := j.evidence.UnmarshalText([]byte(s.Analysis.Evidence)); err != nil {
+			p.reset = true
+		}
+	}
+}
+
+// ask starts the queries for the next look, if the last one is long enough ago.
+func (p *pass) ask(j *judged) {
+	if j.at != 0 && p.mono-j.at < p.tick() || !p.memory.begin() {
+		return
+	}
+	j.at = p.mono
+	moment := analysis.Moment{
+		At: p.now, Seq: p.state.Traffic.Seq, Step: p.state.Traffic.Step, Weight: p.state.Traffic.Weight,
+		Endpoints: p.facts.CanaryReady, Since: p.state.Since, Settled: p.state.Progress.SettledAt,
+	}
+	if !moment.Settled.IsZero() {
+		moment.Since = moment.Settled
+	}
+	arms := analysis.Arms{Canary: p.facts.CanaryClusters, Stable: p.facts.StableClusters}
+	p.controller.queries.run(look{
+		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
+		queries: analysis.Queries(p.analysis, j.evidence, moment, arms),
+	})
+}
+
+// tick is the time between two looks: the shortest window.
+func (p *pass) tick() time.Duration {
+	out := longestTick
+	for _, c := range p.analysis.Criteria {
+		if c.Window > 0 {
+			out = min(out, c.Window)
+		}
+	}
+	return max(out, analysis.MinWindow)
+}
+
+// look is a set of queries to be made.
+type look struct {
+	key     types.NamespacedName
+	memory  *memory
+	attempt int64
+	moment  analysis.Moment
+	queries []analysis.Query
+}
+
+// do makes the queries and gives the answer. Each failure stands for its own metric.
+func (l look) do(ctx context.Context, querier analysis.Querier) answer {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	out := answer{attempt: l.attempt, moment: l.moment}
+	for _, q := range l.queries {
+		series, err := querier.Series(ctx, q)
+		out.reads = append(out.reads, analysis.Read{Metric: q.Metric, Series: series, Err: err})
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// memory is what a process keeps of one object between passes. All of it can be lost. Passes over one object do not
+// overlap, so that only answer needs the lock.
+type memory struct {
+	uid     types.UID
+	watch   rollout.Watch
+	wrote   string        // resourceVersion after our last write
+	wroteAt time.Duration // of the monotonic clock
+	acked   uint64        // newest traffic seq whose acknowledgement was announced
+	judged  judged
+
+	mu     sync.Mutex // guards the rest
+	asked  bool       // a query is under way
+	answer *answer    // what the last one brought, not yet used
+}
+
+// judged is the newest verdict with the evidence for it.
+type judged struct {
+	known    bool // evidence was loaded, for this attempt
+	attempt  int64
+	evidence analysis.Evidence
+	report   analysis.Report
+	seq      uint64 // traffic seq of the report
+	step     int
+	at       time.Duration // when a query was last begun
+}
+
+// memories are the memories of all objects.
+type memories struct {
+	mu  sync.Mutex // guards all
+	all map[types.NamespacedName]*memory
+}
+
+// of gives the memory of an object. Another uid under the same name is another object.
+func (m *memories) of(key types.NamespacedName, uid types.UID) *memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all == nil {
+		m.all = map[types.NamespacedName]*memory{}
+	}
+	if have := m.all[key]; have != nil && have.uid == uid {
+		return have
+	}
+	fresh := &memory{uid: uid}
+	m.all[key] = fresh
+	return fresh
+}
+
+func (m *memories) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.all, key)
+}
+
+// behind reports that a version of the object is older than our own last write.
+func (m *memory) behind(version string) bool {
+	if m.wrote == "" || m.wrote == version {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(version, m.wrote)
+	return err == nil && order < 0
+}
+
+// begin marks a query as under way, unless one is.
+func (m *memory) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.asked || m.answer != nil {
+		return false
+	}
+	m.asked = true
+	return true
+}
+
+// end keeps what a query brought.
+func (m *memory) end(a answer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked, m.answer = false, &a
+}
+
+// take hands out what the last query brought, once.
+func (m *memory) take() *answer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.answer
+	m.answer = nil
+	return a
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// maxLaggards is how many proxies that have not answered are named.
+const maxLaggards = 5
+
+// status is the whole status that a decision leads to. The object is left alone.
+func (p *pass) status(ctx context.Context, d decision) (*v1alpha1.RolloutStatus, error) {
+	s := p.object.Status.DeepCopy()
+	if s == nil {
+		s = &v1alpha1.RolloutStatus{}
+	}
+	store(d.next, s)
+	s.ObservedGeneration = p.object.Generation
+	s.Deadline = nil
+	if at := d.actions.Deadline; !at.IsZero() && !d.next.Phase.Rest() {
+		s.Deadline = moment(at.Truncate(time.Second))
+	}
+	s.Analysis = p.analysisStatus(s.Analysis, d)
+	if err := p.storeNotes(ctx, s, d); err != nil {
+		return nil, err
+	}
+	s.Proxies = p.proxies()
+	s.Display = p.display(d, s)
+	s.Conditions = p.conditions(d, s)
+	return s, nil
+}
+
+// analysisStatus shows the newest report of the attempt and keeps the evidence. It survives the attempt, until the next
+// one or until Git goes back.
+func (p *pass) analysisStatus(was *v1alpha1.AnalysisStatus, d decision) *v1alpha1.AnalysisStatus {
+	if d.next.Attempt != p.state.Attempt || d.actions.Transition != nil && d.next.Reason == rollout.Reverted {
+		return nil
+	}
+	j := &p.memory.judged
+	if !p.state.Phase.Open() || !j.evidence.Begun() {
+		return was
+	}
+	text, err := j.evidence.MarshalText()
+	if err != nil { // it cannot be kept: the next look starts afresh, which never promotes too early
+		text = nil
+	}
+	out := &v1alpha1.AnalysisStatus{Evidence: string(text)}
+	if was != nil {
+		out.Verdict, out.Reason, out.Message, out.Metrics = was.Verdict, was.Reason, was.Message, was.Metrics
+	}
+	if r := d.observation.Report; !r.At.IsZero() {
+		out.Verdict, out.Reason, out.Message = r.Verdict.String(), string(r.Reason), problem.Clean(r.Message, v1alpha1.MaxMessage)
+		out.Metrics = metricsOf(r)
+	}
+	return out
+}
+
+func metricsOf(r analysis.Report) []v1alpha1.MetricStatus {
+	var out []v1alpha1.MetricStatus
+	for _, m := range r.Metrics {
+		row := v1alpha1.MetricStatus{
+			Name: m.Name, Canary: armStatus(m.Step.Canary), Stable: armStatus(m.Step.Stable),
+			Harm: wealth(m.Harm.LogE), Safe: wealth(m.Safe.LogE), Cleared: m.Safe.Cleared,
+		}
+		if m.Estimate.Ratio != nil {
+			row.Ratio = analysis.Digits(*m.Estimate.Ratio)
+		}
+		if m.Estimate.AtLeast > 0 {
+			row.AtLeast = analysis.Digits(m.Estimate.AtLeast)
+		}
+		if needed := m.Safe.Needed; needed >= 0 {
+			row.Needed = &needed
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func armStatus(c analysis.Counts) v1alpha1.ArmStatus {
+	return v1alpha1.ArmStatus{Requests: int64(c.N), Bad: int64(c.Bad)}
+}
+
+// wealth is an e-value given its logarithm.
+func wealth(log float64) string {
+	text := analysis.Digits(math.Exp(log))
+	if math.IsInf(math.Exp(log), 0) || len(text) > 16 {
+		return "over 1e300"
+	}
+	return text
+}
+
+func (p *pass) proxies() *v1alpha1.ProxiesStatus {
+	out := &v1alpha1.ProxiesStatus{Connected: int32(p.fleet.Connected), Acked: int32(p.fleet.Acked), Nacked: int32(p.fleet.Nacked)}
+	for _, name := range p.fleet.Laggards[:min(maxLaggards, len(p.fleet.Laggards))] {
+		out.Laggards = append(out.Laggards, problem.Clean(name, 128))
+	}
+	return out
+}
+
+// display is what tables show.
+func (p *pass) display(d decision, s *v1alpha1.RolloutStatus) *v1alpha1.DisplayStatus {
+	st := d.next
+	out := &v1alpha1.DisplayStatus{Weight: fmt.Sprintf("%d%%", st.Traffic.Weight), Commit: st.Stable.Commit,
+		Proxies: fmt.Sprintf("%d/%d", p.fleet.Acked, p.fleet.Connected)}
+	if len(st.Plan) > 0 {
+		out.Step = fmt.Sprintf("%d/%d", st.Traffic.Step, len(st.Plan))
+	}
+	if st.Canary.Name != "" {
+		out.Commit = st.Canary.Commit
+	}
+	out.Commit = out.Commit[:min(7, len(out.Commit))]
+	if from := acknowledged(st); from != st.Traffic.Weight {
+		out.Weight = fmt.Sprintf("%d>%d%%", from, st.Traffic.Weight)
+	}
+	if a := s.Analysis; a != nil {
+		out.Verdict = a.Verdict
+		if a.Verdict == string(analysis.Inconclusive) {
+			out.Verdict = a.Reason
+		}
+	}
+	return out
+}
+
+// acknowledged is the canary's weight that the proxies had before the one they are moving to.
+func acknowledged(st rollout.State) int {
+	step := st.Traffic.Step
+	switch {
+	case st.Phase == rollout.Shifting && step > 1:
+		return st.Plan[step-2].Weight
+	case st.Phase == rollout.Shifting:
+		return 0
+	case st.Phase == rollout.RollingBack && st.Traffic.Settled < st.Traffic.Seq:
+		return st.Stage().Weight
+	}
+	return st.Traffic.Weight
+}

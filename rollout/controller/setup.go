@@ -1,0 +1,148 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// Limits of the work queue, and how long changes are gathered before the objects concerned are looked at.
+const (
+	concurrent   = 4
+	retryFirst   = 20 * time.Millisecond
+	retryLongest = 5 * time.Second
+	gatherFleet  = 5 * time.Millisecond
+	gatherMesh   = 50 * time.Millisecond
+)
+
+// SetupWithManager registers the controller: Rollouts, the Sources that bring them, changes of proxies and mesh.
+func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
+	if err := mgr.Add(manager.RunnableFunc(c.run)); err != nil {
+		return fmt.Errorf("adding the rollout controller: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("rollout").
+		For(&v1alpha1.Rollout{}).
+		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.ofSource)).
+		WatchesRawSource(source.Func(c.wake.start)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrent,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryLongest),
+		}).
+		Complete(c)
+}
+
+// ofSource are the Rollouts that a Source brought.
+func (c *Controller) ofSource(ctx context.Context, o client.Object) []reconcile.Request {
+	list := &v1alpha1.RolloutList{}
+	match := client.MatchingLabels{v1alpha1.LabelSourceName: o.GetName()}
+	if err := c.config.Client.List(ctx, list, match); err != nil {
+		log.FromContext(ctx).Error(err, "the Rollouts of a Source are not looked at", "source", client.ObjectKeyFromObject(o).String())
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		if sourceOf(&list.Items[i]) == client.ObjectKeyFromObject(o) {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return out
+}
+
+// run follows the changes of proxies and mesh and lets queries be made, until ctx ends and nothing of it is left.
+func (c *Controller) run(ctx context.Context) error {
+	c.queries.start(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, concerns: unsettled}) })
+	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, concerns: all}) })
+	running.Wait()
+	c.queries.wait()
+	return nil
+}
+
+// follower says how changes of one kind are followed.
+type follower struct {
+	gather   time.Duration
+	concerns func(*v1alpha1.Rollout) bool
+}
+
+func all(*v1alpha1.Rollout) bool { return true }
+
+// unsettled reports that news of proxies can matter to an object: an attempt is under way, or its traffic is not
+// confirmed.
+func unsettled(ro *v1alpha1.Rollout) bool {
+	s := ro.Status
+	return s == nil || !s.Phase.AtRest() || s.SettledSeq != s.Traffic.Seq
+}
+
+// follow looks at the objects concerned after each change.
+func (c *Controller) follow(ctx context.Context, changed func() <-chan struct{}, f follower) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		news := changed()
+		c.wakeAll(ctx, f.concerns)
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+		timer.Reset(f.gather)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Controller) wakeAll(ctx context.Context, concerns func(*v1alpha1.Rollout) bool) {
+	list := &v1alpha1.RolloutList{}
+	if err := c.config.Client.List(ctx, list); err != nil {
+		if ctx.Err() == nil {
+			log.FromContext(ctx).Error(err, "a change is seen at the next tick only")
+		}
+		return
+	}
+	for i := range list.Items {
+		if concerns(&list.Items[i]) {
+			c.wake.now(client.ObjectKeyFromObject(&list.Items[i]))
+		}
+	}
+}
+
+// waker puts objects on the queue of a running controller.
+type waker struct {
+	mu    sync.Mutex // guards queue
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+func (w *waker) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = queue
+	return nil
+}
+
+// now makes an object be looked at soon; without a running controller it does nothing.
+func (w *waker) now(key types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue != nil {
+		w.queue.Add(reconcile.Request{NamespacedName: key})
+	}
+}

@@ -1,0 +1,171 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// specOf is the API spec with all defaults, as the engine takes it. An error says what is wrong with it; what is given
+// with it still serves an attempt that is open, whose plan is frozen.
+func specOf(s v1alpha1.RolloutSpec) (rollout.Spec, error) {
+	steps := make([]rollout.StageSpec, len(s.Steps))
+	for i, step := range s.Steps {
+		steps[i] = rollout.StageSpec{Name: step.Name, Weight: int(step.Weight), Promotion: rollout.Promotion(step.Promotion)}
+		if step.Bake != nil {
+			steps[i].Min, steps[i].Max = length(step.Bake.Min), length(step.Bake.Max)
+		}
+	}
+	ratio := 50
+	if s.Capacity.Ratio != nil {
+		ratio = int(*s.Capacity.Ratio)
+	}
+	out := rollout.Spec{
+		InitialStable: s.InitialStable,
+		Plan:          rollout.Resolve(steps, s.Analysis.Bake.Or(0), s.Analysis.MaxDuration.Or(0)),
+		Paused:        s.Paused,
+		Analysis: rollout.AnalysisPolicy{
+			OnInconclusive: inconclusive(s.Analysis.OnInconclusive),
+			BlindAfter:     s.Analysis.BlindAfter.Or(10 * time.Minute),
+		},
+		Capacity:         rollout.Capacity{MinReady: max(1, int(s.Capacity.MinReady)), Ratio: ratio},
+		Convergence:      rollout.Convergence{MinProxies: max(1, int(s.Convergence.MinProxies)), Timeout: s.Convergence.Timeout.Or(time.Minute)},
+		ProgressDeadline: s.ProgressDeadline.Or(10 * time.Minute),
+		MaxDuration:      s.MaxDuration.Or(168 * time.Hour),
+		OnDeadline:       rollout.PolicyRollback,
+		WarmDown:         s.WarmDown.Or(10 * time.Minute),
+		HistoryLimit:     10,
+	}
+	if s.Analysis.OnBlind == v1alpha1.BlindRollback {
+		out.Analysis.OnBlind = rollout.PolicyRollback
+	}
+	if s.OnDeadline == v1alpha1.DeadlinePause {
+		out.OnDeadline = rollout.PolicyPause
+	}
+	if s.HistoryLimit > 0 {
+		out.HistoryLimit = int(s.HistoryLimit)
+	}
+	return out, checkPlan(out.Plan)
+}
+
+func length(d *v1alpha1.Duration) *time.Duration {
+	if d == nil {
+		return nil
+	}
+	return &d.Duration
+}
+
+func inconclusive(p v1alpha1.InconclusivePolicy) rollout.Policy {
+	switch p {
+	case v1alpha1.InconclusivePromote:
+		return rollout.PolicyPromote
+	case v1alpha1.InconclusiveRollback:
+		return rollout.PolicyRollback
+	case v1alpha1.InconclusivePause:
+	}
+	return rollout.PolicyPause
+}
+
+// checkPlan repeats what the API server checks, for objects stored before it did.
+func checkPlan(plan []rollout.Stage) error {
+	var errs []error
+	if len(plan) > rollout.MaxSteps {
+		errs = append(errs, fmt.Errorf("spec.steps: %d steps with the last one of 100, at most %d", len(plan), rollout.MaxSteps))
+	}
+	last, names := -1, []string{}
+	for i, stage := range plan {
+		if stage.Weight < 0 || stage.Weight > 100 || stage.Weight < last || stage.Weight == 100 && last == 100 {
+			errs = append(errs, fmt.Errorf("spec.steps[%d].weight is %d after %d: weights run from 0 to 100, never fall and are 100 once", i, stage.Weight, max(last, 0)))
+		}
+		if slices.Contains(names, stage.Name) {
+			errs = append(errs, fmt.Errorf("spec.steps[%d].name %q is given twice", i, stage.Name))
+		}
+		last, names = stage.Weight, append(names, stage.Name)
+	}
+	return errors.Join(errs...)
+}
+
+// analysisOf is the analysis block as the judge takes it; bake is what the present step needs.
+func analysisOf(a v1alpha1.Analysis, bake time.Duration) (analysis.Config, error) {
+	var p parser
+	out := analysis.Config{
+		Alpha:     p.percent("spec.analysis.falseRollback", a.FalseRollback),
+		Beta:      p.percent("spec.analysis.falsePromotion", a.FalsePromotion),
+		Objective: p.percent("spec.analysis.objective", a.Objective),
+		Bake:      bake,
+	}
+	metrics := a.Metrics
+	if !slices.ContainsFunc(metrics, func(m v1alpha1.Metric) bool { return m.Name == v1alpha1.MetricErrors }) {
+		metrics = append([]v1alpha1.Metric{{Name: v1alpha1.MetricErrors}}, metrics...)
+	}
+	for i, m := range metrics {
+		if !m.Disabled {
+			out.Criteria = append(out.Criteria, p.criterion(fmt.Sprintf("spec.analysis.metrics[%d]", i), m))
+		}
+	}
+	p.errs = append(p.errs, out.Validate()...)
+	return out, errors.Join(p.errs...)
+}
+
+// parser reads the written numbers of a spec and keeps what is wrong with them.
+type parser struct {
+	errs []error
+}
+
+func (p *parser) percent(field string, text v1alpha1.Percent) float64 {
+	if text == "" {
+		return 0
+	}
+	v, err := text.Fraction()
+	if err != nil {
+		p.errs = append(p.errs, fmt.Errorf("%s: %w", field, err))
+	}
+	return v
+}
+
+func (p *parser) decimal(field string, text v1alpha1.Decimal) float64 {
+	if text == "" {
+		return 0
+	}
+	v, err := text.Float()
+	if err != nil {
+		p.errs = append(p.errs, fmt.Errorf("%s: %w", field, err))
+	}
+	return v
+}
+
+func (p *parser) criterion(field string, m v1alpha1.Metric) analysis.Criterion {
+	c, builtin := analysis.Builtin(m.Name)
+	if !builtin {
+		c = analysis.Criterion{Name: m.Name, Required: true}
+	}
+	if m.Tolerance != "" {
+		c.Tolerance = p.percent(field+".tolerance", m.Tolerance)
+	}
+	if m.Harmful != nil {
+		c.Harmful.Ratio = or(p.decimal(field+".harmful.ratio", m.Harmful.Ratio), c.Harmful.Ratio)
+		c.Harmful.Rate = or(p.percent(field+".harmful.rate", m.Harmful.Rate), c.Harmful.Rate)
+	}
+	c.Noise = or(analysis.Noise(m.Noise), c.Noise)
+	c.Window = m.Window.Or(c.Window)
+	c.Share = or(int(m.Share), c.Share)
+	if m.Warmup != nil {
+		if c.Warmup = m.Warmup.Duration; c.Warmup == 0 {
+			c.Warmup = -1 // none; the zero value means the default
+		}
+	}
+	return c
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
