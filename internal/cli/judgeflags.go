@@ -62,10 +62,10 @@ type judgeOptions struct {
 // judgeTuning are the flags that hold for every metric.
 type judgeTuning struct {
 	alpha, beta, delta, objective share
-	rho0, rho1, start             float64
+	rho0, rho1                    float64
 	noise                         string
-	window, warmup, bake, tau     time.Duration
-	grid                          []float64
+	window, warmup, bake          time.Duration
+	mixture                       analysis.Mixture
 }
 
 func newJudgeOptions() *judgeOptions { return &judgeOptions{} }
@@ -83,9 +83,9 @@ func (o *judgeOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&t.window, "window", 5*time.Second, "length of a window at least")
 	f.DurationVar(&t.warmup, "warmup", 0, "time after the start of a step that is not judged, but by the hard rule")
 	f.DurationVar(&t.bake, "bake", 0, "observed time that a step needs")
-	f.Float64Var(&t.start, "start", 0.5, "mass in the mixture at the start; the rest is reserve")
-	f.DurationVar(&t.tau, "tau", 600*time.Second, "how slowly the reserve is handed out")
-	f.Float64SliceVar(&t.grid, "grid", []float64{1.2, 1.5, 2, 3, 6, 15, 60, 1000}, "alternatives as multiples of --rho0")
+	f.Float64Var(&t.mixture.Start, "start", 0.5, "mass in the mixture at the start; the rest is reserve")
+	f.DurationVar(&t.mixture.Tau, "tau", 600*time.Second, "how slowly the reserve is handed out")
+	f.Float64SliceVar(&t.mixture.Grid, "grid", []float64{1.2, 1.5, 2, 3, 6, 15, 60, 1000}, "alternatives as multiples of --rho0")
 	f.StringArrayVar(&o.metrics, "metric", nil, "NAME[,kind=ratio][,share=N][,rho0=X]; may be repeated (default errors)")
 	f.StringVar(&o.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
 	f.Float64Var(&o.from, "from", 0, "start of the first line in seconds")
@@ -129,7 +129,7 @@ func (o *judgeOptions) apply(use func(flag string) bool) {
 	set(use("beta"), &c.Beta, float64(t.beta))
 	set(use("objective"), &c.Objective, float64(t.objective))
 	set(use("bake"), &c.Bake, t.bake)
-	c.Mixture = analysis.Mixture{Start: t.start, Tau: t.tau, Grid: t.grid}
+	c.Mixture = t.mixture
 	for i := range c.Criteria {
 		k := &c.Criteria[i]
 		set(use("rho0") && (k.Tolerance == 0 || o.config != ""), &k.Tolerance, t.rho0-1) // a metric's own wins

@@ -48,28 +48,33 @@ type recorded struct {
 
 // judgement runs the analysis line by line.
 type judgement struct {
-	o         *judgeOptions
-	out       *json.Encoder
-	evidence  analysis.Evidence
-	report    analysis.Report
-	metrics   map[string]*recorded
-	now       int64 // ms
-	begun     int64 // start of the step, ms
-	step      int
-	weight    int
-	endpoints int
-	started   bool // a line was read
+	o        *judgeOptions
+	out      *json.Encoder
+	evidence analysis.Evidence
+	report   analysis.Report
+	metrics  map[string]*recorded
+	now      int64 // ms
+	step     judgedStep
+	started  bool // a line was read
 
 	rollbackAt   *float64
 	promotableAt *float64
 	decided      float64 // logE at the deciding moment
 }
 
+// judgedStep is the state of the rollout as the lines tell it.
+type judgedStep struct {
+	index     int
+	begun     int64 // ms
+	weight    int
+	endpoints int
+}
+
 func newJudgement(o *judgeOptions, out *json.Encoder) *judgement {
 	from := int64(math.Round(o.from * 1000))
 	j := &judgement{
 		o: o, out: out, metrics: map[string]*recorded{},
-		now: from, begun: from, step: 1, weight: o.weight, endpoints: o.endpoints,
+		now: from, step: judgedStep{index: 1, begun: from, weight: o.weight, endpoints: o.endpoints},
 	}
 	for _, c := range o.cfg.Criteria {
 		j.metrics[c.Name] = &recorded{end: from, start: from}
@@ -80,8 +85,8 @@ func newJudgement(o *judgeOptions, out *json.Encoder) *judgement {
 
 func (j *judgement) moment() analysis.Moment {
 	return analysis.Moment{
-		At: instantOf(j.now), Step: j.step, Weight: j.weight, Endpoints: j.endpoints,
-		Since: instantOf(j.begun), Settled: instantOf(j.begun),
+		At: instantOf(j.now), Step: j.step.index, Weight: j.step.weight, Endpoints: j.step.endpoints,
+		Since: instantOf(j.step.begun), Settled: instantOf(j.step.begun),
 	}
 }
 
@@ -167,7 +172,7 @@ func (j *judgement) read(text []byte) error {
 	if j.o.hardFail && l.Metric == j.ruled() {
 		batch.Rules = []analysis.Window{w}
 	}
-	if closed, ok := m.merge(w, j.criterion(l.Metric), j.begun, j.weight); ok {
+	if closed, ok := m.merge(w, j.criterion(l.Metric), j.step.begun, j.step.weight); ok {
 		batch.Windows = []analysis.Window{closed}
 	}
 	return j.judge(batch)
@@ -176,17 +181,17 @@ func (j *judgement) read(text []byte) error {
 // turn takes in what the line says of the state; another weight begins a step, and no window spans it.
 func (j *judgement) turn(l judgeLine, start int64) {
 	if l.Endpoints != nil {
-		j.endpoints = *l.Endpoints
+		j.step.endpoints = *l.Endpoints
 	}
-	if l.Weight == nil || *l.Weight == j.weight {
+	if l.Weight == nil || *l.Weight == j.step.weight {
 		return
 	}
-	j.weight = *l.Weight
+	j.step.weight = *l.Weight
 	if !j.started {
 		return // the first line sets the step
 	}
-	j.step++
-	j.begun = start
+	j.step.index++
+	j.step.begun = start
 	if j.rollbackAt == nil {
 		j.promotableAt = nil
 	}
