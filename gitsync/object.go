@@ -104,8 +104,8 @@ type Position func(o Object, field string) (line, column int)
 
 // Options say how a Source renders.
 type Options struct {
-	Path      string   // directory in the tree; "" and "." are its root
-	Namespace string   // for namespaced objects that name none
+	Path      string // directory in the tree; "" and "." are its root
+	Namespace string // for namespaced objects that name none
 }
 
 // Fetcher resolves a ref and reads its tree. have is the commit id that was handled last, or empty; when the

@@ -64,6 +64,7 @@ type Item struct {
 	Hash   string // of the content without provenance
 	Stage  Stage
 	Unit   int
+	Scaled bool // an autoscaler sets its replicas
 }
 
 // Held is a unit that is kept as it was, with the codes of the Problems that hold it.
@@ -107,12 +108,13 @@ func Plan(in Input) Set {
 	}
 	digests := in.digests()
 	waits := in.barriers(set.Units, codes, digests)
+	scaled := in.scaled()
 	for _, o := range want {
 		unit := unitOf[o.ID]
 		if len(codes[unit]) > 0 {
 			continue
 		}
-		item := Item{Object: in.stamp(o, digests[o.ID]), Hash: Hash(o), Stage: StageOf(o.ID), Unit: unit}
+		item := Item{Object: in.stamp(o, digests[o.ID]), Hash: Hash(o), Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID]}
 		if waits[unit] {
 			if o.ID.GroupKind() != kindRollout {
 				continue
@@ -128,6 +130,26 @@ func Plan(in Input) Set {
 	set.Union = in.union(set.Items)
 	problem.Sort(set.Problems)
 	return set
+}
+
+// scaled gives the wanted workloads whose replicas an autoscaler of Git or of the cluster sets.
+func (in Input) scaled() map[ID]bool {
+	scalers := slices.Clone(in.Want)
+	for _, live := range in.Live {
+		scalers = append(scalers, live.Object)
+	}
+	out := map[ID]bool{}
+	for _, s := range scalers {
+		if s.ID.GroupKind() != kindHPA {
+			continue
+		}
+		for _, o := range in.Want {
+			if o.ID.Namespace == s.ID.Namespace && podTemplate(o) != nil && attends(s, o) {
+				out[o.ID] = true
+			}
+		}
+	}
+	return out
 }
 
 // Hash gives the content hash of an object by which unchanged ones are known.
@@ -251,7 +273,9 @@ func (in Input) union(items []Item) Inventory {
 		objects[i] = it.Object
 		id := it.Object.ID
 		live, exists := in.Live[id]
-		if _, known := in.Have.Find(id); exists && !known {
+		known, have := in.Have.Find(id)
+		stranger := !have || (known.UID != "" && known.UID != live.UID && !in.Owner.ours(live))
+		if exists && stranger {
 			adopted = append(adopted, Entry{ID: id, Version: it.Object.Version, UID: live.UID, Origin: Adopted})
 		}
 	}

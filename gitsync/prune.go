@@ -11,22 +11,26 @@ import (
 // Proof is everything that must be known before anything is deleted. A false fact, a missing one, or an object that
 // does not look as expected never leads to a deletion.
 type Proof struct {
+	Facts
 	Owner    Owner
 	Domain   string
-	Enabled  bool // pruning is on and the Source is not suspended
-	Complete bool // the whole tree was rendered
-	Descends bool // the commit descends from the one applied before, or a person accepted it
-	Listed   bool // the remote listed the commit at the ref just now
-	Applied  bool // every stage was applied
-	Accepted bool // a person accepted the deletions of this commit
-	Percent  int  // of the inventory that one commit may delete
-
+	Percent  int // of the inventory that one commit may delete
 	Want     []ID
 	Problems []problem.Problem
 	Held     int // units held or waiting
 	Have     Inventory
 	Live     map[ID]Live
 	Rollouts []View
+}
+
+// Facts are what must be true of a commit before anything is deleted for it. The zero value allows nothing.
+type Facts struct {
+	Enabled  bool // pruning is on and the Source is not suspended
+	Complete bool // the whole tree was rendered
+	Descends bool // the commit descends from the one applied before, or a person accepted it
+	Listed   bool // the remote listed the commit at the ref just now
+	Applied  bool // every stage was applied
+	Accepted bool // a person accepted the deletions of this commit; needed only above the limit
 }
 
 // Withheld says why nothing, or not everything, was deleted. Its zero value means nothing is withheld.

@@ -19,7 +19,7 @@ func proven() Proof {
 			want = append(want, o.ID)
 		}
 	}
-	return Proof{Owner: bookinfo, Domain: "cluster.local", Enabled: true, Complete: true, Descends: true, Listed: true, Applied: true,
+	return Proof{Facts: Facts{Enabled: true, Complete: true, Descends: true, Listed: true, Applied: true}, Owner: bookinfo, Domain: "cluster.local",
 		Percent: 25, Want: want, Have: created(live), Live: live}
 }
 

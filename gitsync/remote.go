@@ -2,7 +2,7 @@ package gitsync
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
@@ -55,8 +55,8 @@ func Loopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // SharedURL gives the form of a URL by which remotes are known to be the same: scheme and host in lower case, without
@@ -66,10 +66,9 @@ func SharedURL(raw string) string {
 	if err != nil {
 		return raw
 	}
-	host := strings.ToLower(u.Host)
-	scheme := strings.ToLower(u.Scheme)
-	if h, port, err := net.SplitHostPort(host); err == nil && ((scheme == "https" && port == "443") || (scheme == "http" && port == "80")) {
-		host = h
+	host, scheme := strings.ToLower(u.Host), strings.ToLower(u.Scheme)
+	if port := u.Port(); (scheme == "https" && port == "443") || (scheme == "http" && port == "80") {
+		host = strings.TrimSuffix(host, ":"+port)
 	}
 	return scheme + "://" + host + strings.TrimSuffix(path.Clean("/"+u.Path), ".git")
 }

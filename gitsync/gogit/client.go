@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/gitsync"
 )
 
@@ -143,7 +144,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return gitsync.Fail(gitsync.Timeout, fmt.Errorf("%s did not answer in time", c.origin))
 	}
-	if refused(err) {
+	if errors.Is(err, egress.ErrDenied) {
 		return gitsync.Fail(gitsync.AddressRefused, fmt.Errorf("%s: %w", c.origin, err))
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -156,12 +157,6 @@ func (c *client) explain(ctx context.Context, err error) error {
 		return gitsync.Fail(gitsync.Timeout, fmt.Errorf("%s: %w", c.origin, err))
 	}
 	return gitsync.Fail(gitsync.Unreachable, fmt.Errorf("%s: %w", c.origin, err))
-}
-
-// refused reports whether the injected dialer refused the address rather than failed to reach it.
-func refused(err error) bool {
-	var r interface{ Refused() bool }
-	return errors.As(err, &r) && r.Refused()
 }
 
 // patient is a body that gives up when no byte comes for a while.

@@ -156,17 +156,21 @@ func (s *scan) field(dir, name, field string, v any, n *yaml.Node) {
 	}
 	switch field {
 	case "resources", "bases", "components":
+		expected := []fileKind{directory}
+		if field == "resources" {
+			expected = append(expected, regular)
+		}
 		for i, p := range stringsOf(v, s, n, name) {
-			s.reference(dir, name, p, entry(i), field != "components" && field != "bases", true)
+			s.reference(place{dir, name}, p, entry(i), expected...)
 		}
 	case "crds", "configurations":
 		for i, p := range stringsOf(v, s, n, name) {
-			s.reference(dir, name, p, entry(i), true, false)
+			s.reference(place{dir, name}, p, entry(i), regular)
 		}
 	case "patchesStrategicMerge":
 		for i, p := range stringsOf(v, s, n, name) {
 			if !inline(p, s.limits) {
-				s.reference(dir, name, p, entry(i), true, false)
+				s.reference(place{dir, name}, p, entry(i), regular)
 			}
 		}
 	case "patches", "patchesJson6902", "replacements", "configMapGenerator", "secretGenerator":
@@ -189,20 +193,20 @@ func (s *scan) entry(dir, name, field string, m map[string]any, n *yaml.Node) {
 	}
 	one := func(key string) {
 		if p, ok := m[key].(string); ok && p != "" {
-			s.reference(dir, name, p, n, true, false)
+			s.reference(place{dir, name}, p, n, regular)
 		}
 	}
 	switch field {
 	case "configMapGenerator", "secretGenerator":
 		one("env")
 		for _, p := range stringsOf(m["envs"], s, n, name) {
-			s.reference(dir, name, p, n, true, false)
+			s.reference(place{dir, name}, p, n, regular)
 		}
 		for _, p := range stringsOf(m["files"], s, n, name) {
 			if _, after, found := strings.Cut(p, "="); found {
 				p = after
 			}
-			s.reference(dir, name, p, n, true, false)
+			s.reference(place{dir, name}, p, n, regular)
 		}
 	default:
 		one("path")
@@ -237,8 +241,13 @@ func inline(p string, l Limits) bool {
 	return found == nil && len(docs) > 0 && docs[0].Kind == yaml.MappingNode
 }
 
+// place is a kustomization: its directory and its file.
+type place struct{ dir, file string }
+
 // reference checks one path of a kustomization and goes where it leads.
-func (s *scan) reference(dir, name, p string, n *yaml.Node, files, dirs bool) {
+func (s *scan) reference(from place, p string, n *yaml.Node, expected ...fileKind) {
+	dir, name := from.dir, from.file
+	files, dirs := slices.Contains(expected, regular), slices.Contains(expected, directory)
 	if remote(p) {
 		s.bad(n, name, "S805", fmt.Sprintf("%.100q is not a path of this repository; nothing is loaded from elsewhere", p), "copy it into the repository and name its path")
 		return

@@ -1,0 +1,168 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/fluxcd/pkg/ssa"
+	"github.com/fluxcd/pkg/ssa/jsondiff"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// conditional is the client that the library works with for one object. It makes the library's writes conditional on
+// what the library read: a patch carries the version that was seen, and an object that was not there is created, so
+// that a late request never brings back what was deleted.
+type conditional struct {
+	client.Client
+	exists  bool
+	created bool
+	live    *unstructured.Unstructured // as last read or written
+}
+
+func session(c client.Client) *conditional {
+	return &conditional{Client: c, live: &unstructured.Unstructured{}}
+}
+
+// manager gives the library for this object. It never waits for readiness, so it needs no poller.
+func (c *conditional) manager() *ssa.ResourceManager {
+	return ssa.NewResourceManager(c, nil, ssa.Owner{Field: FieldManager, Group: "source.sluice.dev"})
+}
+
+// diff reports whether the live object is already as the item wants it, with no field left over from another way of
+// applying.
+func (c *conditional) diff(ctx context.Context, it gitsync.Item) (same bool, err error) {
+	opts := ssa.DefaultDiffOptions()
+	opts.DriftIgnoreRules = ignored(it)
+	entry, _, _, err := c.manager().Diff(ctx, desired(it), opts)
+	if err != nil {
+		return false, err
+	}
+	return entry.Action == ssa.UnchangedAction && c.exists && !inherited(c.live), nil
+}
+
+// apply writes the item where it differs.
+func (c *conditional) apply(ctx context.Context, it gitsync.Item) error {
+	opts := ssa.DefaultApplyOptions()
+	opts.DriftIgnoreRules = ignored(it)
+	opts.Cleanup = ssa.ApplyCleanupOptions{Annotations: []string{lastApplied}, FieldManagers: inheritedManagers()}
+	_, err := c.manager().Apply(ctx, desired(it), opts)
+	return err
+}
+
+// desired gives a copy of the item's content that the library may change.
+func desired(it gitsync.Item) *unstructured.Unstructured {
+	content, _ := runtime.DeepCopyJSONValue(it.Object.Content).(map[string]any)
+	o := &unstructured.Unstructured{Object: content}
+	o.SetNamespace(it.Object.ID.Namespace)
+	return o
+}
+
+// ignored leaves replicas to an autoscaler.
+func ignored(it gitsync.Item) []jsondiff.IgnoreRule {
+	if !it.Scaled {
+		return nil
+	}
+	return []jsondiff.IgnoreRule{{Paths: []string{"/spec/replicas"}, Selector: &jsondiff.Selector{Kind: it.Object.ID.Kind}}}
+}
+
+// inheritedManagers are those whose fields become ours: our own from creating, and kubectl's.
+func inheritedManagers() []ssa.FieldManager {
+	return []ssa.FieldManager{
+		{Name: FieldManager, ExactMatch: true, OperationType: metav1.ManagedFieldsOperationUpdate},
+		{Name: "kubectl", OperationType: metav1.ManagedFieldsOperationUpdate},
+		{Name: "before-first-apply", OperationType: metav1.ManagedFieldsOperationUpdate},
+	}
+}
+
+// inherited reports whether the live object has fields that only another way of applying owns.
+func inherited(o *unstructured.Unstructured) bool {
+	patches, err := ssa.PatchReplaceFieldsManagers(o, inheritedManagers(), FieldManager)
+	return err != nil || len(patches) > 0 || o.GetAnnotations()[lastApplied] != ""
+}
+
+// Get implements client.Client and remembers what was read.
+func (c *conditional) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	err := c.Client.Get(ctx, key, obj, opts...)
+	switch {
+	case err == nil:
+		c.exists = true
+		c.see(obj)
+	case apierrors.IsNotFound(err):
+		c.exists = false
+	default:
+		return fmt.Errorf("reading: %w", err)
+	}
+	return err
+}
+
+func (c *conditional) see(obj client.Object) {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		c.live = u.DeepCopy()
+	}
+}
+
+// Patch implements client.Client.
+func (c *conditional) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	if patch.Type() == types.JSONPatchType {
+		return c.patchMetadata(ctx, obj, patch, opts)
+	}
+	all := (&client.PatchOptions{}).ApplyOptions(opts)
+	dry := len(all.DryRun) > 0
+	opts = append(opts, client.FieldValidation(metav1.FieldValidationStrict))
+	if !dry && !c.exists {
+		if err := c.Create(ctx, obj, client.FieldOwner(FieldManager), client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+			return err
+		}
+		c.created, c.exists = true, true
+		c.see(obj)
+		return nil
+	}
+	if !dry {
+		obj.SetResourceVersion(c.live.GetResourceVersion())
+	}
+	if err := c.Client.Patch(ctx, obj, patch, opts...); err != nil {
+		return err
+	}
+	if !dry {
+		c.see(obj)
+	}
+	return nil
+}
+
+// patchMetadata adds a test of the version to a JSON patch.
+func (c *conditional) patchMetadata(ctx context.Context, obj client.Object, patch client.Patch, opts []client.PatchOption) error {
+	data, err := patch.Data(obj)
+	if err != nil {
+		return fmt.Errorf("reading a patch: %w", err)
+	}
+	var steps []any
+	if err := json.Unmarshal(data, &steps); err != nil {
+		return fmt.Errorf("reading a patch: %w", err)
+	}
+	test := map[string]any{"op": "test", "path": "/metadata/resourceVersion", "value": c.live.GetResourceVersion()}
+	data, err = json.Marshal(append([]any{test}, steps...))
+	if err != nil {
+		return fmt.Errorf("writing a patch: %w", err)
+	}
+	if err := c.Client.Patch(ctx, obj, client.RawPatch(types.JSONPatchType, data), opts...); err != nil {
+		return err
+	}
+	c.see(obj)
+	return nil
+}
+
+func deletion(r gitsync.Removal) *client.DeleteOptions {
+	uid := types.UID(r.UID)
+	policy := metav1.DeletePropagationBackground
+	return &client.DeleteOptions{PropagationPolicy: &policy, Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &r.ResourceVersion}}
+}

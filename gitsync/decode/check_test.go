@@ -1,0 +1,89 @@
+package decode
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"github.com/sluice-dev/sluice/gitsync"
+	"github.com/sluice-dev/sluice/gitsync/render"
+)
+
+type tree struct{ fstest.MapFS }
+
+func (t tree) Hash(string) string     { return "" }
+func (t tree) Commit() gitsync.Commit { return gitsync.Commit{} }
+func (t tree) Close() error           { return nil }
+
+func build(t *testing.T, content string) gitsync.Build {
+	t.Helper()
+	b, err := render.New(render.Limits{}).Render(t.Context(), tree{fstest.MapFS{"a.yaml": {Data: []byte(content), Mode: 0o444}}}, gitsync.Options{Namespace: "shop"})
+	if err != nil || b.Reason != "" || len(b.Problems) > 0 {
+		t.Fatalf("rendering: %v %s %v", err, b.Reason, b.Problems)
+	}
+	return b
+}
+
+func TestCheck_table(t *testing.T) {
+	t.Parallel()
+	d, err := New(Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, in, code, field string
+		line                  int
+	}{
+		{"good rollout", "apiVersion: sluice.dev/v1alpha1\nkind: Rollout\nmetadata: {name: a}\nspec: {host: a, subset: v1}\n", "", "", 0},
+		{"misspelt field", "apiVersion: sluice.dev/v1alpha1\nkind: Rollout\nmetadata: {name: a}\nspec:\n  host: a\n  subset: v1\n  stepz: []\n", "S502", "spec.stepz", 7},
+		{"wrong type", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  replicas: two\n", "S504", "spec.replicas", 5},
+		{"unknown version", "apiVersion: apps/v9\nkind: Deployment\nmetadata: {name: a}\n", "S505", "apiVersion", 1},
+		{"unknown kind", "apiVersion: apps/v1\nkind: Deploymint\nmetadata: {name: a}\n", "S401", "kind", 2},
+		{"Secret", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n", "S401", "kind", 2},
+		{"cluster role binding", "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: a}\n", "S401", "kind", 2},
+		{"other namespace", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: kube-system}\n", "S402", "metadata.namespace", 3},
+		{"reserved annotation", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    sluice.dev/digest: x\n", "S323", "metadata.annotations[sluice.dev/digest]", 6},
+		{"reserved label", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {source.sluice.dev/name: x}}\n", "S323", "metadata.labels[source.sluice.dev/name]", 3},
+		{"annotation that may be set", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {sluice.dev/prune: disabled}}\n", "", "", 0},
+		{"uid", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: x}\n", "S323", "metadata.uid", 3},
+		{"encrypted", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nsops: {}\n", "S324", "sops", 4},
+		{"kind of another group", "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {anything: 1}\n", "", "", 0},
+		{"leftovers of tools", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, creationTimestamp: null}\nstatus: {}\n", "", "", 0},
+	} {
+		objects, problems := d.Check(build(t, row.in), "shop")
+		if len(objects) != 1 || objects[0].Content["status"] != nil {
+			t.Errorf("%s: objects %v, want the one without status", row.name, objects)
+		}
+		if row.code == "" {
+			if len(problems) > 0 {
+				t.Errorf("%s: %v, want no Problem", row.name, problems)
+			}
+			continue
+		}
+		if len(problems) != 1 || problems[0].Code != row.code || problems[0].Field != row.field || problems[0].Line != row.line || problems[0].Path != "a.yaml" || problems[0].Hint == "" {
+			t.Errorf("%s: %v, want %s at %s in line %d with a hint", row.name, problems, row.code, row.field, row.line)
+		}
+	}
+}
+
+func TestPolicy_wildcardsDoNotReachDelicateKinds(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		kinds []string
+		id    gitsync.ID
+		want  bool
+	}{
+		{[]string{"*"}, gitsync.ID{Kind: "Pod"}, true},
+		{[]string{"*"}, gitsync.ID{Kind: "Secret"}, false},
+		{[]string{"Secret"}, gitsync.ID{Kind: "Secret"}, true},
+		{[]string{"*"}, gitsync.ID{Group: "rbac.authorization.k8s.io", Kind: "Role"}, false},
+		{[]string{"*.rbac.authorization.k8s.io"}, gitsync.ID{Group: "rbac.authorization.k8s.io", Kind: "Role"}, false},
+		{[]string{"*.apps"}, gitsync.ID{Group: "apps", Kind: "DaemonSet"}, true},
+		{[]string{"*", "RolloutAction.sluice.dev"}, gitsync.ID{Group: "sluice.dev", Kind: "RolloutAction"}, false},
+		{nil, gitsync.ID{Group: "sluice.dev", Kind: "Source"}, false},
+		{[]string{}, gitsync.ID{Kind: "ConfigMap"}, false},
+	} {
+		if got := (Policy{Kinds: row.kinds}).allows(row.id); got != row.want {
+			t.Errorf("%v allows %s: %v, want %v", row.kinds, row.id, got, row.want)
+		}
+	}
+}
