@@ -96,7 +96,7 @@ type Mirror struct {
 type Retries struct {
 	Attempts      int    `json:"attempts"`
 	PerTryTimeout string `json:"perTryTimeout"` // empty: bounded by the route's timeout only
-	RetryOn       string `json:"retryOn"` // conditions and status codes
+	RetryOn       string `json:"retryOn"`       // conditions and status codes
 	Backoff       string `json:"backoff"`
 }
 
