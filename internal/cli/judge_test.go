@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -223,5 +224,33 @@ func TestJudge_wrongFlags(t *testing.T) {
 		if code, _, stderr := judge(t, "", args...); code != ExitUsage || stderr == "" {
 			t.Errorf("%v: exit %d, %q", args, code, stderr)
 		}
+	}
+}
+
+func TestJudge_documentedExampleIsReal(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "analysis.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(language string) string {
+		_, rest, found := strings.Cut(string(page), "```"+language+"\n")
+		text, _, closed := strings.Cut(rest, "```")
+		if !found || !closed {
+			t.Fatalf("the page has no block of %s", language)
+		}
+		return text
+	}
+	file := filepath.Join(t.TempDir(), "windows.jsonl")
+	if err := os.WriteFile(file, []byte(block("jsonl")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(block("sh"))
+	args := slices.Concat(words[2:len(words)-1], []string{file})
+	if words[1] != "judge" || words[len(words)-1] != "windows.jsonl" {
+		t.Fatalf("the page runs %v", words)
+	}
+	code, lines, stderr := judge(t, "", args...)
+	if diff := cmp.Diff(strings.TrimSpace(block("json")), strings.Join(lines, "\n")); code != 0 || diff != "" {
+		t.Errorf("exit %d, %s; the page (-) and the program (+) differ:\n%s", code, stderr, diff)
 	}
 }
