@@ -48,13 +48,17 @@ func (w *Worker) of(key types.NamespacedName) *Health {
 	return h
 }
 
-// count refreshes the number of pending notes and tells of it.
-func (w *Worker) count(key types.NamespacedName) {
-	h := w.of(key)
-	if n := w.pending(key); n != h.Pending {
-		h.Pending = n
-		w.cfg.Felt(key)
+// count refreshes the numbers of pending notes and gives the Notifiers whose number changed.
+func (w *Worker) count(keys []types.NamespacedName) []types.NamespacedName {
+	var changed []types.NamespacedName
+	for _, key := range keys {
+		h := w.of(key)
+		if n := w.pending(key); n != h.Pending {
+			h.Pending = n
+			changed = append(changed, key)
+		}
 	}
+	return changed
 }
 
 // pending counts the notes that a Notifier still has to send.

@@ -58,15 +58,15 @@ func (i ident) compare(j ident) int {
 	return cmp.Or(cmp.Compare(i.attempt, j.attempt), cmp.Compare(i.seq, j.seq))
 }
 
-// sync makes the items those of the stored outbox and gives the Notifiers whose number of entries changed. An entry that
+// sync makes the items those of the stored outbox and gives the Notifiers whose entries changed. An entry that
 // is final stays final when an older status brings it back.
-func (q *queue) sync(ro *v1alpha1.Rollout) []string {
+func (q *queue) sync(ro *v1alpha1.Rollout) []types.NamespacedName {
 	var pending []v1alpha1.PendingNote
 	if ro.Status != nil {
 		pending = ro.Status.Notes
 	}
 	var items []*item
-	var touched []string
+	var touched []types.NamespacedName
 	for _, n := range pending {
 		id := identOf(n)
 		it := q.find(id)
@@ -75,14 +75,14 @@ func (q *queue) sync(ro *v1alpha1.Rollout) []string {
 			it.note = Note{ID: ID(ro.UID, n), Report: view.Evidence(ro, n)}
 			newest, any := q.done[n.Notifier]
 			it.final = any && id.compare(newest) <= 0
-			touched = append(touched, n.Notifier)
+			touched = append(touched, q.notifier(it))
 		}
 		it.stored = n.Tries
 		items = append(items, it)
 	}
 	for _, it := range q.items {
 		if !slices.Contains(items, it) {
-			touched = append(touched, it.id.notifier)
+			touched = append(touched, q.notifier(it))
 		}
 	}
 	q.items = items

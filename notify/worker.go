@@ -64,6 +64,12 @@ func NewWorker(cfg WorkerConfig) *Worker {
 // Stored tells what is stored now: entries that are new are sent, results of entries that are gone are forgotten. ro must
 // have been read or written, not be about to be written. Offering one object twice equals once; so does an older one.
 func (w *Worker) Stored(ro *v1alpha1.Rollout) {
+	w.tell(w.accept(ro))
+	w.wake()
+}
+
+// accept gives the Notifiers whose health has news.
+func (w *Worker) accept(ro *v1alpha1.Rollout) []types.NamespacedName {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q := w.queues[ro.UID]
@@ -71,25 +77,31 @@ func (w *Worker) Stored(ro *v1alpha1.Rollout) {
 		q = newQueue(types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name})
 		w.queues[ro.UID] = q
 	}
-	touched := q.sync(ro)
-	for _, name := range touched {
-		w.count(types.NamespacedName{Namespace: ro.Namespace, Name: name})
+	return w.count(q.sync(ro))
+}
+
+func (w *Worker) tell(notifiers []types.NamespacedName) {
+	for _, key := range notifiers {
+		w.cfg.Felt(key)
 	}
-	w.wake()
 }
 
 // Forget drops what is left of a Rollout that does not exist any more.
-func (w *Worker) Forget(uid types.UID) {
+func (w *Worker) Forget(uid types.UID) { w.tell(w.drop(uid)) }
+
+func (w *Worker) drop(uid types.UID) []types.NamespacedName {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q := w.queues[uid]
 	if q == nil {
-		return
+		return nil
 	}
 	delete(w.queues, uid)
+	var touched []types.NamespacedName
 	for _, it := range q.items {
-		w.count(q.notifier(it))
+		touched = append(touched, q.notifier(it))
 	}
+	return w.count(touched)
 }
 
 // Results gives what became of this Rollout's notes that its stored status does not say yet, in the order of the outbox.
@@ -229,47 +241,54 @@ func timeoutOf(n *v1alpha1.Notifier) time.Duration {
 	return sendTimeout
 }
 
-// land records what a try brought and wakes those who want to know.
+// land records what a try brought and tells those who want to know.
 func (w *Worker) land(f flight, err error) {
+	if rollout, known := w.record(f, err); known {
+		w.cfg.Settled(rollout)
+	}
+	w.cfg.Felt(f.notifier)
+	w.wake()
+}
+
+// record gives the Rollout whose results have news, if it is still known.
+func (w *Worker) record(f flight, err error) (types.NamespacedName, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.flying--
 	delete(w.busy, f.notifier)
 	now := w.cfg.Now()
-	if q := w.queues[f.uid]; q != nil {
-		if it := q.find(f.id); it != nil {
-			it.flying = false
-			it.tried(err, now)
-			q.note(it)
-			w.cfg.Settled(q.rollout)
-		}
+	q := w.queues[f.uid]
+	if q == nil {
+		return types.NamespacedName{}, false
 	}
-	w.feel(f, err, now)
-	w.wake()
+	it := q.find(f.id)
+	if it != nil {
+		it.flying = false
+		it.tried(err, now)
+		q.note(it)
+	}
+	w.feel(f.notifier, it, err)
+	return q.rollout, it != nil
 }
 
-// feel keeps the health of the Notifier.
-func (w *Worker) feel(f flight, err error, now time.Time) {
+// feel keeps the health of a Notifier after a try to send it; it is nil where the outbox let go of it meanwhile.
+func (w *Worker) feel(key types.NamespacedName, it *item, err error) {
 	if errors.Is(err, ErrNotFound) {
-		delete(w.health, f.notifier)
+		delete(w.health, key)
 		return
 	}
-	h := w.of(f.notifier)
-	h.Pending = w.pending(f.notifier)
+	h, now := w.of(key), w.cfg.Now()
+	h.Pending = w.pending(key)
 	switch {
 	case err == nil:
 		h.LastSuccess, h.Reason, h.Message = now, "", ""
-	case errors.Is(err, errSuspended):
-	default:
-		fail := failure(err)
-		h.Reason, h.Message = fail.Reason, problem.Clean(fail.Error(), v1alpha1.MaxMessage)
-		if q := w.queues[f.uid]; q != nil {
-			if it := q.find(f.id); it != nil && it.final {
-				h.bury(v1alpha1.DeadLetter{
-					ID: f.note.ID, Kind: f.note.Report.Note, Rollout: q.rollout.Name, At: v1time(now), LastError: h.Message,
-				})
-			}
-		}
+	case !errors.Is(err, errSuspended):
+		h.Reason, h.Message = failure(err).Reason, problem.Clean(err.Error(), v1alpha1.MaxMessage)
 	}
-	w.cfg.Felt(f.notifier)
+	if it != nil && it.final && err != nil {
+		h.bury(v1alpha1.DeadLetter{
+			ID: it.note.ID, Kind: it.note.Report.Note, Rollout: it.note.Report.Rollout.Name, At: v1time(now),
+			LastError: problem.Clean(err.Error(), v1alpha1.MaxMessage),
+		})
+	}
 }
