@@ -1,0 +1,200 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/istio"
+)
+
+// retryMissing is how often kinds that were not served are asked for again.
+const retryMissing = 5 * time.Second
+
+// Publisher gives resources to proxies.
+type Publisher interface {
+	// Publish makes r what the proxies of the class should have.
+	Publish(ctx context.Context, class ir.ProxyClass, r envoy.Resources) error
+}
+
+// Demand knows which classes of proxies there are.
+type Demand interface {
+	// Classes that are compiled for, and a channel that is closed when they change.
+	Classes() ([]ir.ProxyClass, <-chan struct{})
+	// SetLabelKeys says which labels of proxies tell classes apart.
+	SetLabelKeys(keys []string)
+}
+
+// Config is what a Controller works with. The first four fields are required.
+type Config struct {
+	Cache     cache.Cache // of the cluster's objects; it may already run
+	Publisher Publisher
+	Demand    Demand
+	Now       func() time.Time
+
+	Ready         func()       // called once, when everything that exists has been seen; nil: nobody waits
+	DomainSuffix  string       // of Kubernetes services; empty: "cluster.local"
+	RootNamespace string       // of mesh-wide objects; empty: "istio-system"
+	Log           *slog.Logger // nil: discard
+}
+
+// Controller compiles and publishes. It is a Runnable for a controller-runtime manager, on every replica.
+type Controller struct {
+	config  Config
+	world   *world
+	watches []*watch
+	wake    chan struct{} // of size one: pace has something new
+	classes map[ir.ProxyClass]*compiled
+
+	mu       sync.Mutex // guards everything below
+	pace     pace
+	known    bool // everything that exists has been seen
+	problems []problem.Problem
+	changed  chan struct{} // closed at the next change of facts
+}
+
+// New makes a Controller that watches nothing yet.
+func New(cfg Config) (*Controller, error) {
+	if cfg.Cache == nil || cfg.Publisher == nil || cfg.Demand == nil || cfg.Now == nil {
+		return nil, errors.New("making the mesh controller: Cache, Publisher, Demand and Now are required")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Controller{
+		config: cfg, world: newWorld(cfg.DomainSuffix, cfg.RootNamespace),
+		wake: make(chan struct{}, 1), classes: map[ir.ProxyClass]*compiled{}, changed: make(chan struct{}),
+	}
+	c.watches = watches(c.world)
+	return c, nil
+}
+
+// NeedLeaderElection tells the manager that every replica serves proxies.
+func (c *Controller) NeedLeaderElection() bool { return false }
+
+// Facts says what the mesh holds for a split: endpoints, clusters, and what forbids raising it. Nothing is known
+// before everything that exists has been seen.
+func (c *Controller) Facts(s ir.Split) ir.SplitFacts {
+	c.mu.Lock()
+	known := c.known
+	c.mu.Unlock()
+	if !known {
+		return ir.SplitFacts{}
+	}
+	return istio.Facts(c.world.snapshot(), s)
+}
+
+// Changed gives a channel that is closed when some Facts may have changed. Take it before asking.
+func (c *Controller) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+// Problems are those of the newest compilation, over all classes, sorted.
+func (c *Controller) Problems() []problem.Problem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]problem.Problem(nil), c.problems...)
+}
+
+// note takes a change of the world.
+func (c *Controller) note(u urgency) {
+	if u == unchanged {
+		return
+	}
+	now := c.config.Now()
+	c.mu.Lock()
+	c.pace.note(u, now)
+	close(c.changed)
+	c.changed = make(chan struct{})
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Start watches, compiles and publishes until ctx ends. Before everything that exists has been seen nothing is
+// published: a part of the truth would take routes away.
+func (c *Controller) Start(ctx context.Context) error {
+	for _, w := range c.watches {
+		if err := c.begin(ctx, w); err != nil {
+			return err
+		}
+	}
+	if err := c.synced(ctx); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	c.mu.Lock()
+	c.known = true
+	c.mu.Unlock()
+	c.note(atOnce)
+	if c.config.Ready != nil {
+		c.config.Ready()
+	}
+	return c.run(ctx)
+}
+
+func (c *Controller) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	missing := time.NewTicker(retryMissing)
+	defer missing.Stop()
+	for {
+		classes, demand := c.config.Demand.Classes()
+		wait := c.work(ctx, classes)
+		timer.Stop()
+		if wait > 0 {
+			timer.Reset(wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.wake:
+		case <-demand:
+		case <-timer.C:
+		case <-missing.C:
+			if err := c.retry(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// retry begins to watch kinds that have appeared.
+func (c *Controller) retry(ctx context.Context) error {
+	for _, w := range c.watches {
+		if w.registration != nil {
+			continue
+		}
+		if err := c.begin(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work compiles what is due, and says how long to wait until more is; zero: until something happens.
+func (c *Controller) work(ctx context.Context, classes []ir.ProxyClass) time.Duration {
+	now := c.config.Now()
+	c.mu.Lock()
+	due := c.pace.due()
+	stale := !due.IsZero() && !now.Before(due)
+	if stale {
+		c.pace.done(now)
+	}
+	c.mu.Unlock()
+	c.compile(ctx, classes, stale)
+	if due.IsZero() || stale {
+		return 0
+	}
+	return max(due.Sub(now), time.Millisecond)
+}

@@ -1,0 +1,219 @@
+package controller
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/registry/kube"
+)
+
+// urgency says how soon a change must be compiled.
+type urgency int
+
+const (
+	unchanged urgency = iota // nothing that is compiled has changed
+	gathered                 // with others that follow closely
+	atOnce                   // a stored weight
+)
+
+// world is everything that is compiled, as last seen. What it holds is shared with informers and never changed.
+type world struct {
+	suffix string
+	root   string
+
+	mu       sync.Mutex // guards everything below
+	objects  map[objectKey]istio.Object
+	services map[types.NamespacedName]*corev1.Service
+	slices   map[types.NamespacedName]*discoveryv1.EndpointSlice
+	pods     map[types.NamespacedName]map[string]string
+	splits   map[types.NamespacedName]seen
+	input    *istio.Input // of everything above; nil: to be made
+}
+
+type objectKey struct {
+	kind string
+	name types.NamespacedName
+}
+
+// seen is the newest state of a Rollout.
+type seen struct {
+	uid   types.UID
+	seq   int64
+	split *ir.Split // nil: nothing is stored yet
+}
+
+func newWorld(suffix, root string) *world {
+	return &world{
+		suffix: suffix, root: root,
+		objects:  map[objectKey]istio.Object{},
+		services: map[types.NamespacedName]*corev1.Service{},
+		slices:   map[types.NamespacedName]*discoveryv1.EndpointSlice{},
+		pods:     map[types.NamespacedName]map[string]string{},
+		splits:   map[types.NamespacedName]seen{},
+	}
+}
+
+// change runs f, which returns how soon its effect must be compiled.
+func (w *world) change(f func() urgency) urgency {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := f()
+	if u != unchanged {
+		w.input = nil
+	}
+	return u
+}
+
+func (w *world) setObject(o istio.Object) urgency {
+	return w.change(func() urgency {
+		w.objects[objectKey{o.Kind, types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}] = o
+		return gathered
+	})
+}
+
+func (w *world) dropObject(kind string, name types.NamespacedName) urgency {
+	return w.change(func() urgency {
+		delete(w.objects, objectKey{kind, name})
+		return gathered
+	})
+}
+
+func (w *world) setService(name types.NamespacedName, s *corev1.Service) urgency {
+	return w.change(func() urgency { return put(w.services, name, s, s != nil) })
+}
+
+func (w *world) setSlice(name types.NamespacedName, s *discoveryv1.EndpointSlice) urgency {
+	return w.change(func() urgency { return put(w.slices, name, s, s != nil) })
+}
+
+// setPod keeps the labels of a pod; exists is false when it is gone.
+func (w *world) setPod(name types.NamespacedName, labels map[string]string, exists bool) urgency {
+	return w.change(func() urgency {
+		before, had := w.pods[name]
+		if had == exists && maps.Equal(before, labels) {
+			return unchanged
+		}
+		return put(w.pods, name, labels, exists)
+	})
+}
+
+func put[V any](m map[types.NamespacedName]V, name types.NamespacedName, v V, exists bool) urgency {
+	if exists {
+		m[name] = v
+	} else {
+		delete(m, name)
+	}
+	return gathered
+}
+
+// setRollout takes the stored state of a Rollout. One that is older than what was seen of the same object is passed
+// over: a cache that starts anew may go back in time, a weight must not.
+func (w *world) setRollout(ro *v1alpha1.Rollout) urgency {
+	name := types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name}
+	next := seen{uid: ro.UID, split: splitOf(ro)}
+	if ro.Status != nil {
+		next.seq = ro.Status.Seq
+	}
+	return w.change(func() urgency {
+		before := w.splits[name]
+		if before.uid == next.uid && next.seq < before.seq {
+			return unchanged
+		}
+		w.splits[name] = next
+		return compare(before.split, next.split)
+	})
+}
+
+func (w *world) dropRollout(name types.NamespacedName) urgency {
+	return w.change(func() urgency {
+		before := w.splits[name].split
+		delete(w.splits, name)
+		return compare(before, nil)
+	})
+}
+
+func compare(before, next *ir.Split) urgency {
+	switch {
+	case before == nil && next == nil:
+		return unchanged
+	case before == nil || next == nil:
+		return atOnce
+	case before.UID == next.UID && before.Host == next.Host && before.Stable == next.Stable && before.Canary == next.Canary &&
+		before.Weight == next.Weight && before.Seq == next.Seq && before.Created.Equal(next.Created) &&
+		slices.Equal(before.Managed, next.Managed) && slices.Equal(before.Routes, next.Routes):
+		return unchanged
+	default:
+		return atOnce
+	}
+}
+
+// splitOf is what the stored status of a Rollout renders; nil before a version is adopted.
+func splitOf(ro *v1alpha1.Rollout) *ir.Split {
+	st := ro.Status
+	if st == nil || st.Stable.Name == "" {
+		return nil
+	}
+	s := &ir.Split{
+		Key: ro.Namespace + "/" + ro.Name, UID: string(ro.UID), Host: ro.Spec.Host,
+		Stable: st.Stable.Name, Weight: int(st.Weight), Seq: uint64(max(0, st.Traffic.Seq)),
+		Managed: slices.Clone(st.Managed), Routes: slices.Clone(ro.Spec.Routes), Created: ro.CreationTimestamp.Time,
+	}
+	if st.Canary != nil {
+		s.Canary = st.Canary.Name
+	}
+	return s
+}
+
+// snapshot is everything as the compiler reads it. It is made once per change and must not be changed.
+func (w *world) snapshot() istio.Input {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.input == nil {
+		in := w.assemble()
+		w.input = &in
+	}
+	return *w.input
+}
+
+func (w *world) assemble() istio.Input {
+	in := istio.Input{
+		Objects:      slices.Collect(maps.Values(w.objects)), // the compiler sorts
+		DomainSuffix: w.suffix, RootNamespace: w.root,
+		Registry: kube.Snapshot(kube.Input{
+			Services: slices.Collect(maps.Values(w.services)), Slices: slices.Collect(maps.Values(w.slices)), DomainSuffix: w.suffix,
+			PodLabels: func(namespace, name string) map[string]string {
+				return w.pods[types.NamespacedName{Namespace: namespace, Name: name}]
+			},
+		}),
+	}
+	for _, s := range w.splits {
+		if s.split != nil {
+			in.Splits = append(in.Splits, *s.split)
+		}
+	}
+	slices.SortFunc(in.Splits, func(a, b ir.Split) int { return cmp.Compare(a.Key, b.Key) })
+	return in
+}
+
+// labelKeys are the labels of proxies that some selector in force uses, sorted.
+func labelKeys(in istio.Input) []string {
+	keys := map[string]bool{}
+	for _, o := range in.Objects {
+		if g, ok := o.Spec.(*networking.Gateway); ok && g != nil {
+			for k := range g.GetSelector() {
+				keys[k] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
