@@ -221,7 +221,8 @@ func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 	}
 	// An unset timeout would be 15 s in Envoy; 0 is none.
 	out.Timeout = durationpb.New(f.Timeout)
-	out.MaxGrpcTimeout = durationpb.New(f.Timeout) //nolint:staticcheck // no successor has the same meaning
+	// A gRPC client's own deadline holds as well, within the route's.
+	out.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: durationpb.New(f.Timeout)}
 	return out
 }
 
