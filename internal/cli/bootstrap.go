@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-dev/sluice/xds/bootstrap"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// newBootstrap prints the file that a proxy starts with.
+func newBootstrap(s Streams) *cobra.Command {
+	var o bootstrap.Options
+	var kind, output string
+	cmd := &cobra.Command{
+		Use:   "bootstrap --namespace NS",
+		Short: "Print the file that a proxy starts with",
+		Long: "Print the bootstrap of an Envoy (gateway or sidecar) or of a gRPC client that gets its configuration from Sluice.\n" +
+			"The discovery service and the administration interface are on this machine: nothing protects the way to them.",
+		Example: "  sluice bootstrap --kind gateway --namespace shop --labels istio=ingressgateway > envoy.yaml && envoy -c envoy.yaml\n" +
+			"  sluice bootstrap --kind grpc --namespace shop -o json",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			o.Kind = ir.Kind(kind)
+			var data []byte
+			var err error
+			switch {
+			case output == "json" || output == "" && o.Kind == ir.KindGRPC:
+				data, err = bootstrap.JSON(o)
+			case output == "yaml" || output == "":
+				data, err = bootstrap.YAML(o)
+			default:
+				err = fmt.Errorf("output %q is not yaml or json", output)
+			}
+			if err != nil {
+				return &Exit{Code: ExitUsage, Err: err, Next: "sluice bootstrap --help"}
+			}
+			_, err = s.Out.Write(data)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&kind, "kind", string(ir.KindGateway), "gateway, sidecar or grpc")
+	f.StringVar(&o.ID, "id", "", "name of this proxy among all; empty: KIND.NAMESPACE")
+	f.StringVarP(&o.Namespace, "namespace", "n", "", "namespace that the proxy belongs to")
+	f.StringToStringVar(&o.Labels, "labels", nil, "labels that Gateways select by, k=v,...")
+	f.StringVar(&o.XDS, "xds", "127.0.0.1:15010", "host:port of Sluice's discovery service")
+	f.StringVar(&o.Admin, "admin", "", "host:port or unix:PATH of Envoy's administration interface; empty: "+bootstrap.DefaultAdmin)
+	f.StringVarP(&output, "output", "o", "", "yaml or json; empty: yaml, json for grpc")
+	return cmd
+}

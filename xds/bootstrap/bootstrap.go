@@ -1,0 +1,145 @@
+// Package bootstrap makes the file that a proxy starts with: who it is, where its configuration comes from, and the
+// statistics that analysis reads.
+//
+// It decides nothing about traffic. `sluice bootstrap`, the standalone program and tests call it:
+//
+//	file, err := bootstrap.JSON(bootstrap.Options{Kind: ir.KindGateway, Namespace: "shop", XDS: "127.0.0.1:15010"})
+package bootstrap
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// DefaultAdmin is where Envoy's administration interface listens.
+const DefaultAdmin = "127.0.0.1:19000"
+
+// Options say who the proxy is and where it finds Sluice. Kind, Namespace and XDS are required.
+type Options struct {
+	Kind      ir.Kind
+	ID        string // of the node; empty: "<kind>.<namespace>". Proxies that run at one time should differ
+	Namespace string
+	Labels    map[string]string // that Gateways select by
+	XDS       string            // host:port of Sluice's discovery service, on this machine: it speaks plain text
+	Admin     string            // host:port on this machine, or "unix:<path>"; empty: DefaultAdmin. Not for KindGRPC
+}
+
+// JSON makes the file in JSON: Envoy's bootstrap, or gRPC's for KindGRPC. Equal options give equal bytes.
+func JSON(o Options) ([]byte, error) {
+	o.ID = cmp.Or(o.ID, string(o.Kind)+"."+o.Namespace)
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.Kind == ir.KindGRPC {
+		return indented(grpcFile(o))
+	}
+	b, err := envoyFile(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.ValidateAll(); err != nil {
+		return nil, fmt.Errorf("making a bootstrap: %w", err)
+	}
+	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("making a bootstrap: %w", err)
+	}
+	var plain any // protojson varies its white space on purpose
+	if err := json.Unmarshal(data, &plain); err != nil {
+		return nil, fmt.Errorf("making a bootstrap: %w", err)
+	}
+	return indented(plain)
+}
+
+// YAML makes the file in YAML.
+func YAML(o Options) ([]byte, error) {
+	data, err := JSON(o)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.JSONToYAML(data)
+}
+
+func indented(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("making a bootstrap: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func (o Options) validate() error {
+	var errs []error
+	switch o.Kind {
+	case ir.KindGateway, ir.KindSidecar, ir.KindGRPC:
+	default:
+		errs = append(errs, fmt.Errorf("kind %q is not gateway, sidecar or grpc", o.Kind))
+	}
+	if o.Namespace == "" {
+		errs = append(errs, errors.New("the namespace of the proxy is missing"))
+	}
+	if _, _, err := local(o.XDS); err != nil {
+		errs = append(errs, fmt.Errorf("address of the discovery service: %w", err))
+	}
+	if o.Kind == ir.KindGRPC {
+		if o.Admin != "" {
+			errs = append(errs, errors.New("a gRPC client has no administration interface"))
+		}
+	} else if admin := cmp.Or(o.Admin, DefaultAdmin); !strings.HasPrefix(admin, "unix:") {
+		if _, _, err := local(admin); err != nil {
+			errs = append(errs, fmt.Errorf("address of the administration interface: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// local takes an address of this machine apart.
+func local(addr string) (host string, port uint32, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not host:port", addr)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q of %q is not a number from 0 to 65535", text, addr)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", 0, fmt.Errorf("%q is not on this machine, and nothing protects the way to it; use 127.0.0.1", addr)
+	}
+	return host, uint32(n), nil
+}
+
+// metadata is how the discovery service tells proxies apart.
+func metadata(o Options) map[string]any {
+	labels := make(map[string]any, len(o.Labels))
+	for k, v := range o.Labels {
+		labels[k] = v
+	}
+	return map[string]any{"NAMESPACE": o.Namespace, "LABELS": labels, "SLUICE_KIND": string(o.Kind)}
+}
+
+// grpcFile is the bootstrap of gRPC's own client.
+func grpcFile(o Options) any {
+	return map[string]any{
+		"xds_servers": []any{map[string]any{
+			"server_uri":      o.XDS,
+			"channel_creds":   []any{map[string]any{"type": "insecure"}},
+			"server_features": []any{"xds_v3"},
+		}},
+		"node": map[string]any{"id": o.ID, "cluster": "sluice", "metadata": metadata(o)},
+	}
+}

@@ -1,0 +1,114 @@
+package bootstrap_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/xds/bootstrap"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+func gateway() bootstrap.Options {
+	return bootstrap.Options{Kind: ir.KindGateway, ID: "g1", Namespace: "shop", Labels: map[string]string{"istio": "ingressgateway"}, XDS: "127.0.0.1:15010"}
+}
+
+// at reads a path of keys out of a decoded document.
+func at(t *testing.T, doc any, path ...any) any {
+	t.Helper()
+	for _, p := range path {
+		switch key := p.(type) {
+		case string:
+			doc = doc.(map[string]any)[key]
+		case int:
+			doc = doc.([]any)[key]
+		}
+	}
+	return doc
+}
+
+func TestJSON_envoy(t *testing.T) {
+	data, err := bootstrap.JSON(gateway())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		path []any
+		want any
+	}{
+		{[]any{"node", "id"}, "g1"},
+		{[]any{"node", "metadata"}, map[string]any{"NAMESPACE": "shop", "LABELS": map[string]any{"istio": "ingressgateway"}, "SLUICE_KIND": "gateway"}},
+		{[]any{"admin", "address", "socket_address"}, map[string]any{"address": "127.0.0.1", "port_value": 19000.0}},
+		{[]any{"dynamic_resources", "ads_config", "api_type"}, "DELTA_GRPC"},
+		{[]any{"dynamic_resources", "ads_config", "set_node_on_first_message_only"}, true},
+		{[]any{"stats_flush_on_admin"}, true},
+		{[]any{"stats_config", "use_all_default_tags"}, false},
+		{[]any{"stats_config", "stats_tags", 0}, map[string]any{"tag_name": "envoy.cluster_name", "regex": `^cluster(\.(.+);)`}},
+		{[]any{"static_resources", "clusters", 0, "alt_stat_name"}, "sluice-xds;"},
+		{[]any{"static_resources", "clusters", 0, "type"}, "STRICT_DNS"},
+	} {
+		if diff := cmp.Diff(tt.want, at(t, doc, tt.path...)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.path, diff)
+		}
+	}
+	if again, _ := bootstrap.JSON(gateway()); string(again) != string(data) {
+		t.Error("equal options give different bytes")
+	}
+	text, err := bootstrap.YAML(gateway())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var same any
+	if err := yaml.Unmarshal(text, &same); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(doc, same); diff != "" {
+		t.Errorf("YAML differs from JSON (-json +yaml):\n%s", diff)
+	}
+}
+
+func TestJSON_grpc(t *testing.T) {
+	data, err := bootstrap.JSON(bootstrap.Options{Kind: ir.KindGRPC, Namespace: "shop", XDS: "127.0.0.1:15010"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got := at(t, doc, "xds_servers", 0, "server_uri"); got != "127.0.0.1:15010" {
+		t.Errorf("server_uri = %v", got)
+	}
+	if got := at(t, doc, "node", "id"); got != "grpc.shop" {
+		t.Errorf("node id = %v", got)
+	}
+}
+
+func TestJSON_refusals(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(o *bootstrap.Options)
+		want   string
+	}{
+		{"another machine", func(o *bootstrap.Options) { o.XDS = "sluice.example:15010" }, "not on this machine"},
+		{"no port", func(o *bootstrap.Options) { o.XDS = "127.0.0.1" }, "not host:port"},
+		{"admin for everybody", func(o *bootstrap.Options) { o.Admin = "0.0.0.0:19000" }, "administration interface"},
+		{"no namespace", func(o *bootstrap.Options) { o.Namespace = "" }, "namespace"},
+		{"unknown kind", func(o *bootstrap.Options) { o.Kind = "router" }, `"router"`},
+		{"admin of a gRPC client", func(o *bootstrap.Options) { o.Kind, o.Admin = ir.KindGRPC, "127.0.0.1:1" }, "no administration interface"},
+	}
+	for _, tt := range tests {
+		o := gateway()
+		tt.change(&o)
+		if _, err := bootstrap.JSON(o); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error with %q", tt.name, err, tt.want)
+		}
+	}
+}
