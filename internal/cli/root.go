@@ -109,6 +109,7 @@ func verbs(s Streams) []*cobra.Command {
 	return []*cobra.Command{
 		newRoute(s),
 		newJudge(s),
+		newBootstrap(s),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
 		newOnlyStandalone("down", "Stop what up started"),
 		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),
