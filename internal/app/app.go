@@ -1,0 +1,169 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/egress"
+	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
+	xdsserver "github.com/sluice-dev/sluice/xds/server"
+)
+
+// Requests to the API server that one process makes: a push applies many objects at once.
+const (
+	requestsPerSecond = 200
+	requestsBurst     = 400
+	stopWithin        = 3 * time.Second
+)
+
+// Run builds everything and runs it until ctx ends. It returns nil when ctx ended, else why a part could not go on.
+func Run(ctx context.Context, cfg *rest.Config, c Config) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(c.Log.Handler()))
+	mgr, err := newManager(cfg, c)
+	if err != nil {
+		return err
+	}
+	guard := egress.New(egress.Policy{AllowLoopback: c.AllowLoopback})
+	group, ctx := errgroup.WithContext(ctx)
+	proxies, mesh, err := traffic(mgr, c)
+	if err != nil {
+		return err
+	}
+	outbox, err := notes(mgr, c, guard)
+	if err != nil {
+		return err
+	}
+	if err := delivery(mgr, c, deliveryParts{guard, proxies, mesh, outbox}); err != nil {
+		return err
+	}
+	hooks, err := git(mgr, c, guard)
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return proxies.ListenAndServe(ctx, c.Listen.XDS) })
+	group.Go(func() error { return hooks(ctx) })
+	group.Go(func() error { return mgr.Start(ctx) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// Scheme knows every kind that the controllers read or write by its Go type.
+func Scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+		return nil, fmt.Errorf("building the scheme: %w", err)
+	}
+	return s, nil
+}
+
+func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
+	s, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = requestsPerSecond, requestsBurst
+	grace := stopWithin
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:                        s,
+		Logger:                        logr.FromSlogHandler(c.Log.Handler()),
+		Metrics:                       metricsserver.Options{BindAddress: c.Listen.Metrics},
+		HealthProbeBindAddress:        c.Listen.Health,
+		LeaderElection:                c.LeaderElection,
+		LeaderElectionID:              "sluice",
+		LeaderElectionNamespace:       c.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &grace,
+		Controller:                    config.Controller{SkipNameValidation: new(true)},
+		// Secrets are read one by one when they are needed: no list, no copy in memory.
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}, Unstructured: true}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the controller manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// traffic is the data plane's side: the xDS server and the projection loop that feeds it.
+func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Controller, error) {
+	proxies, err := xdsserver.New(xdsserver.Config{Now: Now, Log: c.Log, Identifier: "sluice/" + c.Replica})
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(chan struct{})
+	mesh, err := xdscontroller.New(xdscontroller.Config{
+		Cache: mgr.GetCache(), Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
+		DomainSuffix: c.Mesh.DomainSuffix, RootNamespace: c.Mesh.RootNamespace,
+		Ready: func() { close(seen); proxies.Open() },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ready := func() error {
+		select {
+		case <-seen:
+			return nil
+		default:
+			return errors.New("the objects of the cluster are still being read")
+		}
+	}
+	return proxies, mesh, errors.Join(
+		mgr.Add(mesh),
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("mesh", func(*http.Request) error { return ready() }),
+	)
+}
+
+func (c Config) withDefaults() (Config, error) {
+	set := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	set(&c.Namespace, "sluice-system")
+	set(&c.Listen.XDS, "127.0.0.1:15010")
+	set(&c.Listen.Hooks, "127.0.0.1:9292")
+	set(&c.Listen.Metrics, "127.0.0.1:8080")
+	set(&c.Listen.Health, "127.0.0.1:8081")
+	set(&c.Mesh.DomainSuffix, "cluster.local")
+	set(&c.Mesh.RootNamespace, "istio-system")
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if c.Replica == "" {
+		if c.Replica, err = os.Hostname(); err != nil {
+			return c, fmt.Errorf("naming this replica: %w", err)
+		}
+	}
+	if c.Git.CacheDir == "" {
+		if c.Git.CacheDir, err = os.MkdirTemp("", "sluice-git-"); err != nil {
+			return c, fmt.Errorf("making the directory of repositories: %w", err)
+		}
+	}
+	return c, nil
+}
