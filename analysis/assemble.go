@@ -18,6 +18,8 @@ type Cut struct {
 	Interval time.Duration // between scrapes, fixed before; 0: to be found in the samples
 	Weight   int           // at 100 a window closes on the canary's requests alone
 	Every    bool          // close at each boundary, whatever the traffic: increments for the hard rules
+	Goods    bool          // series count good events: the rest is bad
+	Apart    bool          // the arms are counted by different targets, scraped at different times
 }
 
 // How far back a value at the cursor may lie, where the interval is short, and how long a target stays expected.
@@ -43,7 +45,7 @@ func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
 		cov.Interval = interval(targets, since)
 	}
 	if cov.Length == 0 && cov.Interval > 0 {
-		cov.Length = max(cut.Window, cov.Interval)
+		cov.Length = cut.length(cov.Interval)
 	}
 	cov.look(targets, until)
 	if cov.Interval == 0 {
@@ -62,6 +64,14 @@ func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
 	windows, cursor := closeWindows(cut, cov.Length, increments)
 	cov.Cursor = instant(cursor)
 	return windows, cov
+}
+
+// length is the length of windows at that interval. Where the arms are scraped apart, a window spans several scrapes.
+func (c Cut) length(interval time.Duration) time.Duration {
+	if c.Apart {
+		return max(c.Window, 15*time.Second, 3*interval)
+	}
+	return max(c.Window, interval)
 }
 
 // target is all series of one target.
@@ -194,20 +204,37 @@ func (s Series) grown(at, floor int64) (by float64, ok bool) {
 
 // open is a window that is still being filled.
 type open struct {
-	canary, canaryBad, stable, stableBad float64
+	canary, stable filling
+}
+
+// filling is one arm of it.
+type filling struct {
+	total, bad, good float64
 }
 
 func (o *open) add(inc increment) {
-	switch {
-	case inc.arm == Canary && inc.role == Total:
-		o.canary += inc.by
-	case inc.arm == Canary:
-		o.canaryBad += inc.by
-	case inc.role == Total:
-		o.stable += inc.by
-	default:
-		o.stableBad += inc.by
+	arm := &o.stable
+	if inc.arm == Canary {
+		arm = &o.canary
 	}
+	switch inc.role {
+	case Total:
+		arm.total += inc.by
+	case Bad:
+		arm.bad += inc.by
+	case Good:
+		arm.good += inc.by
+	}
+}
+
+// counts are whole requests; what is not good is bad where goods are counted.
+func (f filling) counts(goods bool) Counts {
+	bad := f.bad
+	if goods {
+		bad = max(0, f.total-f.good)
+	}
+	n := uint64(math.Round(min(f.total, 1<<53)))
+	return Counts{N: n, Bad: min(uint64(math.Round(min(bad, 1<<53))), n)}
 }
 
 // closeWindows walks over the boundaries cursor + j length. The rule looks at traffic only, never at outcomes: else
@@ -223,7 +250,7 @@ func closeWindows(cut Cut, length time.Duration, incs []increment) (windows []Wi
 			next++
 		}
 		w := Window{Metric: cut.Metric, Seq: cut.Seq, Start: instant(cursor), End: instant(boundary)}
-		w.Canary, w.Stable = counts(o.canary, o.canaryBad), counts(o.stable, o.stableBad)
+		w.Canary, w.Stable = o.canary.counts(cut.Goods), o.stable.counts(cut.Goods)
 		full := w.Canary.N > 0 && (w.Stable.N > 0 || cut.Weight == 100)
 		switch {
 		case full, cut.Every:
@@ -236,9 +263,4 @@ func closeWindows(cut Cut, length time.Duration, incs []increment) (windows []Wi
 		cursor, o = boundary, open{}
 	}
 	return windows, cursor
-}
-
-func counts(n, bad float64) Counts {
-	total := uint64(math.Round(min(n, 1<<53)))
-	return Counts{N: total, Bad: min(uint64(math.Round(min(bad, 1<<53))), total)}
 }

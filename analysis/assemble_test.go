@@ -122,6 +122,26 @@ func TestAssemble_holdsBadToAllAndClosesOnTrafficOnly(t *testing.T) {
 	}
 }
 
+func TestAssemble_whatIsNotGoodIsBad(t *testing.T) {
+	c := cut5(5)
+	c.Goods = true
+	series := []Series{alive("a", 2), counter("b", Canary, Total, 10, 20), counter("b", Canary, Good, 5, 12), counter("a", Stable, Good, 7, 9)}
+	windows, _ := Assemble(c, series)
+	want := []Window{{Metric: "errors", Start: instant(base), End: instant(base + 5000), Canary: Counts{10, 3}, Stable: Counts{1, 0}}}
+	if diff := cmp.Diff(want, windows); diff != "" {
+		t.Errorf("windows (-want +got):\n%s", diff)
+	}
+}
+
+func TestAssemble_longerWindowsWhereArmsAreScrapedApart(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{time.Second: 15 * time.Second, 10 * time.Second: 30 * time.Second} {
+		c := Cut{Window: 5 * time.Second, Apart: true, Since: instant(base), Until: instant(base + 1000), Interval: interval}
+		if _, cov := Assemble(c, nil); cov.Length != want {
+			t.Errorf("scraped every %v: length %v, want %v", interval, cov.Length, want)
+		}
+	}
+}
+
 func TestAssemble_atHundredClosesOnTheCanaryAlone(t *testing.T) {
 	c := cut5(10)
 	series := []Series{counter("a", Canary, Total, 1, 2, 3)}

@@ -31,7 +31,7 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 		if oldest := until.Add(-longestRange); from.Before(oldest) {
 			from = oldest
 		}
-		queries = append(queries, Query{Metric: c.Name, Arms: arms, From: from, Until: until})
+		queries = append(queries, Query{Metric: c.Name, Ratio: c.Ratio, Arms: arms, From: from, Until: until})
 	}
 	return queries
 }
@@ -86,6 +86,7 @@ func (ev Evidence) cut(c Criterion, m Moment) (cut Cut, lost bool) {
 	state := ev.metrics[c.Name]
 	cut = Cut{
 		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: c.Window,
+		Apart: c.Ratio != nil, Goods: c.goods(),
 		Since: latest(instant(state.Cursor), m.Settled.Add(max(c.Warmup, 0))), Until: m.until(),
 	}
 	if ev.fixed(c.Name, m) {
@@ -105,7 +106,7 @@ func (ev Evidence) fixed(metric string, m Moment) bool {
 // ruleCut is where the increments for the hard rules go on: they look at shifting and warm-up too.
 func (ev Evidence) ruleCut(c Criterion, m Moment) Cut {
 	cut := Cut{
-		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: MinWindow, Every: true,
+		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: MinWindow, Every: true, Goods: c.goods(),
 		Since: instant(ev.rules.Cursor), Until: m.until(),
 	}
 	if ev.rules.Cursor == 0 {

@@ -42,10 +42,11 @@ type Mixture struct {
 // Criterion is one ratio metric: bad requests out of all, canary against stable.
 type Criterion struct {
 	Name      string
-	Share     int  // of the evidence of harm, relative to the others; 1
-	DryRun    bool // evaluated and shown, decides nothing
-	Required  bool // promotion needs it cleared, and without its data the verdict is Blind
-	FromStep  int  // before this step (from 1) it neither counts nor is required; 0 and 1: always
+	Ratio     *Ratio `json:",omitempty"` // counters of one's own; nil: the built-in metric of that name
+	Share     int    // of the evidence of harm, relative to the others; 1
+	DryRun    bool   // evaluated and shown, decides nothing
+	Required  bool   // promotion needs it cleared, and without its data the verdict is Blind
+	FromStep  int    // before this step (from 1) it neither counts nor is required; 0 and 1: always
 	Tolerance float64
 	Harmful   Harmful
 	Noise     Noise
@@ -132,6 +133,9 @@ func or[T comparable](v *T, otherwise T) {
 	}
 }
 
+// goods reports that good events are counted, not bad ones.
+func (c Criterion) goods() bool { return c.Ratio != nil && c.Ratio.Good != "" }
+
 // rho0 is the ratio of bad shares that is still tolerated.
 func (c Criterion) rho0() float64 { return 1 + c.Tolerance }
 
@@ -193,6 +197,9 @@ func (c Criterion) validate() []error {
 	addf := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Name == "" || len(c.Name) > 63 {
 		errs = append(errs, errors.New("the name must have 1 to 63 bytes"))
+	}
+	if r := c.Ratio; r != nil && (r.Total == "" || (r.Bad == "") == (r.Good == "")) {
+		errs = append(errs, errors.New("a ratio needs total, and either bad or good"))
 	}
 	if c.Share < 0 || c.Share > 1000 {
 		addf("share is %d: want 1 to 1000", c.Share)

@@ -507,6 +507,7 @@ func TestConfig_validate(t *testing.T) {
 		"warmup":     func(c *Config) { c.Criteria[0].Warmup = 2 * time.Hour },
 		"share":      func(c *Config) { c.Criteria[0].Share = -1 },
 		"fromStep":   func(c *Config) { c.Criteria[0].FromStep = 17 },
+		"ratio":      func(c *Config) { c.Criteria[0].Ratio = &Ratio{Total: "x"} },
 		"start":      func(c *Config) { c.Mixture.Start = 2 },
 		"tau":        func(c *Config) { c.Mixture.Tau = 1 },
 		"grid":       func(c *Config) { c.Mixture.Grid = []float64{2, 1.5} },

@@ -5,15 +5,27 @@ import (
 	"time"
 )
 
-// Arms names the Envoy clusters of both arms, one per service port.
+// Arms says what tells the arms apart.
 type Arms struct {
-	Canary []string
-	Stable []string
+	Canary     []string // Envoy clusters, one per service port: for built-in metrics
+	Stable     []string
+	CanaryVars map[string]string // for templates: namespace, host, subset, cluster, port, rollout
+	StableVars map[string]string
+}
+
+// Ratio selects counters of one's own: instant selectors as PromQL writes them, with a metric name. Variables stand
+// inside label values, as {{subset}}.
+type Ratio struct {
+	Bad   string // exactly one of Bad and Good; with Good, bad is total less good
+	Good  string
+	Total string
+	Args  map[string]string // further variables and their values
 }
 
 // Query asks for the raw samples of both arms of a metric with From < t <= Until.
 type Query struct {
-	Metric string // the name of a built-in metric
+	Metric string
+	Ratio  *Ratio // nil: Metric names a built-in one
 	Arms   Arms
 	From   time.Time
 	Until  time.Time
@@ -48,6 +60,7 @@ type Role string
 const (
 	Total Role = "total"
 	Bad   Role = "bad"
+	Good  Role = "good" // instead of bad
 )
 
 // Series is one counter as scraped from one target.

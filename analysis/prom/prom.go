@@ -94,9 +94,10 @@ func New(cfg Config) (*Server, error) {
 // Close closes idle connections.
 func (s *Server) Close() { s.close() }
 
-// Series implements analysis.Querier. Its errors are *Failure.
+// Series implements analysis.Querier. Its errors are *Failure. Both arms of a built-in metric come by one query, so from
+// the same scrapes; a ratio of one's own takes four, at one time and within one timeout.
 func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
-	sel, fail := selectorOf(q)
+	ask, fail := plan(q)
 	if fail != nil {
 		return nil, fail
 	}
@@ -108,19 +109,26 @@ func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	case <-ctx.Done():
 		return nil, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	body, fail := s.ask(ctx, sel.expression(q), q.Until)
-	if fail != nil {
+	var all []analysis.Series
+	for _, question := range ask {
+		body, fail := s.ask(ctx, question.expression, q.Until)
+		if fail != nil {
+			return nil, fail
+		}
+		matrix, fail := decode(body)
+		if fail != nil {
+			return nil, fail
+		}
+		series, fail := sorted(matrix, q, question.label)
+		if fail != nil {
+			return nil, fail
+		}
+		all = append(all, series...)
+	}
+	if fail := lacking(q, all); fail != nil {
 		return nil, fail
 	}
-	matrix, fail := decode(body)
-	if fail != nil {
-		return nil, fail
-	}
-	series, fail := sel.sort(matrix, q)
-	if fail != nil {
-		return nil, fail
-	}
-	return series, nil
+	return all, nil
 }
 
 // Failure says why a read gave no data. Detail is for people: at most 256 bytes, without credentials.

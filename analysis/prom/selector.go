@@ -22,70 +22,96 @@ const (
 	classLabel   = "envoy_response_code_class"
 )
 
-// selector says which series of a built-in metric are wanted.
-type selector struct {
-	class string // of response codes that are bad
+// question is a query to send, and how to tell what each series of its answer is.
+type question struct {
+	expression string
+	label      func(labels map[string]string) (analysis.Arm, analysis.Role, *Failure)
 }
 
-func selectorOf(q analysis.Query) (selector, *Failure) {
-	var s selector
-	switch q.Metric {
-	case "errors":
-		s.class = "5"
-	case "clientErrors":
-		s.class = "4"
-	default:
-		return s, failed(analysis.QueryRejected, "metric %.63q is not built in", q.Metric)
+// plan makes the questions for a query.
+func plan(q analysis.Query) ([]question, *Failure) {
+	if !q.From.Before(q.Until) {
+		return nil, failed(analysis.QueryRejected, "an empty range of time is asked for")
+	}
+	length := fmt.Sprintf("[%ds]", (q.Until.Sub(q.From)+time.Second-1)/time.Second)
+	if q.Ratio == nil {
+		ask, fail := builtin(q)
+		ask.expression += length
+		return []question{ask}, fail
+	}
+	parts, err := partsOf(*q.Ratio, q.Arms)
+	if err != nil {
+		return nil, failed(analysis.QueryRejected, "%v", err)
+	}
+	var asks []question
+	for _, p := range parts {
+		asks = append(asks, question{
+			expression: p.selector + length,
+			label: func(map[string]string) (analysis.Arm, analysis.Role, *Failure) {
+				return p.arm, p.role, nil
+			},
+		})
+	}
+	return asks, nil
+}
+
+// builtin asks for Envoy's own counters. It is a bare range selector: rate and increase extrapolate and lose the first
+// value of a new series. Names are quoted for the regular expression, then for the string.
+func builtin(q analysis.Query) (question, *Failure) {
+	class := map[string]string{"errors": "5", "clientErrors": "4"}[q.Metric]
+	if class == "" {
+		return question{}, failed(analysis.QueryRejected, "metric %.63q is not built in", q.Metric)
 	}
 	if len(q.Arms.Canary) == 0 || len(q.Arms.Stable) == 0 {
-		return s, failed(analysis.NoSeries, "no cluster of canary or stable is known")
+		return question{}, failed(analysis.NoSeries, "no cluster of canary or stable is known")
 	}
-	for _, name := range q.Arms.Canary {
-		if slices.Contains(q.Arms.Stable, name) {
-			return s, failed(analysis.QueryRejected, "cluster %.128q is on both sides: that compares nothing", name)
-		}
-	}
-	if !q.From.Before(q.Until) {
-		return s, failed(analysis.QueryRejected, "an empty range of time is asked for")
-	}
-	return s, nil
-}
-
-// expression is a bare range selector. Never rate or increase: they extrapolate and lose the first value of a new
-// series. The names are quoted for the regular expression, then for the string.
-func (s selector) expression(q analysis.Query) string {
 	names := make([]string, 0, len(q.Arms.Canary)+len(q.Arms.Stable))
 	for _, name := range slices.Concat(q.Arms.Canary, q.Arms.Stable) {
 		names = append(names, regexp.QuoteMeta(name))
 	}
-	length := (q.Until.Sub(q.From) + time.Second - 1) / time.Second
-	return fmt.Sprintf("{__name__=~%s,%s=~%s,%s=~%s}[%ds]",
+	for _, name := range q.Arms.Canary {
+		if slices.Contains(q.Arms.Stable, name) {
+			return question{}, failed(analysis.QueryRejected, "cluster %.128q is on both sides: that compares nothing", name)
+		}
+	}
+	expression := fmt.Sprintf("{__name__=~%s,%s=~%s,%s=~%s}",
 		strconv.Quote(envoyTotal+"|"+envoyClass), clusterLabel, strconv.Quote(strings.Join(names, "|")),
-		classLabel, strconv.Quote("|"+s.class), length)
+		classLabel, strconv.Quote("|"+class))
+	return question{expression: expression, label: func(labels map[string]string) (analysis.Arm, analysis.Role, *Failure) {
+		return envoySeries(labels, q.Arms, class)
+	}}, nil
 }
 
-// sort makes Series of a matrix: whose target, which arm, which role.
-func (s selector) sort(matrix []stream, q analysis.Query) ([]analysis.Series, *Failure) {
+func envoySeries(labels map[string]string, arms analysis.Arms, class string) (arm analysis.Arm, role analysis.Role, fail *Failure) {
+	switch name := labels["__name__"]; {
+	case name == envoyTotal:
+		role = analysis.Total
+	case name == envoyClass && labels[classLabel] == class:
+		role = analysis.Bad
+	default:
+		return arm, role, failed(analysis.BadResponse, "the answer holds series that were not asked for: %.128s", name)
+	}
+	switch cluster := labels[clusterLabel]; {
+	case slices.Contains(arms.Canary, cluster):
+		arm = analysis.Canary
+	case slices.Contains(arms.Stable, cluster):
+		arm = analysis.Stable
+	default:
+		return arm, role, failed(analysis.BadResponse, "the answer holds a cluster that was not asked for: %.128s", cluster)
+	}
+	return arm, role, nil
+}
+
+// sorted makes Series of a matrix: whose target, which arm, which role.
+func sorted(matrix []stream, q analysis.Query, label func(map[string]string) (analysis.Arm, analysis.Role, *Failure)) ([]analysis.Series, *Failure) {
 	best := map[string]analysis.Series{}
+	from, until := q.From.UnixMilli(), q.Until.UnixMilli()
 	for _, m := range matrix {
-		series := analysis.Series{Target: strconv.Quote(m.Labels["job"]) + "/" + strconv.Quote(m.Labels["instance"])}
-		switch name := m.Labels["__name__"]; {
-		case name == envoyTotal:
-			series.Role = analysis.Total
-		case name == envoyClass && m.Labels[classLabel] == s.class:
-			series.Role = analysis.Bad
-		default:
-			return nil, failed(analysis.BadResponse, "the answer holds series that were not asked for: %.128s", name)
+		arm, role, fail := label(m.Labels)
+		if fail != nil {
+			return nil, fail
 		}
-		switch cluster := m.Labels[clusterLabel]; {
-		case slices.Contains(q.Arms.Canary, cluster):
-			series.Arm = analysis.Canary
-		case slices.Contains(q.Arms.Stable, cluster):
-			series.Arm = analysis.Stable
-		default:
-			return nil, failed(analysis.BadResponse, "the answer holds a cluster that was not asked for: %.128s", cluster)
-		}
-		from, until := q.From.UnixMilli(), q.Until.UnixMilli()
+		series := analysis.Series{Target: strconv.Quote(m.Labels["job"]) + "/" + strconv.Quote(m.Labels["instance"]), Arm: arm, Role: role}
 		for _, p := range m.Samples {
 			if p.ms > from && p.ms <= until {
 				series.Points = append(series.Points, analysis.Point{T: p.ms, V: p.value})
@@ -97,11 +123,28 @@ func (s selector) sort(matrix []stream, q analysis.Query) ([]analysis.Series, *F
 			best[key] = series
 		}
 	}
-	sorted := make([]analysis.Series, 0, len(best))
+	all := make([]analysis.Series, 0, len(best))
 	for _, key := range slices.Sorted(maps.Keys(best)) {
-		sorted = append(sorted, best[key])
+		all = append(all, best[key])
 	}
-	return sorted, nil
+	return all, nil
+}
+
+// lacking refuses an arm that has requests but no series of good ones: that all are bad may not be read out of
+// something that is missing.
+func lacking(q analysis.Query, all []analysis.Series) *Failure {
+	if q.Ratio == nil || q.Ratio.Good == "" {
+		return nil
+	}
+	has := func(arm analysis.Arm, role analysis.Role) bool {
+		return slices.ContainsFunc(all, func(s analysis.Series) bool { return s.Arm == arm && s.Role == role })
+	}
+	for _, arm := range []analysis.Arm{analysis.Canary, analysis.Stable} {
+		if has(arm, analysis.Total) && !has(arm, analysis.Good) {
+			return failed(analysis.NoSeries, "%s has series of all events but none of good ones", arm)
+		}
+	}
+	return nil
 }
 
 // fuller decides between the same series from two replicas of Prometheus: more points, then the older ones.
