@@ -163,6 +163,7 @@ func (t *translator) grpcListeners() {
 			}
 			table := ir.ClusterName(p.Number, "", s.Host)
 			routes, origins := t.meshRoutes(s, p.Number, table)
+			routes = append(routes, t.armsRoutes(table)...)
 			var domains []string
 			for _, d := range t.domainsOf(s.Host, s.Namespace, s.VIPs) {
 				domains = append(domains, d, d+":"+strconv.Itoa(p.Number))
@@ -175,4 +176,29 @@ func (t *translator) grpcListeners() {
 			t.cfg.Listeners = append(t.cfg.Listeners, ir.Listener{Name: name, Port: p.Number, Table: table, Origins: origins})
 		}
 	}
+}
+
+// armsPath is a path that no gRPC method has: they all start with a slash.
+const armsPath = "sluice:arms"
+
+// armsRoutes name both arms of every split of a table in a route that matches nothing. A gRPC client knows only the
+// clusters that some route names, and gRPC-Go fails calls in the instant between learning of a new cluster and
+// having a balancer for it. So an arm is known before it gets traffic, and stays known at 0.
+func (t *translator) armsRoutes(table string) []ir.Route {
+	var out []ir.Route
+	for i, s := range t.splits {
+		if !t.uses[i][table] {
+			continue
+		}
+		f := &ir.Forward{Weighted: true}
+		for _, c := range t.cfg.Clusters {
+			if c.Host == s.host && c.Subset != "" && (c.Subset == s.Stable || c.Subset == s.Canary) {
+				f.Destinations = append(f.Destinations, ir.Destination{Cluster: c.Name, Weight: 1})
+			}
+		}
+		if len(f.Destinations) > 0 {
+			out = append(out, ir.Route{Name: "arms of " + s.Key, Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathExact, Value: armsPath}}, Forward: f})
+		}
+	}
+	return out
 }

@@ -1,0 +1,218 @@
+package sim_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/xds"
+
+	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/manifest"
+	"github.com/sluice-dev/sluice/xds/server"
+)
+
+const (
+	callsOfGRPC  = 400
+	grpcPatience = 20 * time.Second
+)
+
+// TestTranslate_servesGRPCsOwnClient gives the resources of the grpc class to gRPC-Go's xDS client: it dials the host,
+// follows the split at each weight, and a header match besides.
+func TestTranslate_servesGRPCsOwnClient(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*grpcPatience)
+	defer cancel()
+	backends := map[string]string{"v1": backend(t, "v1"), "v2": backend(t, "v2")}
+	xdsServer, err := server.New(server.Config{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	serveCtx, stop := context.WithCancel(ctx)
+	go func() { served <- xdsServer.Serve(serveCtx, listener) }()
+	defer func() { stop(); <-served }()
+	class := ir.ProxyClass{Kind: ir.KindGRPC, Namespace: "shop"}
+	publish := func(w int, seq uint64) {
+		in := grpcMesh(t, backends)
+		in.Splits = []ir.Split{{Key: "shop/echo", Host: "echo", Stable: "v1", Canary: "v2", Weight: w, Seq: seq}}
+		cfg, _ := istio.Translate(in, class)
+		res, err := envoy.Build(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := xdsServer.Publish(ctx, class, res); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(15, 1)
+	xdsServer.Open()
+
+	client := dialXDS(t, listener.Addr().String())
+	call(ctx, t, client, "") // it connects with the first call
+	stopLoad := background(ctx, t, client)
+	defer stopLoad()
+	for i, w := range []int{15, 50, 100, 0} {
+		seq := uint64(i + 1)
+		publish(w, seq)
+		awaitDone(ctx, t, xdsServer, seq)
+		seen := map[string]int{}
+		for range callsOfGRPC {
+			seen[call(ctx, t, client, "")]++
+		}
+		// Five standard deviations of the share of the canary.
+		if got, want, slack := seen["v2"], callsOfGRPC*w/100, 50; got < want-slack || got > want+slack || (w == 0 && got > 0) || (w == 100 && seen["v1"] > 0) {
+			t.Errorf("at %d %%: %v of %d calls, want about %d of v2", w, seen, callsOfGRPC, want)
+		}
+		if got := call(ctx, t, client, "yes"); got != "v2" {
+			t.Errorf("at %d %%: a tester gets %s, want v2", w, got)
+		}
+	}
+}
+
+// background calls without a pause until it is stopped; no call may fail whatever happens to the weights meanwhile.
+func background(ctx context.Context, t *testing.T, c healthgrpc.HealthClient) func() {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if _, err := c.Check(ctx, &healthgrpc.HealthCheckRequest{}); err != nil && ctx.Err() == nil {
+				t.Errorf("a call fails while the weight changes: %v", err)
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// backend serves gRPC's health service and says its version in a header.
+func backend(t *testing.T, version string) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if err := grpc.SetHeader(ctx, metadata.Pairs("version", version)); err != nil {
+			return nil, err
+		}
+		return next(ctx, req)
+	}))
+	healthgrpc.RegisterHealthServer(s, health.NewServer())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() { s.Stop(); <-done })
+	return l.Addr().String()
+}
+
+func grpcMesh(t *testing.T, backends map[string]string) istio.Input {
+	t.Helper()
+	text := `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: echo, namespace: shop}
+spec:
+  hosts: [echo.shop.svc.cluster.local]
+  ports: [{number: 7070, name: grpc, protocol: GRPC}]
+  resolution: STATIC
+  location: MESH_INTERNAL
+  endpoints:
+`
+	for _, v := range []string{"v1", "v2"} {
+		host, port, err := net.SplitHostPort(backends[v])
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += fmt.Sprintf("  - {address: %s, ports: {grpc: %s}, labels: {version: %s}}\n", host, port, v)
+	}
+	text += `---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: echo, namespace: shop}
+spec:
+  host: echo
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: echo, namespace: shop}
+spec:
+  hosts: [echo]
+  http:
+  - match: [{headers: {x-tester: {exact: "yes"}}}]
+    route: [{destination: {host: echo, subset: v2}}]
+  - timeout: 5s
+    route: [{destination: {host: echo}}]
+`
+	mesh := manifest.New()
+	if err := mesh.Read("echo.yaml", strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	return mesh.Input("", "")
+}
+
+func dialXDS(t *testing.T, addr string) healthgrpc.HealthClient {
+	t.Helper()
+	bootstrap := fmt.Sprintf(`{"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
+		"node": {"id": "client", "metadata": {"NAMESPACE": "shop", "GENERATOR": "grpc"}}}`, addr)
+	resolver, err := xds.NewXDSResolverWithConfigForTesting([]byte(bootstrap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient("xds:///echo.shop.svc.cluster.local:7070", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithResolvers(resolver))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return healthgrpc.NewHealthClient(conn)
+}
+
+func call(ctx context.Context, t *testing.T, c healthgrpc.HealthClient, tester string) string {
+	t.Helper()
+	if tester != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-tester", tester)
+	}
+	var header metadata.MD
+	if _, err := c.Check(ctx, &healthgrpc.HealthCheckRequest{}, grpc.Header(&header), grpc.WaitForReady(true)); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(header.Get("version"), ",")
+}
+
+func awaitDone(ctx context.Context, t *testing.T, s *server.Server, seq uint64) {
+	t.Helper()
+	deadline := time.NewTimer(grpcPatience)
+	defer deadline.Stop()
+	for {
+		changed := s.Changed()
+		c := s.Convergence("shop/echo", seq)
+		if c.Done() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			t.Fatalf("seq %d is not acknowledged: %+v", seq, c)
+		case <-ctx.Done():
+			t.Fatalf("seq %d is not acknowledged: %+v", seq, c)
+		}
+	}
+}
