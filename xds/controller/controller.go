@@ -52,6 +52,7 @@ type Controller struct {
 	watches []*watch
 	wake    chan struct{} // of size one: pace has something new
 	classes map[ir.ProxyClass]*compiled
+	missing time.Duration // how often kinds that are not served are asked for again
 
 	mu       sync.Mutex // guards everything below
 	pace     pace
@@ -70,7 +71,7 @@ func New(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		config: cfg, world: newWorld(cfg.DomainSuffix, cfg.RootNamespace),
-		wake: make(chan struct{}, 1), classes: map[ir.ProxyClass]*compiled{}, changed: make(chan struct{}),
+		wake: make(chan struct{}, 1), classes: map[ir.ProxyClass]*compiled{}, missing: retryMissing, changed: make(chan struct{}),
 	}
 	c.watches = watches(c.world)
 	return c, nil
@@ -146,7 +147,7 @@ func (c *Controller) Start(ctx context.Context) error {
 func (c *Controller) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	missing := time.NewTicker(retryMissing)
+	missing := time.NewTicker(c.missing)
 	defer missing.Stop()
 	for {
 		classes, demand := c.config.Demand.Classes()
