@@ -17,7 +17,8 @@ const MaxDeadLetters = 20
 type Health struct {
 	LastSuccess time.Time // zero: none yet
 	Pending     int32
-	Reason      string // of the newest failure; empty: the newest try succeeded, or there was none
+	Generation  int64  // of the Notifier at the newest try
+	Reason      string // of the newest try; empty: it succeeded, or there was none
 	Message     string
 	Dead        []v1alpha1.DeadLetter // given up since the process started, newest first
 }

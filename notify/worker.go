@@ -128,7 +128,7 @@ func (w *Worker) Start(ctx context.Context) error {
 			due, wait = w.takeOff()
 		}
 		for _, f := range due {
-			flights.Go(func() { w.land(f, w.send(ctx, f)) })
+			flights.Go(func() { w.land(w.send(ctx, f)) })
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -209,23 +209,33 @@ func (w *Worker) next(now time.Time) time.Duration {
 
 var errSuspended = errors.New("suspended")
 
-// send tries once. ErrNotFound: there is no such Notifier; errSuspended: it does not want to send.
-func (w *Worker) send(ctx context.Context, f flight) error {
+// landing is what a try brought.
+type landing struct {
+	flight
+	generation int64 // of the Notifier
+	err        error // ErrNotFound: there is no such Notifier; errSuspended: it does not want to send
+}
+
+// send tries once.
+func (w *Worker) send(ctx context.Context, f flight) landing {
 	n, err := w.cfg.Notifiers.Notifier(ctx, f.notifier)
 	if err != nil {
-		return err
+		return landing{flight: f, err: err}
 	}
+	out := landing{flight: f, generation: n.Generation, err: errSuspended}
 	if n.Spec.Suspend || stopped(n) {
-		return errSuspended
+		return out
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*sendTimeout+timeoutOf(n))
 	defer cancel()
 	sink, err := w.cfg.Opener.Open(ctx, n)
 	if err != nil {
-		return err
+		out.err = err
+		return out
 	}
 	f.note.Environment = n.Spec.Environment
-	return sink.Send(ctx, f.note)
+	out.err = sink.Send(ctx, f.note)
+	return out
 }
 
 // stopped reports that the receiver wanted nothing any more, and that the Notifier was not changed since.
@@ -242,43 +252,43 @@ func timeoutOf(n *v1alpha1.Notifier) time.Duration {
 }
 
 // land records what a try brought and tells those who want to know.
-func (w *Worker) land(f flight, err error) {
-	if rollout, known := w.record(f, err); known {
+func (w *Worker) land(l landing) {
+	if rollout, known := w.record(l); known {
 		w.cfg.Settled(rollout)
 	}
-	w.cfg.Felt(f.notifier)
+	w.cfg.Felt(l.notifier)
 	w.wake()
 }
 
 // record gives the Rollout whose results have news, if it is still known.
-func (w *Worker) record(f flight, err error) (types.NamespacedName, bool) {
+func (w *Worker) record(l landing) (types.NamespacedName, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.flying--
-	delete(w.busy, f.notifier)
-	now := w.cfg.Now()
-	q := w.queues[f.uid]
+	delete(w.busy, l.notifier)
+	q := w.queues[l.uid]
 	if q == nil {
 		return types.NamespacedName{}, false
 	}
-	it := q.find(f.id)
+	it := q.find(l.id)
 	if it != nil {
 		it.flying = false
-		it.tried(err, now)
+		it.tried(l.err, w.cfg.Now())
 		q.note(it)
 	}
-	w.feel(f.notifier, it, err)
+	w.feel(l, it)
 	return q.rollout, it != nil
 }
 
 // feel keeps the health of a Notifier after a try to send it; it is nil where the outbox let go of it meanwhile.
-func (w *Worker) feel(key types.NamespacedName, it *item, err error) {
+func (w *Worker) feel(l landing, it *item) {
+	err := l.err
 	if errors.Is(err, ErrNotFound) {
-		delete(w.health, key)
+		delete(w.health, l.notifier)
 		return
 	}
-	h, now := w.of(key), w.cfg.Now()
-	h.Pending = w.pending(key)
+	h, now := w.of(l.notifier), w.cfg.Now()
+	h.Pending, h.Generation = w.pending(l.notifier), l.generation
 	switch {
 	case err == nil:
 		h.LastSuccess, h.Reason, h.Message = now, "", ""

@@ -1,0 +1,99 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/egress"
+	"github.com/sluice-dev/sluice/notify"
+)
+
+// newsBuffer is how many Notifiers can have news before one is looked at; more only waits for the next look.
+const newsBuffer = 256
+
+// Config is what Setup needs. All of it is required but Cluster.
+type Config struct {
+	Guard   *egress.Guard
+	Now     func() time.Time
+	Cluster string                             // names this installation in events; empty: "local"
+	Settled func(rollout types.NamespacedName) // a Rollout's delivery results have news; must not block
+}
+
+// Setup adds the Worker and the Notifier reconciler to mgr and gives the Worker, the outbox of rollout/controller.
+func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
+	if cfg.Cluster == "" {
+		cfg.Cluster = "local"
+	}
+	news := make(chan event.GenericEvent, newsBuffer)
+	read := &reader{cached: mgr.GetClient(), live: mgr.GetAPIReader()}
+	outlet := &notify.Outlet{Guard: cfg.Guard, Secrets: read, Cluster: cfg.Cluster, Now: cfg.Now}
+	worker := notify.NewWorker(notify.WorkerConfig{
+		Notifiers: read, Opener: outlet, Now: cfg.Now, Settled: cfg.Settled,
+		Felt: func(key types.NamespacedName) {
+			n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+			select {
+			case news <- event.GenericEvent{Object: n}:
+			default: // the periodic look finds it
+			}
+		},
+	})
+	if err := mgr.Add(worker); err != nil {
+		return nil, fmt.Errorf("adding the outbox worker: %w", err)
+	}
+	r := &reconciler{client: mgr.GetClient(), outlet: outlet, worker: worker, now: cfg.Now}
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("notifier").
+		For(&v1alpha1.Notifier{}).
+		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).
+		WithOptions(ctrlcontroller.Options{SkipNameValidation: ptr.To(true)}). // a process may run one after the other
+		Complete(r)
+	if err != nil {
+		return nil, fmt.Errorf("adding the notifier controller: %w", err)
+	}
+	return worker, nil
+}
+
+// reader reads Notifiers from the cache, and Secrets one by one from the server: none is listed, watched or kept.
+type reader struct {
+	cached client.Reader
+	live   client.Reader
+}
+
+// Notifier implements notify.Notifiers.
+func (r *reader) Notifier(ctx context.Context, key types.NamespacedName) (*v1alpha1.Notifier, error) {
+	n := &v1alpha1.Notifier{}
+	if err := r.cached.Get(ctx, key, n); err != nil {
+		return nil, missing(err)
+	}
+	return n, nil
+}
+
+// Secret implements notify.Secrets.
+func (r *reader) Secret(ctx context.Context, key types.NamespacedName) (map[string][]byte, error) {
+	s := &corev1.Secret{}
+	if err := r.live.Get(ctx, key, s); err != nil {
+		return nil, missing(err)
+	}
+	return s.Data, nil
+}
+
+func missing(err error) error {
+	if apierrors.IsNotFound(err) {
+		return notify.ErrNotFound
+	}
+	return err
+}
