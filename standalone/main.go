@@ -24,7 +24,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	env := up.Env{StateRoot: stateRoot(), Envoy: os.Getenv("SLUICE_ENVOY"), Now: app.Now}
+	env := up.Env{StateRoot: stateRoot(), Envoy: envoy(), Run: app.Run, Now: app.Now}
 	code := cli.Main(ctx, os.Args[1:], streams, cli.Build{
 		Version: version, Program: os.Args[0],
 		Extra: []*cobra.Command{up.NewUp(streams, env), up.NewDown(streams, env)},
@@ -40,4 +40,21 @@ func stateRoot() string {
 		home = os.TempDir()
 	}
 	return filepath.Join(cmp.Or(os.Getenv("XDG_STATE_HOME"), filepath.Join(home, ".local", "state")), "sluice")
+}
+
+// envoy is the proxy to start when no flag names one: $SLUICE_ENVOY, else the one that make envoy has put beside this
+// program's directory; empty when there is neither.
+func envoy() string {
+	if path := os.Getenv("SLUICE_ENVOY"); path != "" {
+		return path
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	path := filepath.Join(filepath.Dir(self), "..", "..", ".cache", "envoy", "bin", "envoy")
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
 }

@@ -22,13 +22,19 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
+const (
+	requestsEnd = 1500 * time.Millisecond
+	cutEnd      = 3 * time.Second
+)
+
 // apiServer is the running kube-apiserver.
 type apiServer struct {
-	url    string
-	cancel context.CancelFunc
-	log    *os.File
-	done   chan struct{} // closed when it has ended and err is set
-	err    error
+	url      string
+	listener *listener
+	cancel   context.CancelFunc
+	log      *os.File
+	done     chan struct{} // closed when it has ended and err is set
+	err      error
 }
 
 func startAPI(ctx context.Context, f files, etcd string, port int) (*apiServer, error) {
@@ -47,21 +53,14 @@ func startAPI(ctx context.Context, f files, etcd string, port int) (*apiServer, 
 		cancel()
 		return nil, errors.Join(err, listener.Close(), log.Close())
 	}
-	s := &apiServer{url: "https://" + listener.Addr().String(), cancel: cancel, log: log, done: make(chan struct{})}
+	s := &apiServer{
+		url: "https://" + listener.Addr().String(), listener: listener, cancel: cancel, log: log, done: make(chan struct{}),
+	}
 	go func() {
 		defer close(s.done)
 		s.err = app.Run(run, completed)
 	}()
 	return s, nil
-}
-
-// listen takes the wanted port, or a free one when it is busy or not wanted.
-func listen(port int) (net.Listener, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil && port != 0 {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	return l, err
 }
 
 func complete(ctx context.Context, f files, etcd string, l net.Listener) (options.CompletedOptions, error) {
@@ -159,18 +158,19 @@ func ready(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-// stop ends the server and waits at most timeout for the requests in flight.
-func (s *apiServer) stop(timeout time.Duration) error {
-	if s.cancel == nil {
-		return nil
-	}
+// stop ends the server. Requests in flight have a moment to finish, then their connections are cut: a client that
+// watches would keep the server for a minute.
+func (s *apiServer) stop() error {
 	s.cancel()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-s.done:
-	case <-timer.C:
-		return fmt.Errorf("the API server did not end within %v", timeout)
+	for _, limit := range []time.Duration{requestsEnd, cutEnd} {
+		timer := time.NewTimer(limit)
+		select {
+		case <-s.done:
+			timer.Stop()
+			return errors.Join(s.err, s.log.Close())
+		case <-timer.C:
+			s.listener.cut()
+		}
 	}
-	return errors.Join(s.err, s.log.Close())
+	return errors.New("the API server does not end")
 }

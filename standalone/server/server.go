@@ -12,10 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-const (
-	startTimeout = 90 * time.Second
-	stopTimeout  = 8 * time.Second
-)
+const startTimeout = 90 * time.Second
 
 // Config is what Start needs.
 type Config struct {
@@ -31,6 +28,8 @@ type Server struct {
 	store *store
 	api   *apiServer
 	rest  *rest.Config
+
+	stopped bool
 }
 
 // Start brings up etcd and the API server, waits until it is ready, and installs the CRDs, the namespace
@@ -86,18 +85,20 @@ func (s *Server) Kubeconfig() string { return s.files.path("kubeconfig") }
 // Done is closed when the API server has ended, by Stop or by itself.
 func (s *Server) Done() <-chan struct{} { return s.api.done }
 
-// Stop ends the API server, then etcd, within 10 s. A second call does nothing.
+// Stop ends the API server, then etcd, within 5 s. A second call does nothing.
 func (s *Server) Stop() error {
-	var errs []error
+	if s.stopped {
+		return nil
+	}
+	s.stopped = true
+	var err error
 	if s.api != nil {
-		errs = append(errs, s.api.stop(stopTimeout))
-		s.api = &apiServer{done: s.api.done}
+		err = s.api.stop()
 	}
 	if s.store != nil {
 		s.store.stop()
-		s.store = nil
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // files names what is kept in the state directory.

@@ -23,6 +23,7 @@ type Document struct {
 	Metrics    string  `json:"metrics,omitempty"`
 	Health     string  `json:"health,omitempty"`
 	EnvoyAdmin string  `json:"envoyAdmin,omitempty"`
+	Bootstrap  string  `json:"bootstrap,omitempty"`  // file to start an Envoy with
 	Repository string  `json:"repository,omitempty"` // that objects come from
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/standalone/prom"
+	"github.com/sluice-dev/sluice/xds/bootstrap"
+	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 const (
@@ -25,8 +27,12 @@ const (
 	envoyRestart = time.Second // between the end of an Envoy and the next one
 )
 
-// gatewayName is the name of the one proxy.
-const gatewayName = "gateway-1"
+// The one proxy, and the file that says how the next run finds it.
+const (
+	gatewayName      = "gateway-1"
+	gatewayNamespace = "default"
+	recordFile       = "envoy.json"
+)
 
 // envoyRecord is envoy.json: how the next run finds the Envoy of this one.
 type envoyRecord struct {
@@ -56,14 +62,19 @@ type envoy struct {
 func (s *Stack) startEnvoy(ctx context.Context) error {
 	dir := s.config.Dir
 	var left envoyRecord
-	if err := ReadJSON(dir.Path("envoy.json"), &left); err != nil {
+	if err := ReadJSON(dir.Path(recordFile), &left); err != nil {
 		return err
 	}
+	s.doc.Bootstrap = dir.Path("envoy-bootstrap.json")
 	if s.config.Envoy == "" {
-		return left.End(envoyStop)
+		file, err := s.bootstrap("")
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.WriteFile(s.doc.Bootstrap, file, 0o600), left.End(envoyStop))
 	}
 	e := &envoy{
-		program: s.config.Envoy, config: dir.Path("envoy-bootstrap.json"), record: dir.Path("envoy.json"),
+		program: s.config.Envoy, config: s.doc.Bootstrap, record: dir.Path(recordFile),
 		output: dir.Path("log", "envoy.log"), ephemeral: s.config.Ephemeral, log: s.logger("envoy"),
 	}
 	admin := left.Admin
@@ -74,13 +85,13 @@ func (s *Stack) startEnvoy(ctx context.Context) error {
 		}
 		admin = free
 	}
-	bootstrap, err := gatewayBootstrap(s.doc.XDS, admin, s.gatewayLabels())
+	file, err := s.bootstrap(admin)
 	if err != nil {
-		return fmt.Errorf("making Envoy's bootstrap: %w", err)
+		return err
 	}
-	sum := sha256.Sum256(append([]byte(e.program+"\n"), bootstrap...))
+	sum := sha256.Sum256(append([]byte(e.program+"\n"), file...))
 	e.now = envoyRecord{Admin: admin, Sum: hex.EncodeToString(sum[:])}
-	if err := e.begin(ctx, left, bootstrap); err != nil {
+	if err := e.begin(ctx, left, file); err != nil {
 		return err
 	}
 	s.envoy, s.doc.EnvoyAdmin = e, admin
@@ -90,23 +101,27 @@ func (s *Stack) startEnvoy(ctx context.Context) error {
 	return nil
 }
 
+// bootstrap gives the file that the gateway proxy starts with.
+func (s *Stack) bootstrap(admin string) ([]byte, error) {
+	labels := s.config.Gateway
+	if len(labels) == 0 {
+		labels = map[string]string{"istio": "ingressgateway"}
+	}
+	return bootstrap.JSON(bootstrap.Options{
+		Kind: ir.KindGateway, ID: gatewayName, Namespace: gatewayNamespace, Labels: labels, XDS: s.doc.XDS, Admin: admin,
+	})
+}
+
 // EndEnvoy ends the Envoy that a killed process has left running with this state, if there is one.
 func EndEnvoy(dir *Dir) error {
 	var left envoyRecord
-	if err := ReadJSON(dir.Path("envoy.json"), &left); err != nil {
+	if err := ReadJSON(dir.Path(recordFile), &left); err != nil {
 		return err
 	}
 	return left.End(envoyStop)
 }
 
-func (s *Stack) gatewayLabels() map[string]string {
-	if len(s.config.Gateway) > 0 {
-		return s.config.Gateway
-	}
-	return map[string]string{"istio": "ingressgateway"}
-}
-
-func (e *envoy) begin(ctx context.Context, left envoyRecord, bootstrap []byte) error {
+func (e *envoy) begin(ctx context.Context, left envoyRecord, file []byte) error {
 	if left.Alive() && left.Sum == e.now.Sum {
 		e.now = left
 		e.log.Info("envoy taken over", "pid", left.PID)
@@ -114,7 +129,7 @@ func (e *envoy) begin(ctx context.Context, left envoyRecord, bootstrap []byte) e
 		if err := left.End(envoyStop); err != nil {
 			return fmt.Errorf("ending the Envoy of the last run: %w", err)
 		}
-		if err := os.WriteFile(e.config, bootstrap, 0o600); err != nil {
+		if err := os.WriteFile(e.config, file, 0o600); err != nil {
 			return err
 		}
 		if err := e.launch(); err != nil {
