@@ -34,10 +34,12 @@ type Mesh interface {
 
 // Outbox delivers the notes that statuses list.
 type Outbox interface {
-	// Stored is called after each status write, with the object as stored.
+	// Stored is called with the object as stored: when it is first seen, and after each status write.
 	Stored(ro *v1alpha1.Rollout)
-	// Results of deliveries since the last call whose effect is not stored yet.
+	// Results of deliveries whose effect is not stored yet.
 	Results(uid types.UID) []notify.Result
+	// Forget an object that does not exist any more.
+	Forget(uid types.UID)
 }
 
 // Config is what the controller works with. All fields are required but Outbox, Observe and Digest.

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -34,6 +35,9 @@ type Controller struct {
 	wake     waker
 }
 
+// Wake makes the controller look at an object soon, such as when the outbox has results.
+func (c *Controller) Wake(key types.NamespacedName) { c.wake.now(key) }
+
 // New makes a controller.
 func New(c Config) (*Controller, error) {
 	if err := c.validate(); err != nil {
@@ -49,11 +53,11 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	ro := &v1alpha1.Rollout{}
 	if err := c.config.Client.Get(ctx, req.NamespacedName, ro); err != nil {
 		if apierrors.IsNotFound(err) {
-			c.memories.forget(req.NamespacedName)
+			c.gone(c.memories.forget(req.NamespacedName))
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if c.memories.of(req.NamespacedName, ro.UID).behind(ro.ResourceVersion) {
+	if c.remember(ro).behind(ro.ResourceVersion) {
 		return ctrl.Result{RequeueAfter: openTick}, nil // the newer version is on its way, and wakes us
 	}
 	ro = ro.DeepCopy()
@@ -78,6 +82,24 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+}
+
+// remember gives the memory of an object; one that is new is shown to the outbox.
+func (c *Controller) remember(ro *v1alpha1.Rollout) *memory {
+	m, gone := c.memories.of(client.ObjectKeyFromObject(ro), ro.UID)
+	c.gone(gone)
+	if !m.shown && c.config.Outbox != nil {
+		c.config.Outbox.Stored(ro.DeepCopy())
+	}
+	m.shown = true
+	return m
+}
+
+// gone lets go of what is kept elsewhere of an object.
+func (c *Controller) gone(uid types.UID) {
+	if uid != "" && c.config.Outbox != nil {
+		c.config.Outbox.Forget(uid)
+	}
 }
 
 // once makes one pass. again says that the next one, over the object as it now is, should follow at once.

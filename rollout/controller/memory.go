@@ -18,6 +18,7 @@ type memory struct {
 	watch   rollout.Watch
 	wrote   string        // resourceVersion after our last write
 	wroteAt time.Duration // of the monotonic clock
+	shown   bool          // to the outbox
 	acked   uint64        // newest traffic seq whose acknowledgement was announced
 	judged  judged
 
@@ -43,25 +44,33 @@ type memories struct {
 	all map[types.NamespacedName]*memory
 }
 
-// of gives the memory of an object. Another uid under the same name is another object.
-func (m *memories) of(key types.NamespacedName, uid types.UID) *memory {
+// of gives the memory of an object. Another uid under the same name is another object; gone is then the one before.
+func (m *memories) of(key types.NamespacedName, uid types.UID) (out *memory, gone types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.all == nil {
 		m.all = map[types.NamespacedName]*memory{}
 	}
-	if have := m.all[key]; have != nil && have.uid == uid {
-		return have
+	have := m.all[key]
+	if have != nil && have.uid == uid {
+		return have, ""
 	}
-	fresh := &memory{uid: uid}
-	m.all[key] = fresh
-	return fresh
+	if have != nil {
+		gone = have.uid
+	}
+	m.all[key] = &memory{uid: uid}
+	return m.all[key], gone
 }
 
-func (m *memories) forget(key types.NamespacedName) {
+// forget gives the uid of an object that was known.
+func (m *memories) forget(key types.NamespacedName) (gone types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if have := m.all[key]; have != nil {
+		gone = have.uid
+	}
 	delete(m.all, key)
+	return gone
 }
 
 // behind reports that a version of the object is older than our own last write.

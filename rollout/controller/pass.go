@@ -54,7 +54,7 @@ type given struct {
 func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, error) {
 	now := c.config.Now()
 	p := &pass{controller: c, given: &given{object: ro, now: now, mono: now.Sub(c.start), key: client.ObjectKeyFromObject(ro)}}
-	p.memory = c.memories.of(p.key, ro.UID)
+	p.memory = c.remember(ro)
 	var err error
 	if p.state, err = stateOf(ro.Status); err != nil {
 		return p, err

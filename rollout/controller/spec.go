@@ -141,8 +141,8 @@ func (p *parser) decimal(field string, text v1alpha1.Decimal) float64 {
 
 func (p *parser) criterion(field string, m v1alpha1.Metric) analysis.Criterion {
 	c, builtin := analysis.Builtin(m.Name)
-	if !builtin {
-		c = analysis.Criterion{Name: m.Name, Required: true}
+	if !builtin || m.Template != "" {
+		p.errs = append(p.errs, fmt.Errorf("%s: %q is not the built-in metric %s, the only one that is read", field, m.Name, v1alpha1.MetricErrors))
 	}
 	if m.Tolerance != "" {
 		c.Tolerance = p.percent(field+".tolerance", m.Tolerance)

@@ -17,21 +17,31 @@ const maxSteps = 200
 
 // World is the engine's surroundings and the one replica that runs it.
 type World struct {
-	spec     settings
-	store    []rollout.State // every version stored, newest last
-	watch    rollout.Watch
-	wall     time.Time
-	mono     time.Duration
+	clock
+	outside
+	spec  settings
+	store []rollout.State // every version stored, newest last
+	watch rollout.Watch
+	fleet fleet
+	judge judge
+	fault fault
+	audit audit
+	wake  time.Time
+	final bool
+	out   []string
+}
+
+// clock is what time it is: by the wall, and since the beginning.
+type clock struct {
+	wall time.Time
+	mono time.Duration
+}
+
+// outside is what Git and the mesh say.
+type outside struct {
 	want     rollout.Want
 	ready    rollout.Ready
 	problems []rollout.Reason
-	fleet    fleet
-	judge    judge
-	fault    fault
-	out      []string
-	wake     time.Time
-	final    bool
-	audit    audit
 }
 
 // fault is what goes wrong next.
@@ -43,7 +53,7 @@ type fault struct {
 // NewWorld is a world at its beginning: nothing stored, no proxy, endpoints unknown, Git unknown.
 func NewWorld() *World {
 	start := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
-	return &World{spec: defaults(), store: []rollout.State{{}}, wall: start, audit: newAudit()}
+	return &World{spec: defaults(), store: []rollout.State{{}}, clock: clock{wall: start}, audit: newAudit()}
 }
 
 // State is the newest stored state.

@@ -1,0 +1,119 @@
+package controller
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+func someTime(t *rapid.T, label string) time.Time {
+	return time.UnixMicro(rapid.Int64Range(1e15, 3e15).Draw(t, label)).UTC()
+}
+
+func someSpan(t *rapid.T, label string) time.Duration {
+	return time.Duration(rapid.Int64Range(0, 1e6).Draw(t, label)) * time.Millisecond
+}
+
+func someVersion(t *rapid.T, label string) rollout.Version {
+	text := rapid.StringMatching(`[a-z0-9]{1,12}`)
+	return rollout.Version{Name: text.Draw(t, label+" name"), Digest: text.Draw(t, label+" digest"), Commit: text.Draw(t, label+" commit")}
+}
+
+func someState(t *rapid.T) rollout.State {
+	st := rollout.State{
+		Mark: rollout.Mark{Seq: rapid.Uint64Range(1, 1e12).Draw(t, "seq"), Attempt: rapid.Int64Range(0, 1e9).Draw(t, "attempt"),
+			Phase: rapid.SampledFrom(rollout.Phases()).Draw(t, "phase"), Outcome: rollout.OutcomeOpen,
+			Reason: rapid.SampledFrom(rollout.Edges()).Draw(t, "edge").Reason, Since: someTime(t, "since")},
+		Traffic: rollout.Traffic{Step: rapid.IntRange(0, 16).Draw(t, "step"), Weight: rapid.IntRange(0, 100).Draw(t, "weight"),
+			Seq: rapid.Uint64Range(0, 1e12).Draw(t, "traffic"), Settled: rapid.Uint64Range(0, 1e12).Draw(t, "settled")},
+		Stable: someVersion(t, "stable"), Attempted: "d",
+		Managed: rapid.SliceOfN(rapid.StringMatching(`v[0-9]`), 1, 10).Draw(t, "managed"),
+	}
+	if rapid.Bool().Draw(t, "open") {
+		st.Canary = someVersion(t, "canary")
+		st.Previous = rollout.Previous{Version: someVersion(t, "previous"), Until: someTime(t, "until")}
+		st.Plan = rollout.Resolve(nil, someSpan(t, "bake"), someSpan(t, "longest"))
+		st.Gates = []rollout.Gate{{Step: 1, Result: rollout.PassAnyway, Seq: 9, At: someTime(t, "gate")}}
+		st.Progress = rollout.Progress{StartedAt: someTime(t, "started"), SettledAt: someTime(t, "settledAt"), Base: 3,
+			Hold: rollout.PausedInGit, Told: []rollout.Reason{rollout.Blind, rollout.Suspicious},
+			Clocks: rollout.Clocks{Phase: someSpan(t, "phase clock"), Step: someSpan(t, "step clock"), Blind: someSpan(t, "blind"), Empty: someSpan(t, "empty")}}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "past") {
+		st.Rejected = append(st.Rejected, rollout.Rejection{Version: someVersion(t, "rejected"), Attempt: 2, Reason: rollout.DataPlaneRejected, At: someTime(t, "at")})
+		st.History = append(st.History, rollout.Past{Attempt: 1, Version: someVersion(t, "was"), StartedAt: someTime(t, "from"), EndedAt: someTime(t, "to"),
+			Outcome: rollout.OutcomeRolledBack, Reason: rollout.DataPlaneRejected, Step: 2, Text: "why"})
+	}
+	return st
+}
+
+// TestState_survivesStatus says that a restart loses nothing: a state is the same after it went through the API server's JSON.
+func TestState_survivesStatus(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		st := someState(t)
+		status := &v1alpha1.RolloutStatus{}
+		store(st, status)
+		text, err := json.Marshal(status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := &v1alpha1.RolloutStatus{}
+		if err := json.Unmarshal(text, read); err != nil {
+			t.Fatal(err)
+		}
+		got, err := stateOf(read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(st, got); diff != "" {
+			t.Fatalf("state after a round trip (-was +is):\n%s\n%s", diff, text)
+		}
+	})
+}
+
+func TestStateOf_unknownPhase(t *testing.T) {
+	if _, err := stateOf(&v1alpha1.RolloutStatus{Phase: "Dreaming"}); err == nil {
+		t.Error("a phase of another build was read without an error")
+	}
+	if st, err := stateOf(nil); err != nil || st.Seq != 0 || st.Phase != rollout.Idle {
+		t.Errorf("no status: %+v, %v", st, err)
+	}
+}
+
+func TestSpecOf_defaultsAndMistakes(t *testing.T) {
+	spec, err := specOf(v1alpha1.RolloutSpec{Host: "reviews", Subset: "v2"})
+	if err != nil || len(spec.Plan) != 3 || spec.Capacity != (rollout.Capacity{MinReady: 1, Ratio: 50}) ||
+		spec.Convergence != (rollout.Convergence{MinProxies: 1, Timeout: time.Minute}) || spec.OnDeadline != rollout.PolicyRollback ||
+		spec.MaxDuration != 168*time.Hour || spec.WarmDown != 10*time.Minute || spec.HistoryLimit != 10 {
+		t.Errorf("defaults: %+v, %v", spec, err)
+	}
+	bad := []v1alpha1.Step{{Weight: 50}, {Weight: 15, Name: "step-1"}, {Weight: 200}}
+	if _, err := specOf(v1alpha1.RolloutSpec{Steps: bad}); err == nil {
+		t.Error("falling weights were accepted")
+	}
+}
+
+func TestAnalysisOf_readsTheWrittenNumbers(t *testing.T) {
+	cfg, err := analysisOf(v1alpha1.Analysis{FalseRollback: "2%", FalsePromotion: "10%", Metrics: []v1alpha1.Metric{
+		{Name: "errors", Tolerance: "50%", Window: v1alpha1.DurationOf(time.Second), Warmup: v1alpha1.DurationOf(0),
+			Harmful: &v1alpha1.Harmful{Ratio: "3", Rate: "1%"}, Noise: v1alpha1.NoiseIndependent}}}, 8*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cfg.Criteria[0]
+	if cfg.Alpha != 0.02 || cfg.Beta != 0.1 || cfg.Bake != 8*time.Second || c.Tolerance != 0.5 || c.Window != time.Second || c.Warmup >= 0 ||
+		c.Harmful.Ratio != 3 || c.Harmful.Rate != 0.01 || c.Noise != "independent" || !c.Required || c.Share != 4 {
+		t.Errorf("got %+v", cfg)
+	}
+	if cfg, err := analysisOf(v1alpha1.Analysis{}, 0); err != nil || len(cfg.Criteria) != 1 || cfg.Criteria[0].Name != "errors" {
+		t.Errorf("the default is the errors metric: %+v, %v", cfg, err)
+	}
+	if _, err := analysisOf(v1alpha1.Analysis{FalseRollback: "99%"}, 0); err == nil {
+		t.Error("a false rollback rate of 99% was accepted")
+	}
+}

@@ -1,0 +1,368 @@
+package controller_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/notify"
+	"github.com/sluice-dev/sluice/rollout/controller"
+	"github.com/sluice-dev/sluice/test/kube"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil { // they wait more than they work
+		panic(err)
+	}
+	kube.Main(m)
+}
+
+// patience is how long a test waits for one thing to happen.
+const patience = 40 * time.Second
+
+// world is a namespace of the real API server with a controller in it, and simple proxies, mesh and metrics that the
+// test holds in its hand.
+type world struct {
+	t      *testing.T
+	config *rest.Config
+	ns     string
+	client client.Client // uncached
+	fleet  *fleet
+	mesh   *mesh
+	prom   *prometheus
+	outbox *outbox
+
+	mu     sync.Mutex // guards events
+	events []controller.Event
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	t.Parallel()
+	cfg := kube.Start(t)
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, eventsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, config: cfg, ns: kube.Namespace(t, cfg), client: c,
+		fleet: newFleet(), mesh: newMesh(), prom: newPrometheus(), outbox: &outbox{}}
+}
+
+// run starts a controller that ends with the test, or with the function it returns.
+func (w *world) run() (stop func()) {
+	w.t.Helper()
+	mgr, err := ctrl.NewManager(w.config, ctrl.Options{
+		Scheme: w.client.Scheme(), Logger: logr.Discard(),
+		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{w.ns: {}}},
+		Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := controller.New(controller.Config{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
+		Fleet: w.fleet, Mesh: w.mesh, Querier: w.prom, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := c.SetupWithManager(mgr); err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("the controller ended: %v", err)
+		}
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+func (w *world) observe(e controller.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+}
+
+// reasons are those of all transitions so far, as "seq reason".
+func (w *world) reasons() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, e := range w.events {
+		if e.Transition != nil {
+			out = append(out, fmt.Sprintf("%d %s", e.Transition.Seq, e.Transition.Reason))
+		}
+	}
+	return out
+}
+
+// rollout makes the object that a test is about. Its bakes are as short as they can be.
+func (w *world) rollout(subset string, edit ...func(*v1alpha1.Rollout)) {
+	w.t.Helper()
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "reviews"}}
+	ro.Spec = v1alpha1.RolloutSpec{Host: "reviews", Subset: subset}
+	ro.Spec.Analysis.Bake = v1alpha1.DurationOf(time.Second)
+	ro.Spec.Analysis.Metrics = []v1alpha1.Metric{{Name: "errors", Window: v1alpha1.DurationOf(time.Second), Warmup: v1alpha1.DurationOf(0)}}
+	ro.Spec.Steps = []v1alpha1.Step{{Weight: 15}, {Weight: 100}}
+	ro.Annotations = map[string]string{v1alpha1.AnnotationDigest: "digest-" + subset, v1alpha1.AnnotationCommit: "c07aa19f00"}
+	for _, e := range edit {
+		e(ro)
+	}
+	if err := w.client.Create(w.t.Context(), ro); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// push changes what Git wants: subset, digest and commit, as a Source would.
+func (w *world) push(subset, digest string, edit ...func(*v1alpha1.Rollout)) {
+	w.t.Helper()
+	kube.Eventually(w.t, patience, func() error {
+		ro := w.get()
+		ro.Spec.Subset = subset
+		ro.Annotations[v1alpha1.AnnotationDigest] = digest
+		for _, e := range edit {
+			e(ro)
+		}
+		return w.client.Update(w.t.Context(), ro)
+	})
+}
+
+func (w *world) get() *v1alpha1.Rollout {
+	w.t.Helper()
+	ro := &v1alpha1.Rollout{}
+	if err := w.client.Get(w.t.Context(), types.NamespacedName{Namespace: w.ns, Name: "reviews"}, ro); err != nil {
+		w.t.Fatal(err)
+	}
+	if ro.Status == nil {
+		ro.Status = &v1alpha1.RolloutStatus{}
+	}
+	return ro
+}
+
+// until waits for the object to be as described.
+func (w *world) until(what string, holds func(*v1alpha1.Rollout) bool) *v1alpha1.Rollout {
+	w.t.Helper()
+	var ro *v1alpha1.Rollout
+	kube.Eventually(w.t, patience, func() error {
+		if ro = w.get(); !holds(ro) {
+			return fmt.Errorf("not %s: %s, weight %d, reasons %v, ready %+v", what, ro.Status.Phase, ro.Status.Weight, w.reasons(),
+				v1alpha1.Condition(ro.Status.Conditions, v1alpha1.ConditionReady))
+		}
+		return nil
+	})
+	return ro
+}
+
+func (w *world) untilPhase(phase v1alpha1.Phase) *v1alpha1.Rollout {
+	w.t.Helper()
+	return w.until("in phase "+string(phase), func(ro *v1alpha1.Rollout) bool { return ro.Status.Phase == phase })
+}
+
+func (w *world) untilReady(status metav1.ConditionStatus, reason string) *v1alpha1.Rollout {
+	w.t.Helper()
+	return w.until("Ready "+reason, func(ro *v1alpha1.Rollout) bool {
+		c := v1alpha1.Condition(ro.Status.Conditions, v1alpha1.ConditionReady)
+		return c != nil && c.Status == status && c.Reason == reason
+	})
+}
+
+// fleet is a number of proxies that answer as the test says.
+type fleet struct {
+	mu      sync.Mutex // guards all
+	proxies int
+	nack    string
+	silent  bool
+	changed chan struct{}
+}
+
+func newFleet() *fleet { return &fleet{proxies: 2, changed: make(chan struct{})} }
+
+func (f *fleet) set(change func(*fleet)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fleet) Changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+func (f *fleet) Convergence(string, uint64) ir.Convergence {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := ir.Convergence{Rendered: true, Connected: f.proxies, Acked: f.proxies}
+	if f.silent && f.proxies > 0 {
+		out.Acked, out.Laggards = f.proxies-1, []string{"gw-2"}
+	}
+	if f.nack != "" {
+		out.Acked, out.Nacked = f.proxies-1, 1
+		out.First = &ir.Rejection{Node: "gw-1", Resource: "route http.8080", Message: f.nack}
+	}
+	return out
+}
+
+// mesh says the same of every split.
+type mesh struct {
+	mu      sync.Mutex // guards all
+	facts   ir.SplitFacts
+	unknown []string // subsets that are not defined
+	changed chan struct{}
+}
+
+func newMesh() *mesh {
+	return &mesh{changed: make(chan struct{}), facts: ir.SplitFacts{Known: true, StableReady: 4, CanaryReady: 4, SubsetDefined: true,
+		StableClusters: []string{"stable"}, CanaryClusters: []string{"canary"}}}
+}
+
+func (m *mesh) set(change func(*mesh)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func (m *mesh) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+func (m *mesh) Facts(s ir.Split) ir.SplitFacts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := m.facts
+	subset := s.Canary
+	if subset == "" {
+		subset = s.Stable
+	}
+	out.SubsetDefined = !slices.Contains(m.unknown, subset)
+	return out
+}
+
+// prometheus has counters that grow steadily, scraped each second.
+type prometheus struct {
+	mu     sync.Mutex // guards all
+	start  time.Time
+	bad    float64 // share of the canary's requests
+	err    error
+	blocks chan struct{} // not nil: queries wait for it
+	asked  int
+}
+
+func newPrometheus() *prometheus { return &prometheus{start: time.Now().Add(-time.Hour)} }
+
+func (p *prometheus) set(change func(*prometheus)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+func (p *prometheus) queries() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
+func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
+	p.mu.Lock()
+	p.asked++
+	bad, err, blocks := p.bad, p.err, p.blocks
+	p.mu.Unlock()
+	if blocks != nil {
+		select {
+		case <-blocks:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []analysis.Series
+	for arm, rate := range map[analysis.Arm]float64{analysis.Canary: 3000, analysis.Stable: 17000} {
+		total := analysis.Series{Target: "gw", Arm: arm, Role: analysis.Total}
+		failed := analysis.Series{Target: "gw", Arm: arm, Role: analysis.Bad}
+		for at := q.From.Truncate(time.Second).Add(time.Second); !at.After(q.Until); at = at.Add(time.Second) {
+			n := float64(int(rate * at.Sub(p.start).Seconds()))
+			total.Points = append(total.Points, analysis.Point{T: at.UnixMilli(), V: n})
+			share := 0.0
+			if arm == analysis.Canary {
+				share = bad
+			}
+			failed.Points = append(failed.Points, analysis.Point{T: at.UnixMilli(), V: float64(int(n * share))})
+		}
+		out = append(out, total, failed)
+	}
+	return out, nil
+}
+
+// outbox remembers what it was shown and delivers when told to.
+type outbox struct {
+	mu        sync.Mutex // guards all
+	notes     []v1alpha1.PendingNote
+	delivered bool
+	forgotten []types.UID
+}
+
+func (o *outbox) Stored(ro *v1alpha1.Rollout) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ro.Status != nil {
+		o.notes = slices.Clone(ro.Status.Notes)
+	}
+}
+
+func (o *outbox) Results(types.UID) []notify.Result {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []notify.Result
+	for _, n := range o.notes {
+		if o.delivered {
+			out = append(out, notify.Result{Attempt: n.Attempt, Seq: n.Seq, Notifier: n.Notifier, Final: true})
+		}
+	}
+	return out
+}
+
+func (o *outbox) Forget(uid types.UID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.forgotten = append(o.forgotten, uid)
+}
