@@ -112,7 +112,7 @@ type LocalRef struct {
 
 // SourceWebhook says who may wake the Source.
 type SourceWebhook struct {
-	// Provider says how a request is authenticated. Generic: HMAC-SHA256 of the body in X-Signature.
+	// Provider says how a request is authenticated: by the forge's own signature, or, for Generic, by that of Standard Webhooks.
 	// +optional
 	// +kubebuilder:default=Generic
 	Provider WebhookProvider `json:"provider,omitempty"`
@@ -122,11 +122,16 @@ type SourceWebhook struct {
 }
 
 // WebhookProvider is a way to authenticate webhooks.
-// +kubebuilder:validation:Enum=Generic
+// +kubebuilder:validation:Enum=Generic;GitHub;GitLab;Gitea
 type WebhookProvider string
 
-// WebhookGeneric is an HMAC-SHA256 of the body.
-const WebhookGeneric WebhookProvider = "Generic"
+// The providers. Gitea stands for Forgejo too.
+const (
+	WebhookGeneric WebhookProvider = "Generic" // Standard Webhooks
+	WebhookGitHub  WebhookProvider = "GitHub"
+	WebhookGitLab  WebhookProvider = "GitLab"
+	WebhookGitea   WebhookProvider = "Gitea"
+)
 
 // SourceStatus says what is applied.
 type SourceStatus struct {

@@ -1,0 +1,118 @@
+package controller
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/gitsync"
+	"github.com/sluice-dev/sluice/gitsync/decode"
+)
+
+// Identities hands out Appliers that act as a service account.
+type Identities interface {
+	As(namespace, account string) (gitsync.Applier, error)
+}
+
+// Config is what the controller works with. All fields are required but Account and Domain.
+type Config struct {
+	Client   client.Client        // reads from the cache, writes to the server
+	Live     client.Reader        // reads from the server
+	Recorder events.EventRecorder // of events.k8s.io
+	Fetcher  gitsync.Fetcher
+	Renderer gitsync.Renderer
+	Decoder  *decode.Decoder
+	Appliers Identities
+	Now      func() time.Time // with a monotonic reading
+	Random   func() float64   // uniform from 0 to 1, spreads looks over time
+	Account  string           // service account of Sources that name none; empty: they must
+	Domain   string           // suffix of Kubernetes services; "cluster.local"
+}
+
+func (c Config) validate() error {
+	for _, part := range []struct {
+		name  string
+		there bool
+	}{{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fetcher", c.Fetcher != nil},
+		{"Renderer", c.Renderer != nil}, {"Decoder", c.Decoder != nil}, {"Appliers", c.Appliers != nil}, {"Now", c.Now != nil},
+		{"Random", c.Random != nil}} {
+		if !part.there {
+			return errors.New("source controller: Config." + part.name + " is missing")
+		}
+	}
+	return nil
+}
+
+// Controller reconciles Sources.
+type Controller struct {
+	config   Config
+	wake     waker
+	receiver *receiver
+
+	mu     sync.Mutex
+	memory map[types.NamespacedName]*memory // guarded by mu; each entry belongs to the one reconcile of its Source
+	hints  map[types.NamespacedName]hint    // not acted on yet; guarded by mu
+}
+
+// New makes a Controller.
+func New(c Config) (*Controller, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	if c.Domain == "" {
+		c.Domain = "cluster.local"
+	}
+	made := &Controller{config: c, memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}}
+	made.receiver = newReceiver(made)
+	return made, nil
+}
+
+// hint asks for a look; after is a commit that it should show, or empty.
+type hint struct{ after string }
+
+// Hint asks for a look at a Source soon. after is a commit id that the remote should show by then, or empty.
+func (c *Controller) Hint(source types.NamespacedName, after string) {
+	c.mu.Lock()
+	c.hints[source] = hint{after}
+	c.mu.Unlock()
+	c.wake.now(source)
+}
+
+// takeHint gives and forgets the hint of a Source.
+func (c *Controller) takeHint(source types.NamespacedName) (hint, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.hints[source]
+	delete(c.hints, source)
+	return h, ok
+}
+
+func (c *Controller) hinted(source types.NamespacedName) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.hints[source]
+	return ok
+}
+
+// recall gives the memory of a Source; one of another uid starts anew.
+func (c *Controller) recall(source types.NamespacedName, uid types.UID) *memory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.memory[source]
+	if m == nil || m.uid != uid {
+		m = &memory{uid: uid, applied: map[gitsync.ID]string{}}
+		c.memory[source] = m
+	}
+	return m
+}
+
+func (c *Controller) forget(source types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.memory, source)
+	delete(c.hints, source)
+}

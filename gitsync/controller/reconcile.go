@@ -1,0 +1,92 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+// Reconcile implements reconcile.Reconciler. It does nothing but note the next look unless one is due: by the clock, by
+// a changed spec, by a hint or an annotation, or because a Rollout lets a waiting commit go on.
+func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	src := &v1alpha1.Source{}
+	err := c.config.Live.Get(ctx, req.NamespacedName, src)
+	if apierrors.IsNotFound(err) {
+		c.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("reading the Source: %w", err)
+	}
+	if !src.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // its objects stay
+	}
+	m := c.recall(req.NamespacedName, src.UID)
+	p := &pass{controller: c, src: src, memory: m, started: c.config.Now()}
+	if src.Spec.Suspend {
+		m.next = time.Time{}
+		return ctrl.Result{}, p.write(ctx, p.suspended())
+	}
+	wait, look := c.due(p)
+	if !look && !m.waits {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	if look {
+		err = p.look(ctx)
+	} else {
+		err = p.resume(ctx)
+	}
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 10 * time.Millisecond}, nil // somebody changed the Source: read it again
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: max(m.next.Sub(c.config.Now()), time.Millisecond)}, nil
+}
+
+// due reports whether the remote is to be looked at now, else how long that can wait.
+func (c *Controller) due(p *pass) (time.Duration, bool) {
+	m, name := p.memory, client.ObjectKeyFromObject(p.src)
+	asked := p.src.Annotations[v1alpha1.AnnotationReconcile] != p.src.Status.LastHandledReconcile
+	if m.generation != p.src.Generation || !p.started.Before(m.next) {
+		p.takeHint(c, name)
+		return 0, true
+	}
+	if c.hinted(name) || asked {
+		if wait := betweenHints - p.started.Sub(m.lastLook); wait > 0 {
+			return wait, false
+		}
+		p.takeHint(c, name)
+		return 0, true
+	}
+	return m.next.Sub(p.started), false
+}
+
+func (p *pass) takeHint(c *Controller, name types.NamespacedName) {
+	if h, ok := c.takeHint(name); ok && h.after != "" {
+		p.memory.expect, p.memory.expected = h.after, 0
+	}
+}
+
+// secret reads a Secret of the Source's namespace.
+func (c *Controller) secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+	s := &corev1.Secret{}
+	err := c.config.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, s)
+	if apierrors.IsNotFound(err) {
+		return nil, gitsync.Fail(gitsync.SecretInvalid, fmt.Errorf("Secret %s does not exist in namespace %s", name, namespace))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Secret %s: %w", name, err)
+	}
+	return s.Data, nil
+}

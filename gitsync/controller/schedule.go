@@ -1,0 +1,88 @@
+package controller
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+const (
+	defaultInterval = 30 * time.Second
+	defaultTimeout  = 60 * time.Second
+	betweenHints    = time.Second // two looks that webhooks and annotations ask for
+	resync          = 10 * time.Minute
+	listedFor       = 10 * time.Second // how long a listing proves that a commit is at its ref
+	firstBackoff    = 5 * time.Second
+	longestBackoff  = 5 * time.Minute
+	firstRetry      = time.Second // of applying
+	longestRetry    = time.Minute
+	tolerated       = 3 // failures in a row until Ready says so
+	toleratedFor    = time.Minute
+)
+
+// memory is what a process knows of a Source besides its status. Losing it costs a comparison of everything.
+type memory struct {
+	uid        types.UID
+	generation int64
+	lastLook   time.Time
+	next       time.Time // of the next look by the clock
+	failures   int       // of fetching, in a row
+	failing    time.Time // since when
+	retries    int       // of applying, in a row
+	expect     string    // a commit that a webhook has announced
+	expected   int       // looks that did not show it
+
+	revision *revision // last rendered
+	settled  bool      // that revision is applied, nothing is held, waiting or withheld
+	waits    bool      // a Rollout's status may let the revision go on
+	compared time.Time // when everything was last compared with the cluster
+	applied  map[gitsync.ID]string
+}
+
+// revision is a rendered commit.
+type revision struct {
+	commit   gitsync.Commit
+	options  gitsync.Options
+	build    gitsync.Build
+	listedAt time.Time
+}
+
+// interval spreads the next look over 0.9 to 1.1 of the wanted time.
+func interval(wanted time.Duration, u float64) time.Duration {
+	return time.Duration(float64(wanted) * (0.9 + 0.2*u))
+}
+
+// backoff gives the wait after the n-th failure in a row: doubling, and what the server asked for if that is longer.
+// Trouble that waiting does not mend is looked at rarely.
+func backoff(n int, reason gitsync.Reason, asked time.Duration, u float64) time.Duration {
+	wait := longestBackoff
+	if !reason.Stalled() && reason != gitsync.AuthFailed {
+		wait = doubled(firstBackoff, n, longestBackoff)
+	}
+	return max(time.Duration(float64(wait)*(0.8+0.4*u)), asked)
+}
+
+// doubled gives first·2^(n-1), at most longest.
+func doubled(first time.Duration, n int, longest time.Duration) time.Duration {
+	wait := first
+	for i := 1; i < n && wait < longest; i++ {
+		wait *= 2
+	}
+	return min(wait, longest)
+}
+
+// announced gives the wait until a commit that a webhook has named is looked for again; false when it was looked for
+// often enough.
+func announced(looks int) (time.Duration, bool) {
+	if looks < 1 || looks > 3 {
+		return 0, false
+	}
+	return time.Second << (looks - 1), true
+}
+
+// grave reports whether Ready must say that a failure is going on.
+func (m *memory) grave(reason gitsync.Reason, now time.Time) bool {
+	return reason.Stalled() || reason == gitsync.AuthFailed || m.failures >= tolerated || now.Sub(m.failing) >= toleratedFor
+}

@@ -1,0 +1,98 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+const concurrent = 4
+
+// SetupWithManager registers the controller: Sources, and the Rollouts whose status a waiting commit depends on.
+func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
+	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcile] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcile]
+	}}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("source").
+		For(&v1alpha1.Source{}, builder.WithPredicates(asked)).
+		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(c.ofRollout)).
+		WatchesRawSource(source.Func(c.wake.start)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrent,
+			SkipNameValidation:      ptr.To(true), // a process may run one after the other
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, longestRetry),
+		}).
+		Complete(c)
+}
+
+// ofRollout is the Source that brought a Rollout, while a commit of it waits for a Rollout.
+func (c *Controller) ofRollout(_ context.Context, o client.Object) []reconcile.Request {
+	labels := o.GetLabels()
+	name := types.NamespacedName{Namespace: labels[v1alpha1.LabelSourceNamespace], Name: labels[v1alpha1.LabelSourceName]}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.memory[name]; m == nil || !m.waits {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: name}}
+}
+
+// waker puts Sources into the queue from outside of the watches.
+type waker struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request] // guarded by mu; nil before the start
+}
+
+func (w *waker) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = queue
+	return nil
+}
+
+func (w *waker) now(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue != nil {
+		w.queue.Add(reconcile.Request{NamespacedName: name})
+	}
+}
+
+// remote gives what a Source follows, with the credentials of its Secret.
+func (c *Controller) remote(ctx context.Context, src *v1alpha1.Source) (gitsync.Ref, error) {
+	ref := gitsync.Ref{Remote: gitsync.Remote{URL: src.Spec.URL}, Branch: src.Spec.Ref.Branch, Timeout: src.Spec.Timeout.Or(defaultTimeout)}
+	if applied := src.Status.Commit; applied != nil && applied.Time != nil {
+		ref.HaveTime = applied.Time.Time
+	}
+	if src.Spec.SecretRef == nil {
+		return ref, nil
+	}
+	data, err := c.secret(ctx, src.Namespace, src.Spec.SecretRef.Name)
+	if err != nil {
+		return ref, err
+	}
+	ref.Remote.Secret, err = gitsync.ReadSecret(data)
+	if err != nil {
+		return ref, fmt.Errorf("Secret %s: %w", src.Spec.SecretRef.Name, err)
+	}
+	ref.Remote.Scope = src.Namespace + "/" + src.Spec.SecretRef.Name
+	return ref, nil
+}
