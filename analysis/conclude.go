@@ -126,6 +126,7 @@ func wait(n int64, seen uint64, took float64) time.Duration {
 
 func (j *judge) metricReports() []MetricReport {
 	reports := make([]MetricReport, 0, len(j.cfg.Criteria))
+	hopeless := j.hopeless()
 	for _, c := range j.cfg.Criteria {
 		m := j.ev.metrics[c.Name]
 		step := pair(m.Step)
@@ -141,7 +142,7 @@ func (j *judge) metricReports() []MetricReport {
 			Windows:  m.Windows,
 			Observed: seconds(m.Observed),
 		}
-		if j.hopeless() && !m.Cleared {
+		if hopeless && !m.Cleared {
 			r.Safe.Needed = -1
 		}
 		if m.Gap != nil {

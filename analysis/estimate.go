@@ -14,7 +14,7 @@ func atLeast(canary, stable Counts, alpha float64) float64 {
 		return mixed-xc*logTheta-xs*math.Log1p(-math.Exp(logTheta)) > -math.Log(alpha)
 	}
 	low, high := math.Log(xc/(xc+xs))-2000, math.Log(xc/(xc+xs))
-	for range 200 {
+	for range 64 { // down to the last bit
 		if mid := (low + high) / 2; over(mid) {
 			low = mid
 		} else {
@@ -42,7 +42,7 @@ func atMost(c Counts, beta float64) float64 {
 		return mixed-likelihood > -math.Log(beta)
 	}
 	low, high := x/n, 1.0
-	for range 200 {
+	for range 64 {
 		if mid := (low + high) / 2; over(mid) {
 			high = mid
 		} else {

@@ -21,7 +21,7 @@ func (s *Server) ask(ctx context.Context, expression string, at time.Time) ([]by
 	form := url.Values{
 		"query":   {expression},
 		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
-		"timeout": {s.timeout.String()},
+		"timeout": {strconv.FormatInt(s.timeout.Milliseconds(), 10) + "ms"},
 	}.Encode()
 	u := s.client.URL("/api/v1/query", nil)
 	resp, body, err := s.send(ctx, http.MethodPost, u, form)

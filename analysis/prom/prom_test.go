@@ -86,7 +86,7 @@ func TestSeries_asksOneRawRangeOfBothArms(t *testing.T) {
 		"query": {`{__name__=~"envoy_cluster_upstream_rq_completed|envoy_cluster_upstream_rq_xx",` +
 			`envoy_cluster_name=~"outbound\\|8080\\|v2\\|reviews\\.bookinfo\\.svc\\.cluster\\.local|outbound\\|8080\\|v1\\|reviews\\.bookinfo\\.svc\\.cluster\\.local",` +
 			`envoy_response_code_class=~"|5"}[301s]`},
-		"time": {"1300.500"}, "timeout": {"5s"},
+		"time": {"1300.500"}, "timeout": {"5000ms"},
 	}
 	if diff := cmp.Diff(wantForm, form); diff != "" || method != "POST" || path != "/prefix/api/v1/query" {
 		t.Errorf("%s %s asked (-want +got):\n%s", method, path, diff)
