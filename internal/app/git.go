@@ -2,13 +2,49 @@ package app
 
 import (
 	"context"
+	"math/rand/v2"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/sluice-dev/sluice/egress"
+	"github.com/sluice-dev/sluice/gitsync/apply"
+	gitcontroller "github.com/sluice-dev/sluice/gitsync/controller"
+	"github.com/sluice-dev/sluice/gitsync/decode"
+	"github.com/sluice-dev/sluice/gitsync/gogit"
+	"github.com/sluice-dev/sluice/gitsync/render"
 )
 
 // git is the control loop of Sources, and the server of webhooks.
-func git(ctrl.Manager, Config, *egress.Guard) (func(context.Context) error, error) {
-	return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
+func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context) error, error) {
+	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Insecure: c.Git.InsecureHosts})
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := decode.New(decode.Policy{})
+	if err != nil {
+		return nil, err
+	}
+	appliers, err := apply.New(mgr.GetConfig())
+	if err != nil {
+		return nil, err
+	}
+	sources, err := gitcontroller.New(gitcontroller.Config{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
+		Fetcher: repositories, Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: appliers,
+		Now: Now, Random: rand.Float64, Account: c.Git.ServiceAccount, Domain: c.Mesh.DomainSuffix,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := sources.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		defer repositories.Close()
+		if c.Listen.Hooks == "0" {
+			<-ctx.Done()
+			return nil
+		}
+		return sources.ServeHooks(ctx, c.Listen.Hooks)
+	}, nil
 }
