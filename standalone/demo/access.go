@@ -3,9 +3,11 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	example "github.com/sluice-dev/sluice/examples/demo"
+	"github.com/sluice-dev/sluice/gitsync/hook"
 )
 
 // The Secrets of the Source.
@@ -56,8 +59,8 @@ func (a *api) createSource(ctx context.Context, url string) error {
 }
 
 // hint sends Sluice the webhook that a Git server sends after a push.
-func (p *Parts) hint() error {
-	ctx, cancel := context.WithTimeout(context.Background(), hintTimeout)
+func (p *Parts) hint(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, hintTimeout)
 	defer cancel()
 	body := []byte(`{"ref":"refs/heads/main"}`)
 	url := "http://" + p.stack.Document().Hook + "/hooks/" + example.Namespace + "/" + example.Rollout
@@ -65,7 +68,10 @@ func (p *Parts) hint() error {
 	if err != nil {
 		return err
 	}
-	signHint(req, p.secrets.hook, body)
+	id, at := rand.Text(), p.Now()
+	req.Header.Set("webhook-id", id)
+	req.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
+	req.Header.Set("webhook-signature", hook.Sign([]byte(p.secrets.hook), id, at, body))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (a *api) look(ctx context.Context) (Look, error) {
 func (a *api) line(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	path := fmt.Sprintf("%s/apis/%s/namespaces/%s/rollouts/%s", a.config.Host, v1alpha1.GroupVersion, example.Namespace, example.Rollout)
+	path := fmt.Sprintf("%s/apis/%s/namespaces/%s/rollouts/%s", a.config.Host, v1alpha1.GroupVersion(), example.Namespace, example.Rollout)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -13,8 +14,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"k8s.io/client-go/rest"
 
 	example "github.com/sluice-dev/sluice/examples/demo"
 	"github.com/sluice-dev/sluice/internal/app"
@@ -74,12 +73,8 @@ type secrets struct {
 }
 
 func newSecrets() secrets {
-	text := func() string {
-		var b [24]byte
-		_, _ = rand.Read(b[:]) // never fails
-		return base64.StdEncoding.EncodeToString(b[:])
-	}
-	return secrets{git: text(), hook: text(), note: "whsec_" + text()}
+	key := base64.StdEncoding.EncodeToString([]byte(rand.Text()))
+	return secrets{git: rand.Text(), hook: rand.Text(), note: "whsec_" + key}
 }
 
 // Start starts all parts; each is told to the journal. What has been started is ended by Stop, after an error too.
@@ -92,20 +87,28 @@ func (p *Parts) Start(ctx context.Context) error {
 		{"Git server", p.startGit},
 		{"service v1, v2, v3", p.startVersions},
 		{"webhook receiver", p.startReceiver},
-		{"API server, Prometheus, controllers, Envoy", p.startStack},
-		{"work tree and access", p.startAccess},
+		{"", p.startStack}, // tells its parts itself
+		{"work tree", p.startAccess},
 	} {
 		begin := p.Now()
 		if err := part.start(ctx); err != nil {
-			return fmt.Errorf("starting %s: %w", part.name, err)
+			return fmt.Errorf("starting the %s: %w", cmp.Or(part.name, "stack"), err)
 		}
-		p.Journal.Add(Moment{Kind: KindPart, Text: part.name, Took: p.Now().Sub(begin)})
+		if part.name != "" {
+			p.tell(part.name, p.Now().Sub(begin))
+		}
 	}
 	return nil
 }
 
+func (p *Parts) tell(part string, took time.Duration) {
+	p.Journal.Add(Moment{Kind: KindPart, Text: part, Took: took})
+}
+
 func (p *Parts) startGit(ctx context.Context) (err error) {
-	p.git, err = gitserver.Start(ctx, gitserver.Config{Root: p.Dir.Path("git-server"), Username: gitUser, Password: p.secrets.git, OnPush: p.onPush})
+	hooks := context.WithoutCancel(ctx) // a person can push as long as the demo stays
+	p.git, err = gitserver.Start(ctx, gitserver.Config{Root: p.Dir.Path("git-server"), Username: gitUser, Password: p.secrets.git,
+		OnPush: func(push gitserver.Push) { p.onPush(hooks, push) }})
 	if err != nil {
 		return err
 	}
@@ -113,12 +116,12 @@ func (p *Parts) startGit(ctx context.Context) (err error) {
 }
 
 // onPush tells Sluice that there is something new, as a forge does, and whoever waits for the push.
-func (p *Parts) onPush(push gitserver.Push) {
+func (p *Parts) onPush(ctx context.Context, push gitserver.Push) {
 	select {
 	case p.pushed <- push:
 	default: // a person has pushed, with --stay: nobody waits
 	}
-	if err := p.hint(); err != nil {
+	if err := p.hint(ctx); err != nil {
 		p.Journal.Add(Moment{Kind: KindFault, Text: "the webhook to Sluice: " + err.Error()})
 	}
 }
@@ -149,7 +152,7 @@ func (p *Parts) startReceiver(ctx context.Context) (err error) {
 func (p *Parts) startStack(ctx context.Context) (err error) {
 	p.stack, err = stack.Start(ctx, stack.Config{
 		Name: "demo", Dir: p.Dir, Envoy: p.Envoy, Ephemeral: true, Scrape: scrape, Run: p.Run, Now: p.Now,
-		App: app.Config{Observe: p.observe},
+		App: app.Config{Observe: p.observe}, Ready: p.tell,
 	})
 	if err != nil {
 		return err
@@ -190,9 +193,6 @@ func freeAddress(ctx context.Context) (string, error) {
 	}
 	return l.Addr().String(), l.Close()
 }
-
-// RESTConfig gives a client configuration with the administrator's rights.
-func (p *Parts) RESTConfig() *rest.Config { return p.stack.RESTConfig() }
 
 // Push implements World. The first push brings all files; with it the Source is made.
 func (p *Parts) Push(ctx context.Context, c Change) (Push, error) {

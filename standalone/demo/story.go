@@ -111,11 +111,20 @@ func (s *Story) Play(ctx context.Context) (Result, error) {
 }
 
 // errOtherwise says that an act went otherwise and why.
-type errOtherwise struct{ why string }
+type errOtherwise struct {
+	why  string
+	late bool // its deadline has passed, so something else must be the reason
+}
 
 func (e errOtherwise) Error() string { return e.why }
 
-func otherwise(format string, args ...any) error { return errOtherwise{fmt.Sprintf(format, args...)} }
+func otherwise(format string, args ...any) error {
+	return errOtherwise{why: fmt.Sprintf(format, args...)}
+}
+
+func late(limit time.Duration) error {
+	return errOtherwise{why: "not within " + span(limit), late: true}
+}
 
 func (s *Story) play(ctx context.Context) error {
 	for _, act := range []struct {
@@ -137,7 +146,7 @@ func (s *Story) play(ctx context.Context) error {
 		n := len(s.result.Acts) + 1
 		s.Journal.Add(Moment{Kind: KindAct, Act: n, Text: act.title})
 		went := Act{N: n, Title: act.title, From: s.Journal.now()}
-		limited, cancel := context.WithTimeoutCause(ctx, act.limit, otherwise("not within %s", span(act.limit)))
+		limited, cancel := context.WithTimeoutCause(ctx, act.limit, late(act.limit))
 		err := act.play(limited)
 		cancel()
 		went.To = s.Journal.now()
@@ -214,7 +223,7 @@ func expectSubset(m Moment, want string) error {
 // explain adds to a missed deadline what the API server says of the reason.
 func (s *Story) explain(ctx context.Context, err error, p Push) error {
 	var other errOtherwise
-	if !errors.As(err, &other) {
+	if !errors.As(err, &other) || !other.late {
 		return err
 	}
 	look, lookErr := s.World.Look(context.WithoutCancel(ctx))
@@ -237,7 +246,7 @@ func (s *Story) poll(ctx context.Context, ask func() error) error {
 		}
 		if err := pause(ctx, lookEvery); err != nil {
 			var other errOtherwise
-			if errors.As(err, &other) {
+			if errors.As(err, &other) && other.late {
 				return otherwise("%s: %v", other.why, last)
 			}
 			return err
@@ -263,8 +272,8 @@ func (s *Story) goodRelease(ctx context.Context) error {
 		for _, m := range moments {
 			switch {
 			case m.Kind != KindTransition:
-			case m.Event.Phase == string(v1alpha1.PhaseRollingBack):
-				return false, otherwise("%s was rolled back at %d%%: %s", good, weightBefore(moments, m.Event.Seq), m.Event.Reason)
+			case m.Event.Phase == string(v1alpha1.PhaseRolledBack):
+				return false, otherwise("%s was rolled back: %s", good, reasonOfRollback(moments))
 			case m.Event.Reason == v1alpha1.ReasonCompleted:
 				return true, expectSubset(m, good)
 			}
@@ -274,15 +283,19 @@ func (s *Story) goodRelease(ctx context.Context) error {
 	return s.explain(ctx, err, p)
 }
 
-// weightBefore is the canary's weight before the transition seq.
-func weightBefore(moments []Moment, seq uint64) int {
+// reasonOfRollback gives the reason with the weight it was found at.
+func reasonOfRollback(moments []Moment) string {
 	weight := 0
 	for _, m := range moments {
-		if m.Kind == KindTransition && m.Event.Seq < seq {
+		switch {
+		case m.Kind != KindTransition:
+		case m.Event.Phase == string(v1alpha1.PhaseRollingBack):
+			return fmt.Sprintf("%s at %d%%", m.Event.Reason, weight)
+		default:
 			weight = m.Event.Weight
 		}
 	}
-	return weight
+	return unknown
 }
 
 func (s *Story) badRelease(ctx context.Context) error {

@@ -44,6 +44,8 @@ type Config struct {
 	App        app.Config        // of the controllers; addresses, Prometheus and identity are filled in
 	Run        Run               // the controllers
 	Now        func() time.Time
+
+	Ready func(part string, took time.Duration) // called for each part when it is ready; nil: nobody listens
 }
 
 // Run is the controllers with their xDS server: app.Run.
@@ -68,8 +70,8 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context) error{s.startPrometheus, s.startControllers, s.startEnvoy} {
-		if err := part(ctx); err != nil {
+	for _, p := range []part{{"Prometheus", s.startPrometheus}, {"controllers", s.startControllers}, {"Envoy", s.startEnvoy}} {
+		if err := s.bring(ctx, p); err != nil {
 			return nil, errors.Join(err, s.Stop(ctx))
 		}
 	}
@@ -82,10 +84,29 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 // StartServer starts etcd and the API server alone, with the CRDs of every kind.
 func StartServer(ctx context.Context, c Config) (*Stack, error) {
 	s := &Stack{config: c}
-	if err := s.startServer(ctx); err != nil {
+	if err := s.bring(ctx, part{"etcd and API server", s.startServer}); err != nil {
 		return nil, errors.Join(err, s.Stop(ctx))
 	}
 	return s, nil
+}
+
+// part is something to start.
+type part struct {
+	name  string
+	start func(context.Context) error
+}
+
+// bring starts a part and says how long that took.
+func (s *Stack) bring(ctx context.Context, p part) error {
+	if s.config.Ready == nil {
+		return p.start(ctx)
+	}
+	begin := s.config.Now()
+	if err := p.start(ctx); err != nil {
+		return err
+	}
+	s.config.Ready(p.name, s.config.Now().Sub(begin))
+	return nil
 }
 
 func (s *Stack) startServer(ctx context.Context) error {

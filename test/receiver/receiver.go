@@ -25,8 +25,9 @@ const maxBody = 1 << 20
 
 // Config says what is listened on and which secret signs.
 type Config struct {
-	Addr   string // "127.0.0.1:0"
-	Secret string // whsec_ and base64
+	Addr   string     // "127.0.0.1:0"
+	Secret string     // whsec_ and base64
+	OnNote func(Note) // called for each delivery, before it is answered; nil: nobody listens
 }
 
 // Reply is a scripted answer.
@@ -63,6 +64,7 @@ type Counts struct {
 // Receiver is a listening receiver. Its methods may be called from any goroutine.
 type Receiver struct {
 	secret string
+	onNote func(Note)
 	addr   string
 	http   *http.Server
 	done   chan struct{}
@@ -86,7 +88,7 @@ func Start(ctx context.Context, cfg Config) (*Receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the webhook receiver: %w", err)
 	}
-	r := &Receiver{secret: cfg.Secret, addr: l.Addr().String(), done: make(chan struct{}), accepted: map[string]bool{}}
+	r := &Receiver{secret: cfg.Secret, onNote: cfg.OnNote, addr: l.Addr().String(), done: make(chan struct{}), accepted: map[string]bool{}}
 	r.http = &http.Server{Handler: r, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		defer close(r.done)
@@ -179,6 +181,9 @@ func (r *Receiver) keep(w http.ResponseWriter, note Note) {
 		r.accepted[note.ID] = true
 	}
 	r.notes = append(r.notes, note)
+	if r.onNote != nil {
+		r.onNote(note)
+	}
 	w.WriteHeader(note.Status)
 }
 
