@@ -13,7 +13,7 @@ import (
 func Clause(r Report, canary string) string {
 	text := clause(r, canary)
 	if len(text) > 256 {
-		text = text[:256] // ASCII but for a metric's name, which is short and comes first
+		text = strings.ToValidUTF8(text[:256], "")
 	}
 	return text
 }
@@ -42,7 +42,7 @@ func clause(r Report, canary string) string {
 	case Baking:
 		return fmt.Sprintf("baked %s of %s", Span(r.Progress.Observed), Span(r.Progress.Bake))
 	case Collecting:
-		return fmt.Sprintf("%s: no window with requests%s of both versions yet", r.Metric, on)
+		return fmt.Sprintf("%s: no window with requests of both versions yet", r.Metric)
 	case PartialTargets:
 		return fmt.Sprintf("%s: the newest read is incomplete", r.Metric)
 	case NoPromotionSource:
