@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-dev/sluice/internal/app"
 	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/standalone/demo"
 	"github.com/sluice-dev/sluice/standalone/up"
 )
 
@@ -27,10 +28,19 @@ func main() {
 	env := up.Env{StateRoot: stateRoot(), Envoy: envoy(), Run: app.Run, Now: app.Now}
 	code := cli.Main(ctx, os.Args[1:], streams, cli.Build{
 		Version: version, Program: os.Args[0],
-		Extra: []*cobra.Command{up.NewUp(streams, env), up.NewDown(streams, env)},
+		Extra: []*cobra.Command{up.NewUp(streams, env), up.NewDown(streams, env), demo.New(streams, demoEnv())},
 	})
 	stop()
 	os.Exit(code)
+}
+
+func demoEnv() demo.Env {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	return demo.Env{Program: self, Envoy: envoy(), Temp: os.TempDir(), Run: app.Run, Now: app.Now,
+		Width: func() int { return demo.TerminalWidth(os.Stdout) }}
 }
 
 // stateRoot is where the state of each name goes: $XDG_STATE_HOME/sluice, or its default.
