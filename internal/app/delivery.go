@@ -74,7 +74,7 @@ func observer(tell func(Event)) func(rolloutcontroller.Event) {
 		out := Event{At: e.At, Kind: EventAcked, Namespace: e.Namespace, Name: e.Name, Attempt: e.Attempt,
 			Seq: e.Acked, Subset: e.Subset, Weight: e.Weight, Connected: e.Connected}
 		if t := e.Transition; t != nil {
-			out.Kind, out.Seq, out.Phase, out.Reason, out.Step = EventTransition, t.Seq, string(t.To), string(t.Reason), t.Step
+			out.Kind, out.Seq, out.Phase, out.Reason, out.Step = EventTransition, t.Seq, t.To.String(), string(t.Reason), t.Step
 		}
 		tell(out)
 	}
