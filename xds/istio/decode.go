@@ -81,7 +81,7 @@ func withoutEffect(apiVersion, kind string) problem.Severity {
 }
 
 func (o *Object) report(code string, s problem.Severity, field, message, hint string) {
-	o.Problems = append(o.Problems, newProblem(o.Meta, code, s, field, message, hint))
+	o.Problems = append(o.Problems, o.of(problem.Problem{Code: code, Severity: s, Field: field, Message: message, Hint: hint}))
 }
 
 func readMeta(from map[string]any) Meta {

@@ -10,10 +10,7 @@ import (
 // of that namespace; names with a dot, wildcards and addresses stay.
 func ResolveHost(host, namespace, suffix string) string {
 	host = strings.ToLower(host)
-	if host == "" || strings.ContainsAny(host, ".*") {
-		return host
-	}
-	if _, err := netip.ParseAddr(host); err == nil {
+	if host == "" || strings.ContainsAny(host, ".*:") { // with a colon it is an IPv6 address
 		return host
 	}
 	return host + "." + namespace + ".svc." + suffix

@@ -35,9 +35,13 @@ type index struct {
 	gateways []gateway
 	virtuals []virtualService
 	rules    []destinationRule
-	services []registry.Service
+	services []registry.Service // by host
 	splits   []split
-	assumed  map[string]bool // cluster name of a bare host and port: TCP by name, but an http rule sends there
+	written  map[string][]writtenRule // by the host they send to
+	byHost   map[string]hostRules     // DestinationRules by the namespace they stand in
+	// VirtualServices for clients inside the mesh, by exact host; those with a wildcard under "*".
+	meshHosts map[string][]meshHost
+	assumed   map[string]bool // cluster name of a bare host and port: TCP by name, but an http rule sends there
 }
 
 func newIndex(in Input) *index {
@@ -59,6 +63,8 @@ func newIndex(in Input) *index {
 			fmt.Sprintf("host %s is already defined by %s/%s/%s", c.Host, c.Kept.Kind, c.Kept.Namespace, c.Kept.Name),
 			"remove one of the two definitions")
 	}
+	x.readHosts()
+	x.readWritten()
 	x.checkGatewayRefs()
 	x.assumeHTTP()
 	x.splits = x.readSplits()
@@ -106,10 +112,8 @@ func (x *index) assumeHTTP() {
 		for i, rule := range vs.Spec.GetHttp() {
 			for j, r := range rule.GetRoute() {
 				host := ResolveHost(r.GetDestination().GetHost(), vs.Namespace, x.in.suffix())
-				for _, s := range x.services {
-					if s.Host == host {
-						x.assumePort(vs, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), s, int(r.GetDestination().GetPort().GetNumber()))
-					}
+				for _, s := range x.servicesOf(host) {
+					x.assumePort(vs, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), s, int(r.GetDestination().GetPort().GetNumber()))
 				}
 			}
 		}
@@ -174,6 +178,65 @@ func (x *index) checkGatewayRefs() {
 			if !known[name] {
 				x.found.fail(vs.Meta, "S012", fmt.Sprintf("spec.gateways[%d]", i), fmt.Sprintf("there is no Gateway %s", name),
 					"create it, or correct the name (NAMESPACE/NAME)")
+			}
+		}
+	}
+}
+
+// servicesOf are the services with a host, in the order of their namespaces.
+func (x *index) servicesOf(host string) []registry.Service {
+	from, ok := slices.BinarySearchFunc(x.services, host, func(s registry.Service, host string) int { return cmp.Compare(s.Host, host) })
+	if !ok {
+		return nil
+	}
+	to := from
+	for to < len(x.services) && x.services[to].Host == host {
+		to++
+	}
+	return x.services[from:to]
+}
+
+// hostRules are the DestinationRules of one namespace.
+type hostRules struct {
+	exact map[string][]destinationRule
+	wild  []string // hosts with a wildcard, most specific first
+}
+
+// meshHost is a host that a VirtualService decides for inside the mesh.
+type meshHost struct {
+	host string
+	vs   virtualService
+}
+
+// readHosts resolves the hosts of DestinationRules and of VirtualServices for the mesh.
+func (x *index) readHosts() {
+	x.byHost = map[string]hostRules{}
+	for _, dr := range x.rules {
+		in, ok := x.byHost[dr.Namespace]
+		if !ok {
+			in.exact = map[string][]destinationRule{}
+		}
+		h := ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix())
+		if strings.HasPrefix(h, "*") && len(in.exact[h]) == 0 {
+			in.wild = append(in.wild, h)
+			slices.SortFunc(in.wild, compareSpecific)
+		}
+		in.exact[h] = append(in.exact[h], dr)
+		x.byHost[dr.Namespace] = in
+	}
+	x.meshHosts = map[string][]meshHost{}
+	for _, vs := range x.virtuals {
+		if !slices.Contains(gatewayNames(vs.Spec.GetGateways(), vs.Namespace), mesh) {
+			continue
+		}
+		for _, h := range vs.Spec.GetHosts() {
+			h = ResolveHost(h, vs.Namespace, x.in.suffix())
+			key := h
+			if strings.HasPrefix(h, "*") {
+				key = "*"
+			}
+			if h != "*" {
+				x.meshHosts[key] = append(x.meshHosts[key], meshHost{h, vs})
 			}
 		}
 	}

@@ -40,29 +40,32 @@ func (p policy) subset(name string) (subset, bool) {
 // Within a step the most specific host wins; several rules for that host in that namespace are merged in order.
 func (x *index) policyOf(client string, s registry.Service) policy {
 	for _, namespace := range []string{client, s.Namespace, x.in.rootNamespace()} {
-		var best []destinationRule
-		host := ""
-		for _, dr := range x.rules {
-			h := ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix())
-			if dr.Namespace != namespace || !covers(h, s.Host) || !registry.Exported(dr.Spec.GetExportTo(), dr.Namespace, client) {
+		in := x.byHost[namespace]
+		for _, host := range append([]string{s.Host}, in.wild...) {
+			if !covers(host, s.Host) {
 				continue
 			}
-			if len(dr.Spec.GetWorkloadSelector().GetMatchLabels()) > 0 {
-				x.found.selection(dr.Meta, "spec.workloadSelector", "workloadSelector")
-				continue
+			if drs := x.usable(in.exact[host], client); len(drs) > 0 {
+				return x.mergeRules(drs)
 			}
-			switch {
-			case len(best) == 0 || compareSpecific(h, host) < 0:
-				best, host = []destinationRule{dr}, h
-			case h == host:
-				best = append(best, dr)
-			}
-		}
-		if len(best) > 0 {
-			return x.mergeRules(best)
 		}
 	}
 	return policy{}
+}
+
+// usable are the rules that a client may see and that hold for all of its workloads.
+func (x *index) usable(drs []destinationRule, client string) []destinationRule {
+	var out []destinationRule
+	for _, dr := range drs {
+		switch {
+		case !registry.Exported(dr.Spec.GetExportTo(), dr.Namespace, client):
+		case len(dr.Spec.GetWorkloadSelector().GetMatchLabels()) > 0:
+			x.found.selection(dr.Meta, "spec.workloadSelector", "workloadSelector")
+		default:
+			out = append(out, dr)
+		}
+	}
+	return out
 }
 
 func (x *index) mergeRules(drs []destinationRule) policy {

@@ -3,7 +3,6 @@ package istio
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -24,29 +23,29 @@ func (x *index) checkSplits() {
 func (x *index) checkSplit(s split) {
 	takes := false
 	named := map[string]bool{}
-	x.eachRule(func(site ruleSite, ds []destination) {
-		if !slices.ContainsFunc(ds, func(d destination) bool { return d.host == s.host }) {
-			return
-		}
-		switch s.part(site, ds) {
+	for _, r := range x.written[s.host] {
+		switch s.part(r.site, r.destinations) {
 		case partTakes:
-			takes, named[site.name] = true, true
+			takes, named[r.site.name] = true, true
 		case partSwept:
 			takes = true
-			x.found.warn(site.at, "S065", site.field, fmt.Sprintf("every request is sent to %q, which Rollout %s is still rolling out; the Rollout's weight holds", s.Canary, s.Key),
+			x.found.warn(r.site.at, "S065", r.site.field, fmt.Sprintf("every request is sent to %q, which Rollout %s is still rolling out; the Rollout's weight holds", s.Canary, s.Key),
 				"send to the host without a subset, and let the Rollout choose")
 		case partPinned:
-			x.found.warn(site.at, "S067", site.field, fmt.Sprintf("requests pinned to %q count in the statistics of Rollout %s's canary", s.Canary, s.Key),
+			x.found.warn(r.site.at, "S067", r.site.field, fmt.Sprintf("requests pinned to %q count in the statistics of Rollout %s's canary", s.Canary, s.Key),
 				"send them to a subset of their own while the Rollout is open")
 		case partNone:
-			if len(s.Routes) > 0 && slices.ContainsFunc(ds, func(d destination) bool { return d.host == s.host && d.subset == "" && d.weight > 0 }) {
-				x.found.warn(site.at, "S066", site.field, fmt.Sprintf("requests to %s without a subset also reach the canary of Rollout %s, outside its weights", s.host, s.Key),
+			if len(s.Routes) > 0 && slices.ContainsFunc(r.destinations, func(d destination) bool { return d.host == s.host && d.subset == "" && d.weight > 0 }) {
+				x.found.warn(r.site.at, "S066", r.site.field, fmt.Sprintf("requests to %s without a subset also reach the canary of Rollout %s, outside its weights", s.host, s.Key),
 					"name the rule in the Rollout's routes, or send to a subset")
 			}
 		}
-	})
-	x.checkMirrors(s)
-	if takesDefault := x.defaultTakes(s); takesDefault {
+		if s.Canary != "" && slices.ContainsFunc(r.mirrors, func(d destination) bool { return d.host == s.host && d.subset == s.Canary }) {
+			x.found.warn(r.site.at, "S067", r.site.field, fmt.Sprintf("mirrored requests count in the statistics of Rollout %s's canary", s.Key),
+				"mirror to a subset of its own while the Rollout is open")
+		}
+	}
+	if x.defaultTakes(s) {
 		takes, named[defaultRoute] = true, true
 	}
 	for i, name := range s.Routes {
@@ -61,21 +60,44 @@ func (x *index) checkSplit(s split) {
 	}
 }
 
-// eachRule visits the http rules of all VirtualServices with their destinations, names resolved, ports as written.
-func (x *index) eachRule(visit func(ruleSite, []destination)) {
+// writtenRule is an http rule with the names of its destinations resolved, and ports as written.
+type writtenRule struct {
+	site         ruleSite
+	vs           virtualService
+	destinations []destination
+	mirrors      []destination
+}
+
+// readWritten lists the rules that send or mirror to each host.
+func (x *index) readWritten() {
+	x.written = map[string][]writtenRule{}
 	for _, vs := range x.virtuals {
 		for i, r := range vs.Spec.GetHttp() {
-			var ds []destination
+			w := writtenRule{site: ruleSite{name: r.GetName(), catchAll: writtenCatchAll(r), at: vs.Meta, field: fmt.Sprintf("spec.http[%d]", i)}, vs: vs}
 			for _, d := range r.GetRoute() {
-				to := destination{host: ResolveHost(d.GetDestination().GetHost(), vs.Namespace, x.in.suffix()), subset: d.GetDestination().GetSubset(), weight: max(0, int64(d.GetWeight()))}
+				one := x.writtenDestination(vs, d.GetDestination())
+				one.weight = max(0, int64(d.GetWeight()))
 				if len(r.GetRoute()) == 1 {
-					to.weight = 1
+					one.weight = 1
 				}
-				ds = append(ds, to)
+				w.destinations = append(w.destinations, one)
 			}
-			visit(ruleSite{name: r.GetName(), catchAll: writtenCatchAll(r), at: vs.Meta, field: fmt.Sprintf("spec.http[%d]", i)}, ds)
+			for _, d := range targets(r)[len(r.GetRoute()):] {
+				w.mirrors = append(w.mirrors, x.writtenDestination(vs, d))
+			}
+			hosts := map[string]bool{}
+			for _, d := range slices.Concat(w.destinations, w.mirrors) {
+				if !hosts[d.host] {
+					hosts[d.host] = true
+					x.written[d.host] = append(x.written[d.host], w)
+				}
+			}
 		}
 	}
+}
+
+func (x *index) writtenDestination(vs virtualService, d *networking.Destination) destination {
+	return destination{host: ResolveHost(d.GetHost(), vs.Namespace, x.in.suffix()), subset: d.GetSubset()}
 }
 
 // writtenCatchAll reports whether some match entry, where it applies, lets every request through.
@@ -100,33 +122,13 @@ func writtenCatchAll(r *networking.HTTPRoute) bool {
 	})
 }
 
-func (x *index) checkMirrors(s split) {
-	report := func(vs virtualService, field string, d *networking.Destination) {
-		if s.Canary != "" && d.GetSubset() == s.Canary && ResolveHost(d.GetHost(), vs.Namespace, x.in.suffix()) == s.host {
-			x.found.warn(vs.Meta, "S067", field, fmt.Sprintf("mirrored requests count in the statistics of Rollout %s's canary", s.Key),
-				"mirror to a subset of its own while the Rollout is open")
-		}
-	}
-	for _, vs := range x.virtuals {
-		for i, r := range vs.Spec.GetHttp() {
-			if r.GetMirror() != nil {
-				report(vs, fmt.Sprintf("spec.http[%d].mirror", i), r.GetMirror())
-			}
-			for j, m := range r.GetMirrors() {
-				report(vs, fmt.Sprintf("spec.http[%d].mirrors[%d].destination", i, j), m.GetDestination())
-			}
-		}
-	}
-}
-
 // defaultTakes reports whether sidecars of the host's own namespace use its default route, and the split covers it.
 func (x *index) defaultTakes(s split) bool {
 	if len(s.Routes) > 0 && !slices.Contains(s.Routes, defaultRoute) {
 		return false
 	}
-	for _, vs := range x.virtuals {
-		if slices.Contains(gatewayNames(vs.Spec.GetGateways(), vs.Namespace), mesh) && registry.Exported(vs.Spec.GetExportTo(), vs.Namespace, s.meta.Namespace) &&
-			slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return h != "*" && covers(ResolveHost(h, vs.Namespace, x.in.suffix()), s.host) }) {
+	for _, o := range slices.Concat(x.meshHosts[s.host], x.meshHosts["*"]) {
+		if covers(o.host, s.host) && registry.Exported(o.vs.Spec.GetExportTo(), o.vs.Namespace, s.meta.Namespace) {
 			return false
 		}
 	}
@@ -135,11 +137,12 @@ func (x *index) defaultTakes(s split) bool {
 }
 
 func (x *index) ownService(s split) (registry.Service, bool) {
-	i := slices.IndexFunc(x.services, func(svc registry.Service) bool { return svc.Host == s.host && svc.Namespace == s.meta.Namespace })
-	if i < 0 {
-		return registry.Service{}, false
+	for _, svc := range x.servicesOf(s.host) {
+		if svc.Namespace == s.meta.Namespace {
+			return svc, true
+		}
 	}
-	return x.services[i], true
+	return registry.Service{}, false
 }
 
 // Facts says what the mesh holds for a split before it is rendered: its endpoints, its clusters, and what forbids to
@@ -158,8 +161,9 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 	for _, class := range x.classesOf(one) {
 		newTranslator(x, class).run()
 	}
+	origins := x.originsOf(one)
 	for _, p := range x.found.sorted() {
-		if x.blocks(one, p) {
+		if p.Severity == problem.Error && origins[p.Object] {
 			if facts.BlockingMessage == "" {
 				facts.BlockingMessage = p.String()
 			}
@@ -233,34 +237,27 @@ func (x *index) classesOf(s split) []ir.ProxyClass {
 
 // eachSender visits the VirtualServices that own or send to the split's host.
 func (x *index) eachSender(s split, visit func(virtualService)) {
+	for _, r := range x.written[s.host] {
+		visit(r.vs)
+	}
 	for _, vs := range x.virtuals {
-		sends := slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return ResolveHost(h, vs.Namespace, x.in.suffix()) == s.host })
-		for _, r := range vs.Spec.GetHttp() {
-			sends = sends || slices.ContainsFunc(r.GetRoute(), func(d *networking.HTTPRouteDestination) bool {
-				return ResolveHost(d.GetDestination().GetHost(), vs.Namespace, x.in.suffix()) == s.host
-			})
-		}
-		if sends {
+		if slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return ResolveHost(h, vs.Namespace, x.in.suffix()) == s.host }) {
 			visit(vs)
 		}
 	}
 }
 
-// blocks reports whether a Problem forbids to start or raise the split: an error on an object that the split is made from.
-func (x *index) blocks(s split, p problem.Problem) bool {
-	if p.Severity != problem.Error {
-		return false
-	}
-	if p.Object == s.meta.ref() {
-		return true
-	}
-	origin := false
-	x.eachSender(s, func(vs virtualService) { origin = origin || p.Object == vs.ref() })
+// originsOf names the objects that a split is made from: an error on one of them forbids to start or raise it.
+func (x *index) originsOf(s split) map[string]bool {
+	out := map[string]bool{s.meta.ref(): true}
+	x.eachSender(s, func(vs virtualService) { out[vs.ref()] = true })
 	for _, dr := range x.rules {
-		origin = origin || (p.Object == dr.ref() && ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix()) == s.host)
+		if ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix()) == s.host {
+			out[dr.ref()] = true
+		}
 	}
 	if svc, ok := x.ownService(s); ok {
-		origin = origin || p.Object == strings.Join([]string{svc.Origin.Kind, svc.Origin.Namespace, svc.Origin.Name}, "/")
+		out[svc.Origin.Kind+"/"+svc.Origin.Namespace+"/"+svc.Origin.Name] = true
 	}
-	return origin
+	return out
 }

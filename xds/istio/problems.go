@@ -2,11 +2,10 @@ package istio
 
 import "github.com/sluice-dev/sluice/api/problem"
 
-func newProblem(m Meta, code string, s problem.Severity, field, message, hint string) problem.Problem {
-	return problem.Problem{
-		Code: code, Severity: s, Object: m.ref(), Field: field,
-		Message: problem.Clean(message, problem.MaxMessage), Hint: hint,
-	}
+// of makes a Problem one of the object's.
+func (m Meta) of(p problem.Problem) problem.Problem {
+	p.Object, p.Message = m.ref(), problem.Clean(p.Message, problem.MaxMessage)
+	return p
 }
 
 // findings collects Problems, each once.
@@ -28,15 +27,15 @@ func (f *findings) add(ps ...problem.Problem) {
 }
 
 func (f *findings) fail(m Meta, code, field, message, hint string) {
-	f.add(newProblem(m, code, problem.Error, field, message, hint))
+	f.add(m.of(problem.Problem{Code: code, Severity: problem.Error, Field: field, Message: message, Hint: hint}))
 }
 
 func (f *findings) warn(m Meta, code, field, message, hint string) {
-	f.add(newProblem(m, code, problem.Warning, field, message, hint))
+	f.add(m.of(problem.Problem{Code: code, Severity: problem.Warning, Field: field, Message: message, Hint: hint}))
 }
 
 func (f *findings) info(m Meta, code, field, message, hint string) {
-	f.add(newProblem(m, code, problem.Info, field, message, hint))
+	f.add(m.of(problem.Problem{Code: code, Severity: problem.Info, Field: field, Message: message, Hint: hint}))
 }
 
 // policy reports a field that is left out of the translation while the rest stays.

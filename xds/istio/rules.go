@@ -188,12 +188,10 @@ func (t *translator) resolve(r rule, at string, d *networking.Destination) desti
 }
 
 func (t *translator) unknownHost(r rule, at, host string) {
-	for _, s := range t.services {
-		if s.Host == host {
-			t.found.warn(r.vs.Meta, "S017", at+".host", fmt.Sprintf("%s is not exported to namespace %s", host, t.class.Namespace),
-				"export the service to it; until then its requests are answered 503")
-			return
-		}
+	if len(t.servicesOf(host)) > 0 {
+		t.found.warn(r.vs.Meta, "S017", at+".host", fmt.Sprintf("%s is not exported to namespace %s", host, t.class.Namespace),
+			"export the service to it; until then its requests are answered 503")
+		return
 	}
 	t.found.warn(r.vs.Meta, "S011", at+".host", fmt.Sprintf("no service has the host %s", host),
 		"create it, or correct the name; until then its requests are answered 503")

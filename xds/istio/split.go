@@ -32,7 +32,7 @@ func (x *index) readSplits() []split {
 		namespace, name, _ := strings.Cut(s.Key, "/")
 		one := split{Split: s, meta: Meta{Kind: "Rollout", Namespace: namespace, Name: name, UID: s.UID}}
 		one.host = ResolveHost(s.Host, namespace, x.in.suffix())
-		if !slices.ContainsFunc(x.services, func(svc registry.Service) bool { return svc.Host == one.host && svc.Namespace == namespace }) {
+		if _, ok := x.ownService(one); !ok {
 			one.blocked = true
 			x.found.fail(one.meta, "S060", "spec.host", fmt.Sprintf("namespace %s has no service with the host %s", namespace, one.host),
 				"create the service, or put the Rollout in the namespace of its host")
