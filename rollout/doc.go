@@ -21,7 +21,7 @@
 //	 2   open             a proxy rejected the configuration                         RollingBack, fail     DataPlaneRejected
 //	 3   open             verdict Rollback                                           RollingBack, fail     the verdict's
 //	 4   open             weight > 0 and no ready canary endpoint for 10 s           RollingBack, fail     CanaryUnavailable
-//	 5   Shifting         proxies enough, not settled after the convergence timeout  RollingBack, fail     ConvergenceTimeout
+//	 5   Shifting         proxies enough for the convergence timeout, not settled    RollingBack, fail     ConvergenceTimeout
 //	 6   open             the attempt took maxDuration, policy rollback              RollingBack, fail     DeadlineExceeded
 //	 7   Holding          for capacity or proxies, weight > 0, for progressDeadline, RollingBack, fail     ProgressDeadlineExceeded
 //	                      policy rollback
@@ -51,8 +51,8 @@
 //	22   RollingBack      weight > 0, and stable has a ready endpoint, or canary     RollingBack, weight 0 StableReady
 //	                      has none, or nobody knows
 //	23   RollingBack      weight 0, and settled, or rendered and no proxy            RolledBack after a    RolledBack; Cleared;
-//	                      connected, or canary never raised, or the convergence      failure, else Idle    RollbackUnconfirmed by
-//	                      timeout passed                                                                   timeout
+//	                      connected for 5 s, or canary never raised, or the          failure, else Idle    RollbackUnconfirmed by
+//	                      convergence timeout passed                                                       timeout
 //	24   rest             the object is being deleted                                same, finalize
 //	25   rest             what Git wants is unknown                                  same
 //	26   Idle             nothing is stable yet, and the version's clusters resolve  Idle: adopted         Adopted

@@ -81,7 +81,7 @@ func (t *turn) shifting() {
 		}
 		t.next.Progress.Clocks.Step = 0
 		t.move(Baking, WeightProgrammed)
-	case fleet.Connected < limits.MinProxies && t.next.Progress.Clocks.Phase >= limits.Timeout && !t.prev.told(NoProxies):
+	case t.next.Progress.Clocks.Few >= limits.Timeout && !t.prev.told(NoProxies):
 		t.tell(NoProxies)
 	}
 }

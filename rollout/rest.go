@@ -27,10 +27,12 @@ func (t *turn) rollingBack() {
 	t.move(to, reason)
 }
 
-// confirmed reports that no connected proxy can still send the canary traffic.
+// confirmed reports that no connected proxy can still send the canary traffic. That none is connected counts only when
+// it stays so: after a restart they take a moment to come back.
 func (t *turn) confirmed() bool {
 	fleet := t.obs.Fleet
-	return fleet.Settled || fleet.Rendered && fleet.Connected == 0 || t.prev.Traffic.Step == 0
+	nobody := fleet.Rendered && fleet.Connected == 0 && t.next.Progress.Clocks.Phase >= nobodyLimit
+	return fleet.Settled || nobody || t.prev.Traffic.Step == 0
 }
 
 // rest is rows 24 to 31.

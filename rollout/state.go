@@ -99,15 +99,16 @@ type Progress struct {
 // Clocks count observed time: monotonic time in which somebody watched, carried over restarts. Downtime and jumps of
 // the wall clock neither shorten a minimum nor trip a limit.
 type Clocks struct {
-	Phase time.Duration // since the phase, or the reason to hold, began
+	Phase time.Duration // since the phase, or the reason to hold, began; while shifting, since there were enough proxies
 	Step  time.Duration // since the step's weight was acknowledged
 	Blind time.Duration // since analysis last saw usable data
 	Empty time.Duration // since the canary, while sent traffic, last had a ready endpoint
+	Few   time.Duration // since there were enough proxies, while shifting
 }
 
 // Add is c after d more on each clock.
 func (c Clocks) Add(d time.Duration) Clocks {
-	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: c.Blind + d, Empty: c.Empty + d}
+	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: c.Blind + d, Empty: c.Empty + d, Few: c.Few + d}
 }
 
 // Past is one ended attempt, or the adoption.

@@ -10,6 +10,9 @@ import (
 // emptyLimit is the observed time after which a canary that is sent traffic without a ready endpoint has failed.
 const emptyLimit = 10 * time.Second
 
+// nobodyLimit is the observed time after which a fleet without a proxy counts as having none.
+const nobodyLimit = 5 * time.Second
+
 // finalLimit bounds the wait for the proxies when the object is being deleted.
 const finalLimit = 50 * time.Second
 
@@ -74,7 +77,10 @@ func (t *turn) running() Clocks {
 	case Preparing:
 		out.Phase = spec.ProgressDeadline
 	case Shifting:
-		out.Phase = spec.Convergence.Timeout
+		if t.obs.Fleet.Connected < spec.Convergence.MinProxies {
+			return Clocks{Empty: out.Empty, Few: min(is.Few, spec.Convergence.Timeout)}
+		}
+		return Clocks{Empty: out.Empty, Phase: min(is.Phase, spec.Convergence.Timeout)}
 	case Baking, Holding:
 		if stuck(st.Progress.Hold) {
 			out.Phase = spec.ProgressDeadline

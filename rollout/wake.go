@@ -25,11 +25,12 @@ func (t *turn) limit() time.Time {
 	case RollingBack:
 		if st.Traffic.Weight == 0 {
 			w.until(t.confirmLimit(), clocks.Phase)
+			w.until(nobodyLimit, clocks.Phase)
 		}
 	case Preparing:
 		w.until(spec.ProgressDeadline, clocks.Phase)
 	case Shifting:
-		w.until(spec.Convergence.Timeout, clocks.Phase)
+		w.until(spec.Convergence.Timeout, max(clocks.Phase, clocks.Few))
 	case Baking, Holding:
 		w.until(st.Stage().Min, clocks.Step)
 		w.until(st.Stage().Max, clocks.Step)

@@ -31,6 +31,6 @@ func (w Watch) Seen(st State, mono time.Duration) Watch {
 // proxies confirmed, a clock that was set back, or observed time of at least every.
 func Worth(st, next State, every time.Duration) bool {
 	was, is := st.Progress.Clocks, next.Progress.Clocks
-	return next.Traffic.Settled != st.Traffic.Settled || is.Blind < was.Blind || is.Empty < was.Empty ||
-		is.Phase-was.Phase >= every || is.Step-was.Step >= every
+	return next.Traffic.Settled != st.Traffic.Settled || is.Blind < was.Blind || is.Empty < was.Empty || is.Few < was.Few || is.Phase < was.Phase ||
+		is.Phase-was.Phase >= every || is.Step-was.Step >= every || is.Few-was.Few >= every
 }

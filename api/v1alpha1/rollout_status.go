@@ -302,6 +302,10 @@ type Progress struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BlindClock int64 `json:"blindClock,omitempty"`
+	// FewClock is the observed time in milliseconds in which too few proxies were connected while a weight was shifting.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	FewClock int64 `json:"fewClock,omitempty"`
 	// Base is the number of ready stable endpoints when the attempt started.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

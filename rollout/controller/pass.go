@@ -62,7 +62,7 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	if p.state.Since.IsZero() {
 		p.state.Since = ro.CreationTimestamp.UTC()
 	}
-	p.spec, p.specErr = specOf(ro.Spec)
+	p.spec, p.specErr = specOf(ro)
 	p.analysis, p.analysisErr = analysisOf(ro.Spec.Analysis, p.state.Stage().Min)
 	if err := p.readSource(ctx); err != nil {
 		return p, err

@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 )
 
 // specOf is the API spec with all defaults, as the engine takes it. An error says what is wrong with it; what is given
 // with it still serves an attempt that is open, whose plan is frozen.
-func specOf(s v1alpha1.RolloutSpec) (rollout.Spec, error) {
+func specOf(ro *v1alpha1.Rollout) (rollout.Spec, error) {
+	s := ro.Spec.DeepCopy()
+	s.Default()
 	steps := make([]rollout.StageSpec, len(s.Steps))
 	for i, step := range s.Steps {
 		steps[i] = rollout.StageSpec{Name: step.Name, Weight: int(step.Weight), Promotion: rollout.Promotion(step.Promotion)}
@@ -21,25 +24,21 @@ func specOf(s v1alpha1.RolloutSpec) (rollout.Spec, error) {
 			steps[i].Min, steps[i].Max = length(step.Bake.Min), length(step.Bake.Max)
 		}
 	}
-	ratio := 50
-	if s.Capacity.Ratio != nil {
-		ratio = int(*s.Capacity.Ratio)
-	}
 	out := rollout.Spec{
 		InitialStable: s.InitialStable,
 		Plan:          rollout.Resolve(steps, s.Analysis.Bake.Or(0), s.Analysis.MaxDuration.Or(0)),
 		Paused:        s.Paused,
 		Analysis: rollout.AnalysisPolicy{
 			OnInconclusive: inconclusive(s.Analysis.OnInconclusive),
-			BlindAfter:     s.Analysis.BlindAfter.Or(10 * time.Minute),
+			BlindAfter:     s.Analysis.BlindAfter.Duration,
 		},
-		Capacity:         rollout.Capacity{MinReady: max(1, int(s.Capacity.MinReady)), Ratio: ratio},
-		Convergence:      rollout.Convergence{MinProxies: max(1, int(s.Convergence.MinProxies)), Timeout: s.Convergence.Timeout.Or(time.Minute)},
-		ProgressDeadline: s.ProgressDeadline.Or(10 * time.Minute),
-		MaxDuration:      s.MaxDuration.Or(168 * time.Hour),
+		Capacity:         rollout.Capacity{MinReady: int(s.Capacity.MinReady), Ratio: int(*s.Capacity.Ratio)},
+		Convergence:      rollout.Convergence{MinProxies: int(s.Convergence.MinProxies), Timeout: s.Convergence.Timeout.Duration},
+		ProgressDeadline: s.ProgressDeadline.Duration,
+		MaxDuration:      s.MaxDuration.Duration,
 		OnDeadline:       rollout.PolicyRollback,
-		WarmDown:         s.WarmDown.Or(10 * time.Minute),
-		HistoryLimit:     10,
+		WarmDown:         s.WarmDown.Duration,
+		HistoryLimit:     int(s.HistoryLimit),
 	}
 	if s.Analysis.OnBlind == v1alpha1.BlindRollback {
 		out.Analysis.OnBlind = rollout.PolicyRollback
@@ -47,10 +46,7 @@ func specOf(s v1alpha1.RolloutSpec) (rollout.Spec, error) {
 	if s.OnDeadline == v1alpha1.DeadlinePause {
 		out.OnDeadline = rollout.PolicyPause
 	}
-	if s.HistoryLimit > 0 {
-		out.HistoryLimit = int(s.HistoryLimit)
-	}
-	return out, checkPlan(out.Plan)
+	return out, mistakes(ro, out.Plan)
 }
 
 func length(d *v1alpha1.Duration) *time.Duration {
@@ -71,21 +67,17 @@ func inconclusive(p v1alpha1.InconclusivePolicy) rollout.Policy {
 	return rollout.PolicyPause
 }
 
-// checkPlan repeats what the API server checks, for objects stored before it did.
-func checkPlan(plan []rollout.Stage) error {
+// mistakes are those that the API server would refuse too, for objects that were stored before it did.
+func mistakes(ro *v1alpha1.Rollout, plan []rollout.Stage) error {
 	var errs []error
-	if len(plan) > rollout.MaxSteps {
-		errs = append(errs, fmt.Errorf("spec.steps: %d steps with the last one of 100, at most %d", len(plan), rollout.MaxSteps))
+	for _, p := range ro.Validate() {
+		if p.Severity == problem.Error {
+			p.Object = ""
+			errs = append(errs, errors.New(p.String()))
+		}
 	}
-	last, names := -1, []string{}
-	for i, stage := range plan {
-		if stage.Weight < 0 || stage.Weight > 100 || stage.Weight < last || stage.Weight == 100 && last == 100 {
-			errs = append(errs, fmt.Errorf("spec.steps[%d].weight is %d after %d: weights run from 0 to 100, never fall and are 100 once", i, stage.Weight, max(last, 0)))
-		}
-		if slices.Contains(names, stage.Name) {
-			errs = append(errs, fmt.Errorf("spec.steps[%d].name %q is given twice", i, stage.Name))
-		}
-		last, names = stage.Weight, append(names, stage.Name)
+	if len(plan) > rollout.MaxSteps {
+		errs = append(errs, fmt.Errorf("spec.steps: %d with the last one of 100, at most %d", len(plan), rollout.MaxSteps))
 	}
 	return errors.Join(errs...)
 }

@@ -96,7 +96,7 @@ func progressOf(p *v1alpha1.Progress) rollout.Progress {
 		return rollout.Progress{}
 	}
 	out := rollout.Progress{Base: int(p.Base), Hold: rollout.Reason(p.Hold), Clocks: rollout.Clocks{
-		Phase: millis(p.PhaseClock), Step: millis(p.StepClock), Blind: millis(p.BlindClock), Empty: millis(p.EmptyClock)}}
+		Phase: millis(p.PhaseClock), Step: millis(p.StepClock), Blind: millis(p.BlindClock), Empty: millis(p.EmptyClock), Few: millis(p.FewClock)}}
 	if p.StartedAt != nil {
 		out.StartedAt = instant(*p.StartedAt)
 	}
@@ -116,7 +116,7 @@ func progressStatus(p rollout.Progress) *v1alpha1.Progress {
 	}
 	out := &v1alpha1.Progress{StartedAt: moment(p.StartedAt), SettledAt: moment(p.SettledAt), Base: int32(p.Base), Hold: string(p.Hold),
 		PhaseClock: p.Clocks.Phase.Milliseconds(), StepClock: p.Clocks.Step.Milliseconds(), BlindClock: p.Clocks.Blind.Milliseconds(),
-		EmptyClock: p.Clocks.Empty.Milliseconds()}
+		EmptyClock: p.Clocks.Empty.Milliseconds(), FewClock: p.Clocks.Few.Milliseconds()}
 	for _, r := range p.Told {
 		out.Told = append(out.Told, string(r))
 	}

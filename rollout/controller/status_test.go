@@ -42,7 +42,7 @@ func someState(t *rapid.T) rollout.State {
 		st.Gates = []rollout.Gate{{Step: 1, Result: rollout.PassAnyway, Seq: 9, At: someTime(t, "gate")}}
 		st.Progress = rollout.Progress{StartedAt: someTime(t, "started"), SettledAt: someTime(t, "settledAt"), Base: 3,
 			Hold: rollout.PausedInGit, Told: []rollout.Reason{rollout.Blind, rollout.Suspicious},
-			Clocks: rollout.Clocks{Phase: someSpan(t, "phase clock"), Step: someSpan(t, "step clock"), Blind: someSpan(t, "blind"), Empty: someSpan(t, "empty")}}
+			Clocks: rollout.Clocks{Phase: someSpan(t, "phase clock"), Step: someSpan(t, "step clock"), Blind: someSpan(t, "blind"), Empty: someSpan(t, "empty"), Few: someSpan(t, "few")}}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "past") {
 		st.Rejected = append(st.Rejected, rollout.Rejection{Version: someVersion(t, "rejected"), Attempt: 2, Reason: rollout.DataPlaneRejected, At: someTime(t, "at")})
@@ -86,14 +86,14 @@ func TestStateOf_unknownPhase(t *testing.T) {
 }
 
 func TestSpecOf_defaultsAndMistakes(t *testing.T) {
-	spec, err := specOf(v1alpha1.RolloutSpec{Host: "reviews", Subset: "v2"})
+	spec, err := specOf(&v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Host: "reviews", Subset: "v2"}})
 	if err != nil || len(spec.Plan) != 3 || spec.Capacity != (rollout.Capacity{MinReady: 1, Ratio: 50}) ||
 		spec.Convergence != (rollout.Convergence{MinProxies: 1, Timeout: time.Minute}) || spec.OnDeadline != rollout.PolicyRollback ||
 		spec.MaxDuration != 168*time.Hour || spec.WarmDown != 10*time.Minute || spec.HistoryLimit != 10 {
 		t.Errorf("defaults: %+v, %v", spec, err)
 	}
 	bad := []v1alpha1.Step{{Weight: 50}, {Weight: 15, Name: "step-1"}, {Weight: 200}}
-	if _, err := specOf(v1alpha1.RolloutSpec{Steps: bad}); err == nil {
+	if _, err := specOf(&v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Host: "reviews", Subset: "v2", Steps: bad}}); err == nil {
 		t.Error("falling weights were accepted")
 	}
 }

@@ -56,7 +56,7 @@ func (f *fleet) ack(n int, mono time.Duration) {
 
 // connect sets the number of proxies. One that connects while nothing is under way gets what the others have.
 func (f *fleet) connect(n int) {
-	whole := f.acked == f.proxies && f.nack == ""
+	whole := f.acked == f.proxies && f.nack == "" && (f.proxies > 0 || f.had == f.asked)
 	f.proxies, f.acked = n, min(f.acked, n)
 	if whole {
 		f.acked = n
