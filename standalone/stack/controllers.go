@@ -33,7 +33,7 @@ func runControllers(ctx context.Context, run Run, cfg *rest.Config, c app.Config
 func (r *controllers) awaitReady(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, controllersReady)
 	defer cancel()
-	tick := time.NewTicker(25 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		_, err := get(ctx, "http://"+address+"/readyz")

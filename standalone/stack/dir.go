@@ -38,10 +38,36 @@ func OpenDir(path string) (*Dir, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), lock.Close())
 	}
-	if err := os.MkdirAll(filepath.Join(path, "log"), 0o700); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	if err := sign(lock, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing %s: %w", path, err), lock.Close())
 	}
 	return &Dir{path: path, lock: lock}, nil
+}
+
+// sign writes into the lock who holds it, and makes the directory of the logs.
+func sign(lock *os.File, path string) error {
+	self, err := Identify(os.Getpid())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(self)
+	if err != nil {
+		return err
+	}
+	if err := lock.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := lock.WriteAt(append(text, '\n'), 0); err != nil {
+		return err
+	}
+	return os.MkdirAll(filepath.Join(path, "log"), 0o700)
+}
+
+// Holder is the process that has last locked the state directory dir; it may have ended.
+func Holder(dir string) (Process, error) {
+	var p Process
+	err := ReadJSON(filepath.Join(dir, "lock"), &p)
+	return p, err
 }
 
 // Path gives the place of a file in the directory.

@@ -68,17 +68,14 @@ func down(ctx context.Context, s cli.Streams, env Env, o options, purge bool) er
 	return dir.Close()
 }
 
-// stopHolder sends SIGTERM to the process of up.json and takes its lock when that is free.
+// stopHolder sends SIGTERM to the process that holds the lock and takes the lock when it is free.
 func stopHolder(ctx context.Context, path string) (*stack.Dir, error) {
-	d, err := stack.ReadDocument(path)
+	holder, err := stack.Holder(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("finding out who holds %s: %w", path, err)
 	}
-	if !d.Process.Alive() {
-		return nil, fmt.Errorf("the up in %s is still starting: try again when it has printed what runs", path)
-	}
-	if err := d.Process.Signal(syscall.SIGTERM); err != nil {
-		return nil, fmt.Errorf("stopping pid %d: %w", d.Process.PID, err)
+	if err := holder.Signal(syscall.SIGTERM); err != nil {
+		return nil, fmt.Errorf("stopping pid %d: %w", holder.PID, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
@@ -91,7 +88,7 @@ func stopHolder(ctx context.Context, path string) (*stack.Dir, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("pid %d did not end within %v; kill it and try again", d.Process.PID, stopTimeout)
+			return nil, fmt.Errorf("pid %d did not end within %v; kill it and try again", holder.PID, stopTimeout)
 		case <-tick.C:
 		}
 	}

@@ -3,15 +3,15 @@ package up
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
+	"github.com/sluice-dev/sluice/gitsync/hook"
 	"github.com/sluice-dev/sluice/internal/cli"
 )
 
@@ -20,6 +20,7 @@ import (
 type hinter struct {
 	url   string
 	token string
+	now   func() time.Time
 }
 
 func (h hinter) send(ctx context.Context, s cli.Streams, branch, commit string) {
@@ -44,10 +45,11 @@ func (h hinter) post(ctx context.Context, branch, commit string) error {
 	if err != nil {
 		return err
 	}
-	mac := hmac.New(sha256.New, []byte(h.token))
-	mac.Write(body)
+	id, at := rand.Text(), h.now()
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Signature", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	req.Header.Set("Webhook-Id", id)
+	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
+	req.Header.Set("Webhook-Signature", hook.Sign([]byte(h.token), id, at, body))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

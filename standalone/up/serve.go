@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"sync"
+	"time"
 
 	"github.com/sluice-dev/sluice/internal/cli"
 	"github.com/sluice-dev/sluice/standalone/gitdir"
@@ -14,6 +15,15 @@ import (
 
 // noEnvoy is the value of --envoy that starts none.
 const noEnvoy = "none"
+
+// service is what goes on while the parts run.
+type service struct {
+	streams cli.Streams
+	output  string
+	now     func() time.Time
+	repo    repository
+	tree    *gitdir.Server // nil when the repository is elsewhere
+}
 
 // serve runs all parts until the context ends.
 func serve(ctx context.Context, s cli.Streams, env Env, dir *stack.Dir, o options) error {
@@ -34,22 +44,25 @@ func serve(ctx context.Context, s cli.Streams, env Env, dir *stack.Dir, o option
 		return err
 	}
 	w := wanted{url: repo.url, branch: repo.branch, path: o.path, hook: keys.Hook, login: login}
-	var tree *gitdir.Server
+	v := service{streams: s, output: o.output, now: env.Now, repo: repo}
 	if repo.tree != nil {
-		if tree, err = serveTree(ctx, *repo.tree, dir, keys.Git); err != nil {
+		if v.tree, err = serveTree(ctx, *repo.tree, dir, keys.Git); err != nil {
 			return err
 		}
-		w.url = tree.URL()
+		w.url = v.tree.URL()
 	}
 	st, err := stack.Start(ctx, stack.Config{
 		Name: o.name, Dir: dir, Envoy: program, Gateway: o.labels, Prometheus: o.prometheus, Scrape: o.scrape,
 		Run: env.Run, Now: env.Now,
 	})
-	if err == nil {
-		err = errors.Join(operate(ctx, s, st, tree, repo, w, o), st.Stop(ctx))
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = &cli.Exit{Code: cli.ExitInterrupted, Err: errors.New("interrupted while starting")}
 	}
-	if tree != nil {
-		err = errors.Join(err, tree.Stop(ctx))
+	if err == nil {
+		err = errors.Join(v.operate(ctx, st, w), st.Stop(ctx))
+	}
+	if v.tree != nil {
+		err = errors.Join(err, v.tree.Stop(ctx))
 	}
 	return err
 }
@@ -64,34 +77,37 @@ func serveTree(ctx context.Context, tree gitdir.Tree, dir *stack.Dir, token stri
 }
 
 // operate makes the Source, says where everything is, and stays until the context ends or a part has ended by itself.
-func operate(ctx context.Context, s cli.Streams, st *stack.Stack, tree *gitdir.Server, repo repository, w wanted, o options) error {
+func (v service) operate(ctx context.Context, st *stack.Stack, w wanted) error {
 	if err := putSource(ctx, st.RESTConfig(), w); err != nil {
 		return err
 	}
 	if err := st.Record(w.url); err != nil {
 		return err
 	}
-	if err := print(s, st.Document(), o.output); err != nil {
+	if err := print(v.streams, st.Document(), v.output); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	if tree != nil {
-		if n, err := repo.tree.Uncommitted(ctx); err == nil && n > 0 {
-			fmt.Fprintf(s.Err, "%d files differ from HEAD; commit to apply them\n", n)
-		}
-		hints := hinter{url: "http://" + st.Document().Hook + "/hooks/" + sourceNamespace + "/" + sourceName, token: w.hook}
-		watchers.Go(func() {
-			tree.Changed(ctx, repo.branch, repo.commit, func(commit string) { hints.send(ctx, s, repo.branch, commit) })
-		})
+	if v.tree != nil {
+		watchers.Go(func() { v.followTree(ctx, st.Document().Hook, w.hook) })
 	}
-	if o.output != "json" {
-		watchers.Go(func() { announceListeners(ctx, s, st.Document().EnvoyAdmin) })
+	if v.output != "json" {
+		watchers.Go(func() { announceListeners(ctx, v.streams, st.Document().EnvoyAdmin) })
 	}
 	err := st.Wait(ctx)
 	cancel()
 	watchers.Wait()
 	return err
+}
+
+// followTree says what is not committed, and hints at each commit.
+func (v service) followTree(ctx context.Context, receiver, token string) {
+	if n, err := v.repo.tree.Uncommitted(ctx); err == nil && n > 0 {
+		fmt.Fprintf(v.streams.Err, "%d files differ from HEAD; commit to apply them\n", n)
+	}
+	hints := hinter{url: "http://" + receiver + "/hooks/" + sourceNamespace + "/" + sourceName, token: token, now: v.now}
+	v.tree.Changed(ctx, v.repo.branch, v.repo.commit, func(commit string) { hints.send(ctx, v.streams, v.repo.branch, commit) })
 }
 
 // findEnvoy gives the program of --envoy, $SLUICE_ENVOY or PATH, empty for none.
