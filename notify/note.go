@@ -81,7 +81,7 @@ func (n Note) Details() []string {
 	r := n.Report
 	out := []string{fmt.Sprintf("%s/%s, attempt %d, %s", r.Rollout.Namespace, r.Rollout.Name, r.Attempt, r.At.UTC().Format(time.RFC3339))}
 	if v := r.Version; v != nil && v.Commit != "" {
-		commit := "commit " + Short(v.Commit)
+		commit := "commit " + view.Short(v.Commit)
 		if v.Subject != "" {
 			commit += " " + v.Subject
 		}
@@ -90,7 +90,7 @@ func (n Note) Details() []string {
 		}
 		out = append(out, commit)
 		if r.Note == v1alpha1.NoteRolledBack || r.Note == v1alpha1.NoteGitDrift {
-			out = append(out, "Git still asks for it: revert "+Short(v.Commit)+", or push a version with other content")
+			out = append(out, "Git still asks for it: revert "+view.Short(v.Commit)+", or push a version with other content")
 		}
 	}
 	for i := range out {
@@ -98,9 +98,6 @@ func (n Note) Details() []string {
 	}
 	return out
 }
-
-// Short gives a commit as people name it: 7 characters.
-func Short(commit string) string { return commit[:min(7, len(commit))] }
 
 func mark(kind v1alpha1.NoteKind) string {
 	switch {

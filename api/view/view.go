@@ -66,3 +66,6 @@ func instant(t time.Time) *time.Time {
 	t = t.UTC()
 	return &t
 }
+
+// Short gives a commit as people name it: 7 characters.
+func Short(commit string) string { return commit[:min(7, len(commit))] }

@@ -107,6 +107,8 @@ func newRoot(s Streams, b Build) *cobra.Command {
 // verbs lists what every build can do, in the order of the help.
 func verbs(s Streams) []*cobra.Command {
 	return []*cobra.Command{
+		newGet(s),
+		newStatus(s),
 		newRoute(s),
 		newJudge(s),
 		newBootstrap(s),

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// cluster is a way to reach the API server: the flags of a verb and, once connected, a client of our API group.
+type cluster struct {
+	flags     *genericclioptions.ConfigFlags
+	client    *rest.RESTClient
+	namespace string
+}
+
+// addCluster gives a verb the flags that say which API server is meant.
+func addCluster(cmd *cobra.Command) *cluster {
+	all := genericclioptions.NewConfigFlags(true)
+	c := &cluster{flags: &genericclioptions.ConfigFlags{
+		KubeConfig: all.KubeConfig, Context: all.Context, Namespace: all.Namespace, Timeout: all.Timeout,
+	}}
+	c.flags.AddFlags(cmd.Flags())
+	return c
+}
+
+// connect reads the kubeconfig; it asks the server nothing.
+func (c *cluster) connect() error {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	metav1.AddToGroupVersion(scheme, metav1.SchemeGroupVersion)
+	loader := c.flags.ToRawKubeConfigLoader()
+	cfg, err := loader.ClientConfig()
+	if err != nil {
+		return &Exit{Code: ExitUnreachable, Err: fmt.Errorf("reading the kubeconfig: %w", unconfigured(err)), Next: "sluice up, or name a cluster by --kubeconfig"}
+	}
+	if c.namespace, _, err = loader.Namespace(); err != nil {
+		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}
+	}
+	gv := v1alpha1.GroupVersion()
+	cfg.GroupVersion, cfg.APIPath = &gv, "/apis"
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	if c.client, err = rest.RESTClientFor(cfg); err != nil {
+		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}
+	}
+	return nil
+}
+
+// unconfigured shortens what client-go says when there is no kubeconfig at all.
+func unconfigured(err error) error {
+	if clientcmd.IsEmptyConfig(err) {
+		return errors.New("no cluster is configured")
+	}
+	return err
+}
+
+// failed turns an error of a request into an exit that says what was asked for.
+func failed(what string, err error) error {
+	exit := &Exit{Code: ExitUsage, Err: fmt.Errorf("%s: %w", what, err)}
+	var lost net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		exit.Code = ExitInterrupted
+	case apierrors.IsNotFound(err) && !strings.Contains(err.Error(), "could not find the requested resource"):
+		exit.Code, exit.Next = ExitNotFound, "sluice get rollouts -A"
+	case apierrors.IsNotFound(err):
+		exit.Code = ExitNotFound
+		exit.Err = fmt.Errorf("%s: the server does not know the kinds of %s", what, v1alpha1.Group)
+	case apierrors.IsUnauthorized(err), apierrors.IsForbidden(err):
+		exit.Code = ExitUnauthorized
+	case errors.As(err, &lost), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsServiceUnavailable(err):
+		exit.Code = ExitUnreachable
+		if asked, ok := errors.AsType[*url.Error](err); ok {
+			exit.Err = fmt.Errorf("%s: the API server does not answer: %w", what, asked.Err)
+		}
+	}
+	return exit
+}
