@@ -37,7 +37,6 @@ type routeOptions struct {
 type requestOptions struct {
 	port    int
 	tls     bool
-	sni     string
 	method  string
 	headers []string
 }
@@ -76,7 +75,6 @@ func newRoute(s Streams) *cobra.Command {
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	f.IntVar(&o.request.port, "port", 0, "port of the Gateway's server, or that the client dials (default: the URL's)")
 	f.BoolVar(&o.request.tls, "tls", false, "the client speaks TLS (implied by https)")
-	f.StringVar(&o.request.sni, "sni", "", "server name in the TLS handshake (default: the URL's host)")
 	f.StringVarP(&o.request.method, "method", "X", http.MethodGet, "HTTP method")
 	f.StringArrayVarP(&o.request.headers, "header", "H", nil, "header 'name: value'; may be repeated")
 	cmd.MarkFlagsMutuallyExclusive("gateway", "sidecar")
@@ -181,11 +179,8 @@ func (o requestOptions) build(target string) (sim.Request, error) {
 		return sim.Request{}, fmt.Errorf("%q is no URL of the form http://host[:port]/path", target)
 	}
 	req := sim.Request{
-		Port: o.port, TLS: o.tls || u.Scheme == "https", SNI: o.sni, Method: o.method, Host: u.Host,
+		Port: o.port, TLS: o.tls || u.Scheme == "https", Method: o.method, Host: u.Host,
 		Path: u.RequestURI(), Headers: map[string][]string{},
-	}
-	if req.SNI == "" {
-		req.SNI = u.Hostname()
 	}
 	if req.Port == 0 {
 		req.Port, err = portOf(u)

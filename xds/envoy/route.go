@@ -265,8 +265,11 @@ func redirect(r ir.Redirect) *routev3.RedirectAction {
 	if r.Scheme != "" {
 		out.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: r.Scheme}
 	}
-	if r.Path != "" {
+	switch {
+	case r.Path != "":
 		out.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: r.Path}
+	case r.Prefix != "":
+		out.PathRewriteSpecifier = &routev3.RedirectAction_PrefixRewrite{PrefixRewrite: r.Prefix}
 	}
 	switch r.Status {
 	case 302:

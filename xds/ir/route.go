@@ -118,7 +118,8 @@ type Redirect struct {
 	Authority string
 	Port      uint32
 	Path      string
-	Status    int // 301, 302, 303, 307 or 308
+	Prefix    string // replaces the matched prefix; not with Path
+	Status    int    // 301, 302, 303, 307 or 308
 }
 
 // Direct answers without any upstream.

@@ -169,7 +169,7 @@ func (t *translator) mirrors(r rule) []ir.Mirror {
 
 func (t *translator) redirect(r rule) (*ir.Redirect, bool) {
 	in := r.spec.GetRedirect()
-	out := &ir.Redirect{Scheme: in.GetScheme(), Authority: in.GetAuthority(), Path: in.GetUri(), Status: 301}
+	out := &ir.Redirect{Scheme: in.GetScheme(), Authority: in.GetAuthority(), Path: in.GetUri(), Prefix: in.GetPrefixRewrite(), Status: 301}
 	switch code := in.GetRedirectCode(); code {
 	case 0, 301:
 	case 302, 303, 307, 308:
@@ -179,8 +179,9 @@ func (t *translator) redirect(r rule) (*ir.Redirect, bool) {
 			"use 301, 302, 303, 307 or 308; until then the rule is left out")
 		return nil, false
 	}
-	if in.GetPrefixRewrite() != "" {
-		t.found.policy(r.vs.Meta, r.field+".redirect.prefixRewrite", "prefixRewrite")
+	if in.GetPrefixRewrite() != "" && in.GetUri() != "" {
+		t.found.fail(r.vs.Meta, "S026", r.field+".redirect", "redirect has uri beside prefixRewrite", "keep one of them; until then the rule is left out")
+		return nil, false
 	}
 	switch port := in.GetRedirectPort().(type) {
 	case *networking.HTTPRedirect_Port:

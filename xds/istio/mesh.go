@@ -158,7 +158,7 @@ func (t *translator) distinct(hosts []ir.VirtualHost) []ir.VirtualHost {
 func (t *translator) grpcListeners() {
 	for _, s := range t.visible {
 		for _, p := range s.Ports {
-			if !t.http(s, p) {
+			if !t.http(s, p) || strings.HasPrefix(s.Host, "*") { // nobody dials a wildcard
 				continue
 			}
 			table := ir.ClusterName(p.Number, "", s.Host)

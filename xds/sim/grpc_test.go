@@ -69,6 +69,7 @@ func TestTranslate_servesGRPCsOwnClient(t *testing.T) {
 		seq := uint64(i + 1)
 		publish(w, seq)
 		awaitDone(ctx, t, xdsServer, seq)
+		awaitArms(ctx, t, client, w)
 		seen := map[string]int{}
 		for range callsOfGRPC {
 			seen[call(ctx, t, client, "")]++
@@ -195,6 +196,17 @@ func call(ctx context.Context, t *testing.T, c healthgrpc.HealthClient, tester s
 		t.Fatal(err)
 	}
 	return strings.Join(header.Get("version"), ",")
+}
+
+// awaitArms waits for the moment between the client's acknowledgement and its use of the routes, where one can tell.
+func awaitArms(ctx context.Context, t *testing.T, c healthgrpc.HealthClient, w int) {
+	t.Helper()
+	want, ok := map[int]string{0: "v1", 100: "v2"}[w]
+	for inRow := 0; ok && inRow < 50; inRow++ {
+		if call(ctx, t, c, "") != want {
+			inRow = -1
+		}
+	}
 }
 
 func awaitDone(ctx context.Context, t *testing.T, s *server.Server, seq uint64) {

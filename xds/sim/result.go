@@ -127,7 +127,7 @@ func (w world) follow(out *Result, r *routev3.Route, req Request) {
 	fillEdits(&out.Headers.Response, r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
 	switch action := r.GetAction().(type) {
 	case *routev3.Route_Redirect:
-		out.Outcome, out.Redirect.V = Redirected, redirect(action.Redirect, req)
+		out.Outcome, out.Redirect.V = Redirected, redirect(action.Redirect, r.GetMatch(), req)
 		out.Status = out.Redirect.V.Status
 	case *routev3.Route_DirectResponse:
 		out.Outcome, out.Status = DirectResponse, int(action.DirectResponse.GetStatus())
@@ -241,7 +241,7 @@ func maxConnections(c *clusterv3.Cluster) int {
 }
 
 // redirect makes the location as Envoy does.
-func redirect(a *routev3.RedirectAction, req Request) *Redirect {
+func redirect(a *routev3.RedirectAction, m *routev3.RouteMatch, req Request) *Redirect {
 	statuses := map[routev3.RedirectAction_RedirectResponseCode]int{
 		routev3.RedirectAction_MOVED_PERMANENTLY: 301, routev3.RedirectAction_FOUND: 302, routev3.RedirectAction_SEE_OTHER: 303,
 		routev3.RedirectAction_TEMPORARY_REDIRECT: 307, routev3.RedirectAction_PERMANENT_REDIRECT: 308,
@@ -264,6 +264,10 @@ func redirect(a *routev3.RedirectAction, req Request) *Redirect {
 		host += ":" + strconv.Itoa(out.Port)
 	}
 	path := req.Path
+	out.Prefix = a.GetPrefixRewrite()
+	if out.Prefix != "" {
+		path = rewritten(m, pathOf(req.Path), out.Prefix) + req.Path[len(pathOf(req.Path)):]
+	}
 	if out.Path != "" {
 		path = out.Path
 		if _, q, ok := strings.Cut(req.Path, "?"); ok && !strings.Contains(path, "?") {

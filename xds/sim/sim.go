@@ -23,9 +23,8 @@ import (
 
 // Request is what a client sends.
 type Request struct {
-	Port    int // of the listener
-	TLS     bool
-	SNI     string
+	Port    int  // of the listener
+	TLS     bool // no listener that Sluice builds accepts it
 	Method  string
 	Host    string // the Host header, with or without a port
 	Path    string // with the query, if any
