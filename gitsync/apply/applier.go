@@ -154,7 +154,7 @@ func blank(id gitsync.ID, version string) *unstructured.Unstructured {
 func (a *Applier) Apply(ctx context.Context, set gitsync.Set) (gitsync.Outcome, error) {
 	r := &run{applier: a, set: set, tasks: make([]task, len(set.Items)), refused: map[int]bool{}}
 	for i, it := range set.Items {
-		r.tasks[i] = task{item: it}
+		r.tasks[i] = task{item: it, hash: gitsync.Hash(it.Object)}
 	}
 	err := r.each(ctx, func(*task) bool { return true }, r.try)
 	for _, t := range r.tasks {
@@ -184,6 +184,7 @@ type run struct {
 // task is one item and what became of it. One goroutine at a time works on it.
 type task struct {
 	item      gitsync.Item
+	hash      string // of all that is sent, labels and annotations of ours included
 	unchanged bool
 	done      bool
 	created   bool
@@ -216,7 +217,7 @@ func (r *run) each(ctx context.Context, chosen func(*task) bool, work func(conte
 func (r *run) try(ctx context.Context, t *task) error {
 	s := session(r.applier.client)
 	known := r.applier.recall(t.item.Object.ID)
-	if known.hash != "" && known.hash == t.item.Hash {
+	if known.hash != "" && known.hash == t.hash {
 		o := blank(t.item.Object.ID, t.item.Object.Version)
 		err := r.applier.client.Get(ctx, client.ObjectKeyFromObject(o), o)
 		if err == nil && stampOf(o) == known.stamp {
@@ -231,7 +232,7 @@ func (r *run) try(ctx context.Context, t *task) error {
 	}
 	if same {
 		t.unchanged, t.uid = true, string(s.live.GetUID())
-		r.applier.remember(t.item.Object.ID, memo{t.item.Hash, stampOf(s.live)})
+		r.applier.remember(t.item.Object.ID, memo{t.hash, stampOf(s.live)})
 	}
 	return nil
 }
@@ -248,7 +249,7 @@ func (r *run) apply(ctx context.Context, t *task) error {
 			break
 		}
 		t.done, t.created, t.uid = true, s.created, string(s.live.GetUID())
-		r.applier.remember(t.item.Object.ID, memo{t.item.Hash, stampOf(s.live)})
+		r.applier.remember(t.item.Object.ID, memo{t.hash, stampOf(s.live)})
 		return nil
 	}
 	r.applier.forget(t.item.Object.ID)

@@ -251,13 +251,17 @@ func viewOf(ro *v1alpha1.Rollout) (gitsync.View, error) {
 		return gitsync.View{}, fmt.Errorf("reading Rollout %s: %w", ro.Name, err)
 	}
 	id := gitsync.ID{Group: v1alpha1.Group, Kind: v1alpha1.KindRollout, Namespace: ro.Namespace, Name: ro.Name}
-	v := gitsync.View{ID: id, Object: gitsync.Object{ID: id, Version: v1alpha1.Version, Content: content}, Stable: ro.Status.Stable.Name,
-		Attempted: ro.Status.Attempted, Rest: ro.Status.Phase.AtRest()}
-	if ro.Status.Canary != nil {
-		v.Canary = ro.Status.Canary.Name
+	v := gitsync.View{ID: id, Object: gitsync.Object{ID: id, Version: v1alpha1.Version, Content: content}, Rest: true}
+	status := ro.Status
+	if status == nil {
+		return v, nil
 	}
-	if ro.Status.Previous != nil {
-		v.Former = []string{ro.Status.Previous.Name}
+	v.Stable, v.Attempted, v.Rest = status.Stable.Name, status.Attempted, status.Phase.AtRest()
+	if status.Canary != nil {
+		v.Canary = status.Canary.Name
+	}
+	if status.Previous != nil {
+		v.Former = []string{status.Previous.Name}
 	}
 	return v, nil
 }
