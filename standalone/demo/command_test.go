@@ -128,13 +128,17 @@ func TestBand_isWhatASoundRunKeeps(t *testing.T) {
 	}
 }
 
-func TestTableLine_hasTheColumnsWithoutWide(t *testing.T) {
+func TestAligned_hasTheColumnsWithoutWide(t *testing.T) {
 	t.Parallel()
 	table := metav1.Table{
-		ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Name"}, {Name: "Ready"}, {Name: "Step"}, {Name: "Stable", Priority: 1}},
-		Rows:              []metav1.TableRow{{Cells: []any{"reviews", "True", nil, "v2"}}},
+		ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Name"}, {Name: "READY"}, {Name: "STEP"}, {Name: "STABLE", Priority: 1}, {Name: "AGE"}},
+		Rows:              []metav1.TableRow{{Cells: []any{"reviews", "True", nil, "v2", "72s"}}},
 	}
-	if got, want := tableLine(table), "reviews True <none>"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	head, line := aligned(table)
+	if want := "NAME      READY   STEP   AGE"; head != want {
+		t.Errorf("head: got %q, want %q", head, want)
+	}
+	if want := "reviews   True           72s"; line != want {
+		t.Errorf("line: got %q, want %q", line, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -82,31 +83,36 @@ func (a *api) look(ctx context.Context) (Look, error) {
 	return out, nil
 }
 
-// line gives the Rollout's line as kubectl get shows it: the API server renders it, from the columns of the CRD.
-func (a *api) line(ctx context.Context) (string, error) {
+// listing gives the head and the Rollout's line as kubectl get shows them: the API server renders the cells, from the
+// columns of the CRD.
+func (a *api) listing(ctx context.Context) (head, line string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	path := fmt.Sprintf("%s/apis/%s/namespaces/%s/rollouts/%s", a.config.Host, v1alpha1.GroupVersion(), example.Namespace, example.Rollout)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	req.Header.Set("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
 	resp, err := a.http.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("asking for the Rollout's line: %w", err)
+		return "", "", fmt.Errorf("asking for the Rollout's line: %w", err)
 	}
 	defer resp.Body.Close()
 	var table metav1.Table
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&table); err != nil || len(table.Rows) != 1 {
-		return "", fmt.Errorf("asking for the Rollout's line: %s with %d rows: %w", resp.Status, len(table.Rows), err)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&table); err != nil {
+		return "", "", fmt.Errorf("asking for the Rollout's line: %s: %w", resp.Status, err)
 	}
-	return tableLine(table), nil
+	if len(table.Rows) != 1 {
+		return "", "", fmt.Errorf("asking for the Rollout's line: %s with %d rows", resp.Status, len(table.Rows))
+	}
+	head, line = aligned(table)
+	return head, line, nil
 }
 
-// tableLine joins the cells of the first row that are shown without -o wide.
-func tableLine(table metav1.Table) string {
-	var cells []string
+// aligned gives the head and the first row, of the columns that are shown without -o wide.
+func aligned(table metav1.Table) (head, line string) {
+	var names, cells []string
 	for i, column := range table.ColumnDefinitions {
 		if column.Priority > 0 || i >= len(table.Rows[0].Cells) {
 			continue
@@ -115,10 +121,13 @@ func tableLine(table metav1.Table) string {
 		if cell := table.Rows[0].Cells[i]; cell != nil {
 			text = fmt.Sprint(cell)
 		}
-		if text == "" {
-			text = "<none>"
-		}
-		cells = append(cells, text)
+		names, cells = append(names, strings.ToUpper(column.Name)), append(cells, text)
 	}
-	return strings.Join(cells, " ")
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 6, 4, 3, ' ', 0)
+	fmt.Fprintln(w, strings.Join(names, "\t"))
+	fmt.Fprintln(w, strings.Join(cells, "\t"))
+	_ = w.Flush() // a strings.Builder takes everything
+	lines := strings.Split(trimLines(out.String()), "\n")
+	return lines[0], lines[1]
 }

@@ -121,6 +121,9 @@ func (p *Parts) onPush(ctx context.Context, push gitserver.Push) {
 	case p.pushed <- push:
 	default: // a person has pushed, with --stay: nobody waits
 	}
+	if !p.followed() {
+		return // nobody to tell: the Source looks when it is made
+	}
 	if err := p.hint(ctx); err != nil {
 		p.Journal.Add(Moment{Kind: KindFault, Text: "the webhook to Sluice: " + err.Error()})
 	}
@@ -210,11 +213,23 @@ func (p *Parts) Push(ctx context.Context, c Change) (Push, error) {
 	case <-ctx.Done():
 		return Push{}, ctx.Err()
 	}
-	if p.source {
+	if p.followed() {
 		return out, nil
 	}
+	if err := p.api.createSource(ctx, p.git.URL(repository)); err != nil {
+		return out, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.source = true
-	return out, p.api.createSource(ctx, p.git.URL(repository))
+	return out, nil
+}
+
+// followed reports whether the Source exists.
+func (p *Parts) followed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.source
 }
 
 func (p *Parts) commit(ctx context.Context, c Change) (string, error) {

@@ -117,11 +117,11 @@ func (d *demo) exitCode(err error) int {
 func (d *demo) conclude(ctx context.Context, result Result) error {
 	numbers := Measure(d.journal.Moments(), result)
 	failed := Check(numbers, result, script{Subtle: d.options.subtle})
-	line, err := d.parts.api.line(ctx)
+	head, line, err := d.parts.api.listing(ctx)
 	if err != nil {
 		failed = append(failed, err.Error())
 	}
-	fmt.Fprintf(d.out, "\n%s\n$ kubectl get rollouts -n bookinfo\n%s\n\n", Table(numbers), line)
+	fmt.Fprintf(d.out, "\n%s\n$ kubectl get rollouts -n bookinfo\n%s\n%s\n\n", Table(numbers), head, line)
 	err = nil
 	if d.options.summary != "" {
 		err = Summarize(numbers, failed, line).Write(d.options.summary)
