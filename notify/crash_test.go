@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,8 +34,12 @@ func TestOutbox_survivesCrashes(t *testing.T) {
 func crashes(t *testing.T, rnd *rand.Rand) {
 	names := []string{"chat", "team"}
 	w := newWorld(names...)
-	w.answer = func(string, notify.Note) error {
-		if rnd.IntN(4) == 0 {
+	fate, tried := rnd.Uint64(), sync.Map{}
+	w.answer = func(_ string, n notify.Note) error {
+		count, _ := tried.LoadOrStore(n.ID, new(atomic.Int64))
+		h := fnv.New64a()
+		fmt.Fprint(h, fate, n.ID, count.(*atomic.Int64).Add(1))
+		if h.Sum64()%4 == 0 {
 			return errors.New("reset by peer")
 		}
 		return nil

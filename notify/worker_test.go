@@ -57,13 +57,13 @@ func TestWorker_sendsInOrderAndOneAtATime(t *testing.T) {
 			if want := []string{id(5, name), id(6, name), id(7, name)}; !slices.Equal(got, want) {
 				t.Errorf("%s got %v, want %v", name, got, want)
 			}
-			if w.most[name] != 1 {
-				t.Errorf("%s had %d notes in flight, want 1", name, w.most[name])
+			if w.crowd(name) != 1 {
+				t.Errorf("%s had %d notes in flight, want 1", name, w.crowd(name))
 			}
 		}
 		ro.Status.Notes = notify.Settle(ro.Status.Notes, k.Results(uid))
-		if len(ro.Status.Notes) != 0 || w.settled != 6 {
-			t.Errorf("%v stay in the outbox after %d results, want none after 6", ro.Status.Notes, w.settled)
+		if len(ro.Status.Notes) != 0 || w.told() != 6 {
+			t.Errorf("%v stay in the outbox after %d results, want none after 6", ro.Status.Notes, w.told())
 		}
 		k.Stored(ro)
 		if left := k.Results(uid); len(left) != 0 {
@@ -113,8 +113,9 @@ func TestWorker_retriesWithGrowingPatience(t *testing.T) {
 		if got := w.taken(); !slices.Equal(got, []string{id(5, "team"), id(6, "team")}) {
 			t.Fatalf("sent %v, want 5 and then 6", got)
 		}
+		tries := w.tried()
 		for i := 1; i <= 6; i++ {
-			gap, nominal := w.tries[i].at.Sub(w.tries[i-1].at)-10*time.Millisecond, time.Second<<(i-1)
+			gap, nominal := tries[i].at.Sub(tries[i-1].at)-10*time.Millisecond, time.Second<<(i-1)
 			if gap < nominal*4/5 || gap > nominal*6/5 {
 				t.Errorf("try %d came %v after the one before, want %v give or take a fifth", i+1, gap, nominal)
 			}
@@ -135,8 +136,8 @@ func TestWorker_obeysRetryAfter(t *testing.T) {
 	running(t, w, func(t *testing.T, k *notify.Worker, pass func(time.Duration)) {
 		k.Stored(outbox([]string{"team"}, 5))
 		pass(89 * time.Second)
-		if len(w.tries) != 1 {
-			t.Errorf("%d tries within 89 s, want 1", len(w.tries))
+		if len(w.tried()) != 1 {
+			t.Errorf("%d tries within 89 s, want 1", len(w.tried()))
 		}
 		if h := k.Health(types.NamespacedName{Namespace: "bookinfo", Name: "team"}); h.Reason != v1alpha1.ReasonThrottled || h.Pending != 1 {
 			t.Errorf("health is %+v, want throttled with one pending", h)
@@ -173,7 +174,7 @@ func TestWorker_givesUp(t *testing.T) {
 				if len(got) != 2 || !got[0].Final || got[0].Err == "" || !got[1].Final || got[1].Err != "" {
 					t.Fatalf("results are %+v, want team given up and chat delivered", got)
 				}
-				if n := len(w.tries) - 1; n < row.tries*9/10 || n > row.tries*11/10 {
+				if n := len(w.tried()) - 1; n < row.tries*9/10 || n > row.tries*11/10 {
 					t.Errorf("%d tries, want about %d", n, row.tries)
 				}
 				dead := k.Health(types.NamespacedName{Namespace: "bookinfo", Name: "team"}).Dead
@@ -191,8 +192,8 @@ func TestWorker_holdsWhatASuspendedNotifierHasPending(t *testing.T) {
 	running(t, w, func(t *testing.T, k *notify.Worker, pass func(time.Duration)) {
 		k.Stored(outbox([]string{"team"}, 5))
 		pass(10 * time.Minute)
-		if len(w.tries) != 0 {
-			t.Errorf("%d tries while suspended, want none", len(w.tries))
+		if len(w.tried()) != 0 {
+			t.Errorf("%d tries while suspended, want none", len(w.tried()))
 		}
 		w.mu.Lock()
 		w.notifiers["team"].Spec.Suspend = false
@@ -222,10 +223,10 @@ func TestWorker_forgetsARolloutThatIsGone(t *testing.T) {
 		k.Stored(outbox([]string{"team"}, 5))
 		pass(100 * time.Millisecond)
 		k.Forget(uid)
-		tries := len(w.tries)
+		tries := len(w.tried())
 		pass(time.Hour)
-		if len(w.tries) != tries || len(k.Results(uid)) != 0 {
-			t.Errorf("%d more tries and results %v after it was forgotten", len(w.tries)-tries, k.Results(uid))
+		if len(w.tried()) != tries || len(k.Results(uid)) != 0 {
+			t.Errorf("%d more tries and results %v after it was forgotten", len(w.tried())-tries, k.Results(uid))
 		}
 		if h := k.Health(types.NamespacedName{Namespace: "bookinfo", Name: "team"}); h.Pending != 0 {
 			t.Errorf("%d pending, want 0", h.Pending)
@@ -242,7 +243,7 @@ func TestWorker_atMostSixteenAtOnce(t *testing.T) {
 	running(t, w, func(t *testing.T, k *notify.Worker, pass func(time.Duration)) {
 		k.Stored(outbox(names, 5))
 		pass(5 * time.Millisecond)
-		if n := len(w.tries); n != 16 {
+		if n := len(w.tried()); n != 16 {
 			t.Errorf("%d notes in flight, want 16", n)
 		}
 		pass(time.Second)

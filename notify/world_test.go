@@ -106,6 +106,25 @@ func (w *world) taken() []string {
 	return append([]string(nil), w.sent...)
 }
 
+func (w *world) tried() []try {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]try(nil), w.tries...)
+}
+
+// crowd is how many notes were in flight at once at most.
+func (w *world) crowd(name string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.most[name]
+}
+
+func (w *world) told() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.settled
+}
+
 // outbox is a Rollout whose attempt 3 has these seqs to tell to each Notifier.
 func outbox(to []string, seqs ...int64) *v1alpha1.Rollout {
 	ro := &v1alpha1.Rollout{
