@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/gitsync/apply"
 	"github.com/sluice-dev/sluice/gitsync/decode"
 	"github.com/sluice-dev/sluice/gitsync/gogit"
@@ -53,11 +55,21 @@ type world struct {
 	*testing.T
 	client     client.Client
 	controller *Controller
+	appliers   Identities
 	hooks      *httptest.Server
 	ns         string
 	git        *gitserver.Server
 	tree       *gitserver.WorkTree
 	deliveries int
+	meddle     atomic.Pointer[func()] // called once in the middle of a pass
+}
+
+// As implements Identities.
+func (w *world) As(namespace, account string) (gitsync.Applier, error) {
+	if meddle := w.meddle.Swap(nil); meddle != nil {
+		(*meddle)()
+	}
+	return w.appliers.As(namespace, account)
 }
 
 func newWorld(t *testing.T) *world {
@@ -85,12 +97,11 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	appliers, err := apply.New(config)
-	if err != nil {
+	if w.appliers, err = apply.New(config); err != nil {
 		t.Fatal(err)
 	}
 	w.controller, err = New(Config{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"), Fetcher: repositories,
-		Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: appliers, Now: time.Now, Random: func() float64 { return 0.5 }, Account: "applier"})
+		Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: w, Now: time.Now, Random: func() float64 { return 0.5 }, Account: "applier"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,6 +437,28 @@ func TestSource_withoutIdentityAppliesNothing(t *testing.T) {
 	w.ready(v1alpha1.ReasonForbidden, first)
 	if w.data("a") != nil {
 		t.Error("an account without rights has applied something")
+	}
+}
+
+func TestSource_changedDuringAPassIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one")})
+	w.source(nil)
+	w.ready(v1alpha1.ReasonApplied, first)
+	second := w.push("second", map[string]string{"app/a.yaml": configMap("a", "two"), "app/b.yaml": configMap("b", "one")})
+	touch := func() {
+		src := &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "shop"}}
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"touched":"1"}}}`))
+		if err := w.client.Patch(context.WithoutCancel(w.Context()), src, patch); err != nil {
+			w.Error(err)
+		}
+	}
+	w.meddle.Store(&touch)
+	w.hint(second)
+	w.ready(v1alpha1.ReasonApplied, second)
+	if w.data("a")["k"] != "two" || w.data("b")["k"] != "one" || w.meddle.Load() != nil {
+		t.Errorf("a = %v, b = %v; want both applied after the conflict", w.data("a"), w.data("b"))
 	}
 }
 

@@ -34,7 +34,7 @@ func (p *pass) look(ctx context.Context) error {
 		return p.failed(ctx, err)
 	}
 	defer tree.Close()
-	m.failures, m.failing = 0, time.Time{}
+	m.fetching = streak{}
 	p.await(tree.Commit().ID)
 	same := m.revision != nil && m.revision.commit.ID == tree.Commit().ID && !changed
 	if same {
@@ -75,14 +75,14 @@ func (p *pass) fetch(ctx context.Context) (gitsync.Tree, error) {
 // await looks again soon when the commit that a webhook has announced is not there yet.
 func (p *pass) await(id string) {
 	m := p.memory
-	if m.expect == "" || m.expect == id {
-		m.expect = ""
+	if m.awaited.commit == "" || m.awaited.commit == id {
+		m.awaited = awaited{}
 		return
 	}
-	m.expected++
-	wait, again := announced(m.expected)
+	m.awaited.looks++
+	wait, again := announced(m.awaited.looks)
 	if !again {
-		m.expect = ""
+		m.awaited = awaited{}
 		return
 	}
 	if soon := p.started.Add(wait); soon.Before(m.next) {

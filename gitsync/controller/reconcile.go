@@ -45,8 +45,11 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	} else {
 		err = p.resume(ctx)
 	}
+	if err != nil {
+		m.next = time.Time{} // the look is not done: it is due as soon as it is tried again
+	}
 	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: 10 * time.Millisecond}, nil // somebody changed the Source: read it again
+		return ctrl.Result{RequeueAfter: afterConflict}, nil // somebody changed the Source: read it again
 	}
 	if err != nil {
 		return ctrl.Result{}, err
@@ -74,7 +77,7 @@ func (c *Controller) due(p *pass) (time.Duration, bool) {
 
 func (p *pass) takeHint(c *Controller, name types.NamespacedName) {
 	if h, ok := c.takeHint(name); ok && h.after != "" {
-		p.memory.expect, p.memory.expected = h.after, 0
+		p.memory.awaited = awaited{commit: h.after}
 	}
 }
 

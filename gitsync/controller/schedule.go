@@ -11,6 +11,7 @@ import (
 const (
 	defaultInterval = 30 * time.Second
 	defaultTimeout  = 60 * time.Second
+	afterConflict   = 10 * time.Millisecond
 	betweenHints    = time.Second // two looks that webhooks and annotations ask for
 	resync          = 10 * time.Minute
 	listedFor       = 10 * time.Second // how long a listing proves that a commit is at its ref
@@ -28,17 +29,27 @@ type memory struct {
 	generation int64
 	lastLook   time.Time
 	next       time.Time // of the next look by the clock
-	failures   int       // of fetching, in a row
-	failing    time.Time // since when
-	retries    int       // of applying, in a row
-	expect     string    // a commit that a webhook has announced
-	expected   int       // looks that did not show it
+	fetching   streak
+	retries    int // of applying, in a row
+	awaited    awaited
 
 	revision *revision // last rendered
 	settled  bool      // that revision is applied, nothing is held, waiting or withheld
 	waits    bool      // a Rollout's status may let the revision go on
 	compared time.Time // when everything was last compared with the cluster
 	applied  map[gitsync.ID]string
+}
+
+// streak counts failures in a row.
+type streak struct {
+	failures int
+	since    time.Time
+}
+
+// awaited is a commit that a webhook has announced, and the looks that did not show it.
+type awaited struct {
+	commit string
+	looks  int
 }
 
 // revision is a rendered commit.
@@ -84,5 +95,5 @@ func announced(looks int) (time.Duration, bool) {
 
 // grave reports whether Ready must say that a failure is going on.
 func (m *memory) grave(reason gitsync.Reason, now time.Time) bool {
-	return reason.Stalled() || reason == gitsync.AuthFailed || m.failures >= tolerated || now.Sub(m.failing) >= toleratedFor
+	return reason.Stalled() || reason == gitsync.AuthFailed || m.fetching.failures >= tolerated || now.Sub(m.fetching.since) >= toleratedFor
 }

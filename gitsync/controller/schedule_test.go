@@ -60,7 +60,7 @@ func TestGrave_toleratesWhatIsYoung(t *testing.T) {
 		{gitsync.Unreachable, 1, 0, false}, {gitsync.Unreachable, 2, 59 * time.Second, false}, {gitsync.Unreachable, 3, 0, true}, {gitsync.Unreachable, 1, time.Minute, true},
 		{gitsync.AuthFailed, 1, 0, true}, {gitsync.RedirectRefused, 1, 0, true},
 	} {
-		m := &memory{failures: row.failures, failing: now.Add(-row.since)}
+		m := &memory{fetching: streak{row.failures, now.Add(-row.since)}}
 		if got := m.grave(row.reason, now); got != row.want {
 			t.Errorf("%s, %d failures for %s: %v, want %v", row.reason, row.failures, row.since, got, row.want)
 		}

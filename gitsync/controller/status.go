@@ -135,12 +135,12 @@ func (p *pass) failed(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
-	if m.failures++; m.failures == 1 {
-		m.failing = p.started
+	if m.fetching.failures++; m.fetching.failures == 1 {
+		m.fetching.since = p.started
 	}
-	m.next = p.started.Add(backoff(m.failures, failure.Reason, failure.RetryAfter, p.controller.config.Random()))
+	m.next = p.started.Add(backoff(m.fetching.failures, failure.Reason, failure.RetryAfter, p.controller.config.Random()))
 	return p.write(ctx, func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
-		s.Failures = int32(m.failures)
+		s.Failures = int32(m.fetching.failures)
 		if failure.Problem != nil {
 			setProblems(s, []problem.Problem{*failure.Problem})
 		}
@@ -148,7 +148,7 @@ func (p *pass) failed(ctx context.Context, err error) error {
 		case failure.Reason.Stalled():
 			c.Stalled(string(failure.Reason), err.Error())
 		case m.grave(failure.Reason, p.started):
-			c.Failing(string(failure.Reason), fmt.Sprintf("%s (%s)", err, count(m.failures, "failure")))
+			c.Failing(string(failure.Reason), fmt.Sprintf("%s (%s)", err, count(m.fetching.failures, "failure")))
 		default:
 			c.Retrying(string(failure.Reason), err.Error())
 		}

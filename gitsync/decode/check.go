@@ -102,6 +102,11 @@ func (c *check) types(o gitsync.Object) {
 		if c.scheme.IsGroupRegistered(o.ID.Group) {
 			c.report(o, "S505", "apiVersion", fmt.Sprintf("there is no %s in %s", o.ID.Kind, o.APIVersion()), c.nearestVersion(o))
 		}
+		if c.policy.Sound != nil {
+			for _, p := range c.policy.Sound(o.Content) {
+				c.report(o, p.Code, p.Field, p.Message, p.Hint)
+			}
+		}
 		return
 	}
 	typed, err := c.scheme.New(gvk)

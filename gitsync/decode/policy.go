@@ -4,12 +4,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
 )
 
 // Policy says what a Source may apply.
 type Policy struct {
 	Kinds []string // "Kind.group", "Kind" of the core group, "*.group" or "*"; nil: DefaultKinds
+	// Sound says what is wrong with the content of an object of a kind without a Go type here; nil: the server alone judges it.
+	Sound func(content map[string]any) []problem.Problem
 }
 
 // DefaultKinds are the kinds that a Source may apply where the operator says nothing.
