@@ -13,7 +13,7 @@ const (
 	ConditionReady         = "Ready"         // every kind: the summary
 	ConditionReconciling   = "Reconciling"   // every kind, present only while True: something is under way or retried
 	ConditionStalled       = "Stalled"       // every kind, present only while True: nothing happens until somebody acts
-	ConditionAccepted      = "Accepted"      // Rollout, Notifier: the spec is understood
+	ConditionAccepted      = "Accepted"      // Rollout: the spec is understood
 	ConditionResolvedRefs  = "ResolvedRefs"  // Rollout: what the spec names exists
 	ConditionProgrammed    = "Programmed"    // Rollout: proxies run what the status asks for
 	ConditionHealthy       = "Healthy"       // Rollout: the verdict
