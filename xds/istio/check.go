@@ -1,0 +1,34 @@
+package istio
+
+import (
+	"fmt"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/sluice-dev/sluice/api/problem"
+)
+
+// Check gives what is wrong with one object on its own, whatever else there is in the mesh: what must not be applied
+// from Git, because the part of the object that owns it would have no effect. An object of another kind has no Problem.
+func Check(from map[string]any) []problem.Problem {
+	apiVersion, _ := from["apiVersion"].(string)
+	kind, _ := from["kind"].(string)
+	if !Handles(apiVersion, kind) {
+		return nil
+	}
+	o := Decode(from)
+	t := &translator{index: &index{found: &findings{}}}
+	t.found.add(o.Problems...)
+	if spec, ok := o.Spec.(*networking.VirtualService); ok {
+		for i, r := range spec.GetHttp() {
+			t.checkRule(rule{vs: virtualService{Meta: o.Meta, Spec: spec}, spec: r, field: fmt.Sprintf("spec.http[%d]", i)})
+		}
+	}
+	var out []problem.Problem
+	for _, p := range t.found.sorted() {
+		if p.Severity == problem.Error && p.Code != "S081" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
