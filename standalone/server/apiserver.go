@@ -20,6 +20,8 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+
+	"github.com/sluice-dev/sluice/standalone/pki"
 )
 
 const (
@@ -101,13 +103,13 @@ func arguments(f files, etcd string) []string {
 	return []string{
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
 		"--etcd-servers=" + etcd,
-		"--etcd-cafile=" + f.pki("etcd-ca.crt"), "--etcd-certfile=" + f.pki("etcd.crt"), "--etcd-keyfile=" + f.pki("etcd.key"),
-		"--tls-cert-file=" + f.pki("apiserver.crt"), "--tls-private-key-file=" + f.pki("apiserver.key"),
-		"--client-ca-file=" + f.pki("ca.crt"),
+		"--etcd-cafile=" + f.cert(pki.EtcdAuthority), "--etcd-certfile=" + f.cert(pki.Etcd), "--etcd-keyfile=" + f.key(pki.Etcd),
+		"--tls-cert-file=" + f.cert(pki.APIServer), "--tls-private-key-file=" + f.key(pki.APIServer),
+		"--client-ca-file=" + f.cert(pki.Authority),
 		"--authorization-mode=RBAC", "--anonymous-auth=false",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + f.pki("service-account.key"),
-		"--service-account-signing-key-file=" + f.pki("service-account.key"),
+		"--service-account-key-file=" + f.keys().File(pki.ServiceAccountKey),
+		"--service-account-signing-key-file=" + f.keys().File(pki.ServiceAccountKey),
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--disable-admission-plugins=" + strings.Join([]string{
 			"ServiceAccount",               // waits for default accounts, which no controller makes

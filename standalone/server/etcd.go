@@ -7,6 +7,8 @@ import (
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/sluice-dev/sluice/standalone/pki"
 )
 
 // store is the embedded etcd. It listens on free loopback ports and talks only to who has a certificate of its own
@@ -45,7 +47,7 @@ func storeConfig(f files) *embed.Config {
 	c.AdvertiseClientUrls, c.AdvertisePeerUrls = constant, constant
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	tls := transport.TLSInfo{
-		CertFile: f.pki("etcd.crt"), KeyFile: f.pki("etcd.key"), TrustedCAFile: f.pki("etcd-ca.crt"), ClientCertAuth: true,
+		CertFile: f.cert(pki.Etcd), KeyFile: f.key(pki.Etcd), TrustedCAFile: f.cert(pki.EtcdAuthority), ClientCertAuth: true,
 	}
 	c.ClientTLSInfo, c.PeerTLSInfo = tls, tls
 	c.TickMs, c.ElectionMs = 20, 100 // alone, it elects itself: the shorter, the sooner it is ready

@@ -6,6 +6,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/sluice-dev/sluice/standalone/file"
 )
 
 // writeKubeconfig writes what cfg knows for kubectl and the CLI, with the certificates inside, mode 0600.
@@ -20,5 +22,5 @@ func writeKubeconfig(path string, cfg *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	return writeSecret(path, text)
+	return file.Write(path, text)
 }

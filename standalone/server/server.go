@@ -10,6 +10,8 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/sluice-dev/sluice/standalone/pki"
 )
 
 const startTimeout = 90 * time.Second
@@ -51,7 +53,7 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	if err := os.MkdirAll(filepath.Join(c.Dir, "log"), 0o700); err != nil {
 		return err
 	}
-	ids, err := issue(s.files, c.Now())
+	ids, err := pki.Issue(s.files.keys(), c.Now())
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	s.rest = &rest.Config{
 		Host: s.api.url,
 		TLSClientConfig: rest.TLSClientConfig{
-			CAData: ids.ca, CertData: ids.adminCert, KeyData: ids.adminKey,
+			CAData: ids.CA, CertData: ids.Cert, KeyData: ids.Key,
 		},
 	}
 	if err := s.api.awaitReady(ctx, s.rest); err != nil {
@@ -105,5 +107,7 @@ func (s *Server) Stop() error {
 type files struct{ dir string }
 
 func (f files) path(name string) string { return filepath.Join(f.dir, name) }
-func (f files) pki(name string) string  { return filepath.Join(f.dir, "pki", name) }
+func (f files) keys() pki.Dir           { return pki.Dir(f.path("pki")) }
+func (f files) cert(name string) string { return f.keys().File(name + ".crt") }
+func (f files) key(name string) string  { return f.keys().File(name + ".key") }
 func (f files) log(name string) string  { return filepath.Join(f.dir, "log", name) }

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/sluice-dev/sluice/standalone/file"
 )
 
 // ErrHeld says that another process holds the lock of a state directory.
@@ -66,7 +67,7 @@ func sign(lock *os.File, path string) error {
 // Holder is the process that has last locked the state directory dir; it may have ended.
 func Holder(dir string) (Process, error) {
 	var p Process
-	err := ReadJSON(filepath.Join(dir, "lock"), &p)
+	err := file.ReadJSON(filepath.Join(dir, "lock"), &p)
 	return p, err
 }
 
@@ -85,36 +86,3 @@ func (d *Dir) Close() error {
 
 // Remove deletes the directory while its lock is still held, and gives the lock back.
 func (d *Dir) Remove() error { return errors.Join(os.RemoveAll(d.path), d.Close()) }
-
-// WriteJSON replaces the file at path in one step, mode 0600.
-func WriteJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// ReadJSON reads what WriteJSON wrote into v; a file that is not there leaves v alone.
-func ReadJSON(path string, v any) error {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
-	}
-	return nil
-}

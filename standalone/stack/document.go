@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+
+	"github.com/sluice-dev/sluice/standalone/file"
 )
 
 const documentFile = "up.json"
@@ -30,7 +32,7 @@ type Document struct {
 // ReadDocument reads up.json of the state directory dir; without one all is empty.
 func ReadDocument(dir string) (Document, error) {
 	var d Document
-	err := ReadJSON((&Dir{path: dir}).Path(documentFile), &d)
+	err := file.ReadJSON((&Dir{path: dir}).Path(documentFile), &d)
 	return d, err
 }
 

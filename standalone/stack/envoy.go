@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-dev/sluice/standalone/file"
 	"github.com/sluice-dev/sluice/standalone/prom"
 	"github.com/sluice-dev/sluice/xds/bootstrap"
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -62,7 +63,7 @@ type envoy struct {
 func (s *Stack) startEnvoy(ctx context.Context) error {
 	dir := s.config.Dir
 	var left envoyRecord
-	if err := ReadJSON(dir.Path(recordFile), &left); err != nil {
+	if err := file.ReadJSON(dir.Path(recordFile), &left); err != nil {
 		return err
 	}
 	s.doc.Bootstrap = dir.Path("envoy-bootstrap.json")
@@ -115,7 +116,7 @@ func (s *Stack) bootstrap(admin string) ([]byte, error) {
 // EndEnvoy ends the Envoy that a killed process has left running with this state, if there is one.
 func EndEnvoy(dir *Dir) error {
 	var left envoyRecord
-	if err := ReadJSON(dir.Path(recordFile), &left); err != nil {
+	if err := file.ReadJSON(dir.Path(recordFile), &left); err != nil {
 		return err
 	}
 	return left.End(envoyStop)
@@ -180,7 +181,7 @@ func (e *envoy) launch() error {
 	e.now.Process = p
 	now := e.now
 	e.mu.Unlock()
-	return WriteJSON(e.record, now)
+	return file.WriteJSON(e.record, now)
 }
 
 func (e *envoy) current() envoyRecord {

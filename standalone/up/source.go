@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/standalone/file"
 	"github.com/sluice-dev/sluice/standalone/server"
 	"github.com/sluice-dev/sluice/standalone/stack"
 )
@@ -38,14 +39,14 @@ type secrets struct {
 func loadSecrets(dir *stack.Dir) (secrets, error) {
 	var s secrets
 	path := dir.Path("secrets.json")
-	if err := stack.ReadJSON(path, &s); err != nil {
+	if err := file.ReadJSON(path, &s); err != nil {
 		return s, err
 	}
 	if s.Git != "" && s.Hook != "" {
 		return s, nil
 	}
 	s = secrets{Git: rand.Text(), Hook: rand.Text()}
-	return s, stack.WriteJSON(path, s)
+	return s, file.WriteJSON(path, s)
 }
 
 // readSecret reads the manifest of --secret, nil without one.

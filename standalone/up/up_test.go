@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/standalone/file"
 	"github.com/sluice-dev/sluice/standalone/stack"
 	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/test/proxy"
@@ -106,7 +107,7 @@ func eventually(t *testing.T, what string, cond func() error) {
 func envoyOf(t *testing.T, dir string) stack.Process {
 	t.Helper()
 	var p stack.Process
-	if err := stack.ReadJSON(filepath.Join(dir, "envoy.json"), &p); err != nil || !p.Alive() {
+	if err := file.ReadJSON(filepath.Join(dir, "envoy.json"), &p); err != nil || !p.Alive() {
 		t.Fatalf("the Envoy of %s: %+v, %v", dir, p, err)
 	}
 	return p

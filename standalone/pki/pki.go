@@ -1,4 +1,6 @@
-package server
+// Package pki makes the certificates and keys of the API server, its clients and etcd, and keeps them in a directory.
+// Each is made once and again a month before it ends; private keys never leave their files but for the administrator's.
+package pki
 
 import (
 	"crypto/ecdsa"
@@ -15,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/sluice-dev/sluice/standalone/file"
 )
 
 const (
@@ -24,8 +28,24 @@ const (
 	clockSlack     = time.Hour
 )
 
-// identities are the parts of the PKI that clients of this process need, as PEM.
-type identities struct{ ca, adminCert, adminKey []byte }
+// Dir names the files in a directory of keys.
+type Dir string
+
+// File gives the path of a file.
+func (d Dir) File(name string) string { return filepath.Join(string(d), name) }
+
+// The files, each with .crt and .key, but for ServiceAccountKey, which is the name as it stands.
+const (
+	Authority         = "ca"      // of the API server and its clients
+	EtcdAuthority     = "etcd-ca" // that only etcd and its one client trust
+	Etcd              = "etcd"    // of etcd, and of its client
+	APIServer         = "apiserver"
+	Admin             = "admin"
+	ServiceAccountKey = "service-account.key"
+)
+
+// Administrator is what a client with all rights needs, as PEM.
+type Administrator struct{ CA, Cert, Key []byte }
 
 // pair is a certificate with its key.
 type pair struct {
@@ -35,37 +55,40 @@ type pair struct {
 	keyPEM  []byte
 }
 
-// issue makes what is missing or about to expire of: the authority of the API server and its clients, a second one
-// that only etcd and its one client trust, their leaves, and the key that signs service account tokens.
-func issue(f files, now time.Time) (identities, error) {
-	if err := os.MkdirAll(f.pki(""), 0o700); err != nil {
-		return identities{}, err
+// Issue makes what is missing or about to end, and gives the administrator's part.
+func Issue(d Dir, now time.Time) (Administrator, error) {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return Administrator{}, err
 	}
-	ca, err := authority(f.pki("ca"), "sluice", now)
+	ca, err := authority(d.File(Authority), "sluice", now)
 	if err != nil {
-		return identities{}, err
+		return Administrator{}, err
 	}
-	etcdCA, err := authority(f.pki("etcd-ca"), "sluice-etcd", now)
+	etcdCA, err := authority(d.File(EtcdAuthority), "sluice-etcd", now)
 	if err != nil {
-		return identities{}, err
+		return Administrator{}, err
 	}
-	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	if _, err := leaf(f.pki("etcd"), etcdCA, x509.Certificate{Subject: pkix.Name{CommonName: "etcd"}, ExtKeyUsage: both}, now); err != nil {
-		return identities{}, err
+	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
+	var admin pair
+	for _, l := range []struct {
+		name   string
+		parent pair
+		who    pkix.Name
+		usage  []x509.ExtKeyUsage
+		out    *pair
+	}{
+		{Etcd, etcdCA, pkix.Name{CommonName: "etcd"}, []x509.ExtKeyUsage{server, client}, &pair{}},
+		{APIServer, ca, pkix.Name{CommonName: "kube-apiserver"}, []x509.ExtKeyUsage{server}, &pair{}},
+		{Admin, ca, pkix.Name{CommonName: "sluice-admin", Organization: []string{"system:masters"}}, []x509.ExtKeyUsage{client}, &admin},
+	} {
+		if *l.out, err = leaf(d.File(l.name), l.parent, x509.Certificate{Subject: l.who, ExtKeyUsage: l.usage}, now); err != nil {
+			return Administrator{}, err
+		}
 	}
-	if _, err := leaf(f.pki("apiserver"), ca, x509.Certificate{Subject: pkix.Name{CommonName: "kube-apiserver"}, ExtKeyUsage: both[:1]}, now); err != nil {
-		return identities{}, err
+	if err := signingKey(d.File(ServiceAccountKey)); err != nil {
+		return Administrator{}, err
 	}
-	admin, err := leaf(f.pki("admin"), ca, x509.Certificate{
-		Subject: pkix.Name{CommonName: "sluice-admin", Organization: []string{"system:masters"}}, ExtKeyUsage: both[1:],
-	}, now)
-	if err != nil {
-		return identities{}, err
-	}
-	if err := signingKey(f.pki("service-account.key")); err != nil {
-		return identities{}, err
-	}
-	return identities{ca: ca.certPEM, adminCert: admin.certPEM, adminKey: admin.keyPEM}, nil
+	return Administrator{CA: ca.certPEM, Cert: admin.certPEM, Key: admin.keyPEM}, nil
 }
 
 func authority(base, name string, now time.Time) (pair, error) {
@@ -122,10 +145,10 @@ func create(base string, parent *pair, template x509.Certificate, now time.Time)
 		return pair{}, err
 	}
 	// The key goes first: a certificate is only ever found beside its own key.
-	if err := writeSecret(base+".key", keyPEM); err != nil {
+	if err := file.Write(base+".key", keyPEM); err != nil {
 		return pair{}, err
 	}
-	if err := writeSecret(base+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
+	if err := file.Write(base+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
 		return pair{}, err
 	}
 	return readPair(base)
@@ -171,7 +194,7 @@ func signingKey(path string) error {
 	if err != nil {
 		return err
 	}
-	return writeSecret(path, text)
+	return file.Write(path, text)
 }
 
 func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
@@ -180,18 +203,4 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
-}
-
-// writeSecret replaces the file at path in one step, mode 0600.
-func writeSecret(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
 }
