@@ -51,7 +51,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	outbox, err := notes(mgr, c, guard)
+	outbox, err := notes(mgr, guard)
 	if err != nil {
 		return err
 	}

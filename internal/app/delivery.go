@@ -4,17 +4,14 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/prom"
-	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/notify"
+	notifycontroller "github.com/sluice-dev/sluice/notify/controller"
 	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
 	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
 	xdsserver "github.com/sluice-dev/sluice/xds/server"
@@ -87,43 +84,10 @@ type outbox struct {
 }
 
 // notes is the delivery of notes, and the status of those who ask for them.
-func notes(mgr ctrl.Manager, c Config, guard *egress.Guard) (*outbox, error) {
+func notes(mgr ctrl.Manager, guard *egress.Guard) (*outbox, error) {
 	o := &outbox{}
-	read := reader{mgr.GetClient()}
-	o.worker = notify.NewWorker(notify.WorkerConfig{
-		Notifiers: read, Now: Now,
-		Opener:  &notify.Outlet{Guard: guard, Secrets: read, Cluster: c.Replica, Now: Now},
-		Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
-		Felt:    func(types.NamespacedName) {},
-	})
-	return o, mgr.Add(o.worker)
-}
-
-// reader reads what sinks need from the API server.
-type reader struct{ client client.Client }
-
-// Notifier implements notify.Notifiers.
-func (r reader) Notifier(ctx context.Context, key types.NamespacedName) (*v1alpha1.Notifier, error) {
-	n := &v1alpha1.Notifier{}
-	if err := r.client.Get(ctx, key, n); err != nil {
-		return nil, absent(err)
-	}
-	return n, nil
-}
-
-// Secret implements notify.Secrets.
-func (r reader) Secret(ctx context.Context, key types.NamespacedName) (map[string][]byte, error) {
-	s := &corev1.Secret{}
-	if err := r.client.Get(ctx, key, s); err != nil {
-		return nil, absent(err)
-	}
-	return s.Data, nil
-}
-
-// absent gives a missing object notify's word for it.
-func absent(err error) error {
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w: %w", notify.ErrNotFound, err)
-	}
-	return err
+	var err error
+	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
+		Guard: guard, Now: Now, Settled: func(key types.NamespacedName) { o.wakeRollout(key) }})
+	return o, err
 }
