@@ -9,6 +9,9 @@ import (
 	"github.com/sluice-dev/sluice/standalone/file"
 )
 
+// BootstrapFile is the file in the state directory that the gateway Envoy starts with.
+const BootstrapFile = "envoy-bootstrap.json"
+
 const documentFile = "up.json"
 
 // Document says what runs and where. It is up.json in the state directory and the answer to `up -o json`; keys are only
@@ -25,7 +28,6 @@ type Document struct {
 	Metrics    string  `json:"metrics,omitempty"`
 	Health     string  `json:"health,omitempty"`
 	EnvoyAdmin string  `json:"envoyAdmin,omitempty"`
-	Bootstrap  string  `json:"bootstrap,omitempty"`  // file to start an Envoy with
 	Repository string  `json:"repository,omitempty"` // that objects come from
 }
 

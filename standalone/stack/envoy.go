@@ -66,16 +66,15 @@ func (s *Stack) startEnvoy(ctx context.Context) error {
 	if err := file.ReadJSON(dir.Path(recordFile), &left); err != nil {
 		return err
 	}
-	s.doc.Bootstrap = dir.Path("envoy-bootstrap.json")
 	if s.config.Envoy == "" {
-		file, err := s.bootstrap("")
+		text, err := s.bootstrap("")
 		if err != nil {
 			return err
 		}
-		return errors.Join(os.WriteFile(s.doc.Bootstrap, file, 0o600), left.End(envoyStop))
+		return errors.Join(file.Write(dir.Path(BootstrapFile), text), left.End(envoyStop))
 	}
 	e := &envoy{
-		program: s.config.Envoy, config: s.doc.Bootstrap, record: dir.Path(recordFile),
+		program: s.config.Envoy, config: dir.Path(BootstrapFile), record: dir.Path(recordFile),
 		output: dir.Path("log", "envoy.log"), ephemeral: s.config.Ephemeral, log: s.logger("envoy"),
 	}
 	admin := left.Admin
@@ -86,13 +85,13 @@ func (s *Stack) startEnvoy(ctx context.Context) error {
 		}
 		admin = free
 	}
-	file, err := s.bootstrap(admin)
+	text, err := s.bootstrap(admin)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(append([]byte(e.program+"\n"), file...))
+	sum := sha256.Sum256(append([]byte(e.program+"\n"), text...))
 	e.now = envoyRecord{Admin: admin, Sum: hex.EncodeToString(sum[:])}
-	if err := e.begin(ctx, left, file); err != nil {
+	if err := e.begin(ctx, left, text); err != nil {
 		return err
 	}
 	s.envoy, s.doc.EnvoyAdmin = e, admin
@@ -122,7 +121,7 @@ func EndEnvoy(dir *Dir) error {
 	return left.End(envoyStop)
 }
 
-func (e *envoy) begin(ctx context.Context, left envoyRecord, file []byte) error {
+func (e *envoy) begin(ctx context.Context, left envoyRecord, text []byte) error {
 	if left.Alive() && left.Sum == e.now.Sum {
 		e.now = left
 		e.log.Info("envoy taken over", "pid", left.PID)
@@ -130,7 +129,7 @@ func (e *envoy) begin(ctx context.Context, left envoyRecord, file []byte) error 
 		if err := left.End(envoyStop); err != nil {
 			return fmt.Errorf("ending the Envoy of the last run: %w", err)
 		}
-		if err := os.WriteFile(e.config, file, 0o600); err != nil {
+		if err := file.Write(e.config, text); err != nil {
 			return err
 		}
 		if err := e.launch(); err != nil {

@@ -3,6 +3,7 @@ package up
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 
 	"github.com/sluice-dev/sluice/internal/cli"
 	"github.com/sluice-dev/sluice/standalone/stack"
@@ -27,11 +28,14 @@ func print(s cli.Streams, d stack.Document, format string) error {
 	}
 	for _, line := range []struct{ what, where string }{
 		{"repository", d.Repository}, {"API server", d.APIServer}, {"Prometheus", d.Prometheus}, {"xDS", d.XDS},
-		{"webhooks", d.Hook}, {"metrics", d.Metrics}, {"Envoy admin", d.EnvoyAdmin}, {"bootstrap", d.Bootstrap}, {"state", d.State},
+		{"webhooks", d.Hook}, {"metrics", d.Metrics}, {"Envoy admin", d.EnvoyAdmin}, {"state", d.State},
 	} {
 		if line.where != "" {
 			fmt.Fprintf(s.Err, "%-12s %s\n", line.what, line.where)
 		}
+	}
+	if d.XDS != "" && d.EnvoyAdmin == "" {
+		fmt.Fprintf(s.Err, "no Envoy is started; yours: envoy --config-path %s\n", quote(filepath.Join(d.State, stack.BootstrapFile)))
 	}
 	return nil
 }
