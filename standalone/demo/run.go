@@ -177,14 +177,17 @@ func (d *demo) drawFrames(ctx context.Context, width int) {
 	s, tick := &screen{out: d.out}, time.NewTicker(redraw)
 	defer tick.Stop()
 	var look Look
+	draw := func() {
+		s.Draw(frame(scene{now: d.env.Now(), start: d.journal.Start(), moments: d.journal.Moments(), record: d.parts.record(), look: look, width: width}))
+	}
+	defer draw() // how it ended
 	for n := 0; ; n++ {
-		record := d.parts.record()
-		if record != nil && n%lookPace == 0 {
+		if n%lookPace == 0 && d.parts.record() != nil {
 			if now, err := d.parts.Look(ctx); err == nil {
 				look = now
 			}
 		}
-		s.Draw(frame(scene{now: d.env.Now(), start: d.journal.Start(), moments: d.journal.Moments(), record: record, look: look, width: width}))
+		draw()
 		select {
 		case <-ctx.Done():
 			return
