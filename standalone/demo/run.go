@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,49 +42,68 @@ func run(ctx context.Context, s cli.Streams, env Env, o options) error {
 	if o.subtle {
 		o.badErrors = rareErrors
 	}
-	d := &demo{out: s.Out, env: env, options: o, journal: NewJournal(env.Now)}
+	d := &demo{streams: s, env: env, options: o, journal: NewJournal(env.Now)}
 	d.parts = &Parts{Settings: Settings{Dir: dir, Envoy: envoy, Self: []string{env.Program, "demo", "service"}, Run: env.Run,
 		RPS: o.rps, Seed: o.seed, BadErrors: float64(o.badErrors), Journal: d.journal, Now: env.Now}}
-	err = d.run(ctx)
-	if err == nil && o.state == "" && !o.keep && !o.stay {
-		return dir.Remove()
+	code, verdict := d.run(ctx)
+	if code == 0 && o.state == "" && !o.keep && !o.stay {
+		err = dir.Remove()
+	} else {
+		fmt.Fprintf(s.Err, "state and logs: %s\n", path)
+		err = dir.Close()
 	}
-	fmt.Fprintf(s.Err, "state and logs: %s\n", path)
-	return errors.Join(err, dir.Close())
+	if err != nil {
+		fmt.Fprintf(s.Err, "leaving the state directory: %v\n", err)
+	}
+	if verdict != "" {
+		fmt.Fprintln(s.Out, verdict)
+	}
+	if code != 0 {
+		return &cli.Exit{Code: code}
+	}
+	return nil
 }
 
 // demo is one run.
 type demo struct {
-	out     io.Writer
+	streams cli.Streams
 	env     Env
 	options options
 	journal *Journal
 	parts   *Parts
 }
 
-// run starts the parts, plays the story, shows what came of it and, with --stay, waits.
-func (d *demo) run(ctx context.Context) error {
+// run starts the parts, plays the story, shows what came of it, waits with --stay, and stops the parts. It gives the
+// exit code and the last line, which is empty when people have it already.
+func (d *demo) run(ctx context.Context) (code int, verdict string) {
 	story, cancel := interruptible(ctx, d.options.timeout)
 	defer cancel()
 	stopView, err := d.startView(ctx)
 	if err != nil {
-		return err
+		return cli.ExitUsage, ended(cli.ExitUsage, err)
 	}
 	result, err := d.play(story)
-	viewErr := stopView()
+	if viewErr := stopView(); viewErr != nil {
+		fmt.Fprintf(d.streams.Err, "writing the timeline: %v\n", viewErr)
+	}
 	if err != nil {
-		code := d.exitCode(err)
-		stopErr := d.parts.Stop(ctx)
-		fmt.Fprintf(d.out, "demo: ended (exit %d): %v\n", code, err)
-		return &cli.Exit{Code: code, Err: errors.Join(viewErr, stopErr)}
+		code = exitCode(err)
+		verdict = ended(code, err)
+	} else {
+		code, verdict = d.conclude(ctx, result)
 	}
-	err = errors.Join(viewErr, d.conclude(ctx, result))
-	if d.options.stay {
+	if d.options.stay && err == nil {
+		fmt.Fprintln(d.streams.Out, verdict)
 		d.explainStay()
-		err = errors.Join(err, d.parts.Wait(ctx))
+		verdict, err = "", d.parts.Wait(ctx)
 	}
-	return errors.Join(err, d.parts.Stop(ctx))
+	if err := errors.Join(err, d.parts.Stop(ctx)); err != nil {
+		fmt.Fprintf(d.streams.Err, "error: %v\n", err)
+	}
+	return code, verdict
 }
+
+func ended(code int, err error) string { return fmt.Sprintf("demo: ended (exit %d): %v", code, err) }
 
 // play starts the parts, which is act 0, and plays the other acts. The error says that there is no story to judge.
 func (d *demo) play(ctx context.Context) (Result, error) {
@@ -102,7 +120,8 @@ func (d *demo) play(ctx context.Context) (Result, error) {
 	return story.Play(ctx)
 }
 
-func (d *demo) exitCode(err error) int {
+// exitCode gives the code of a demo that ended before its story.
+func exitCode(err error) int {
 	switch {
 	case errors.Is(err, errTimeout):
 		return cli.ExitTimeout
@@ -113,31 +132,24 @@ func (d *demo) exitCode(err error) int {
 	}
 }
 
-// conclude prints the table and the last line and writes the files; the error carries the exit code.
-func (d *demo) conclude(ctx context.Context, result Result) error {
+// conclude prints the table, writes the summary, and gives the exit code and the last line.
+func (d *demo) conclude(ctx context.Context, result Result) (code int, verdict string) {
 	numbers := Measure(d.journal.Moments(), result)
 	failed := Check(numbers, result, script{Subtle: d.options.subtle})
 	head, line, err := d.parts.api.listing(ctx)
 	if err != nil {
 		failed = append(failed, err.Error())
 	}
-	fmt.Fprintf(d.out, "\n%s\n$ kubectl get rollouts -n bookinfo\n%s\n%s\n\n", Table(numbers), head, line)
-	err = nil
+	fmt.Fprintf(d.streams.Out, "\n%s\n$ kubectl get rollouts -n bookinfo\n%s\n%s\n\n", Table(numbers), head, line)
 	if d.options.summary != "" {
-		err = Summarize(numbers, failed, line).Write(d.options.summary)
+		if err := Summarize(numbers, failed, line).Write(d.options.summary); err != nil {
+			return cli.ExitUsage, ended(cli.ExitUsage, err)
+		}
 	}
-	code := 0
 	if len(failed) > 0 {
 		code = cli.ExitNo
 	}
-	fmt.Fprintln(d.out, Verdict(failed, code))
-	if err != nil {
-		return err
-	}
-	if code != 0 {
-		return &cli.Exit{Code: code}
-	}
-	return nil
+	return code, Verdict(failed, code)
 }
 
 // startView shows moments as they come, and writes the timeline, until the function it gives is called.
@@ -159,7 +171,7 @@ func (d *demo) startView(ctx context.Context) (stop func() error, err error) {
 	if width := d.env.Width(); width > 0 && !d.options.plain {
 		views.Go(func() { d.drawFrames(ctx, width) })
 	} else {
-		p := &plain{out: d.out, start: d.journal.Start()}
+		p := &plain{out: d.streams.Out, start: d.journal.Start()}
 		views.Go(func() { d.journal.Follow(ctx, p.Show) })
 	}
 	return func() error {
@@ -174,7 +186,7 @@ func (d *demo) startView(ctx context.Context) (stop func() error, err error) {
 
 // drawFrames redraws the live view until ctx ends; the last frame stays.
 func (d *demo) drawFrames(ctx context.Context, width int) {
-	s, tick := &screen{out: d.out}, time.NewTicker(redraw)
+	s, tick := &screen{out: d.streams.Out}, time.NewTicker(redraw)
 	defer tick.Stop()
 	var look Look
 	draw := func() {
@@ -199,7 +211,7 @@ func (d *demo) drawFrames(ctx context.Context, width int) {
 // explainStay says what can be done with what is running.
 func (d *demo) explainStay() {
 	doc, work := d.parts.stack.Document(), d.parts.work.Dir
-	fmt.Fprintf(d.out, `
+	fmt.Fprintf(d.streams.Out, `
 Everything goes on until Ctrl-C. In another terminal:
   export KUBECONFIG=%s
   kubectl get rollouts -A --watch

@@ -150,7 +150,7 @@ func TestStory_endsAtItsTimeout(t *testing.T) {
 	if !errors.Is(o.err, errTimeout) {
 		t.Errorf("got %v, want %v", o.err, errTimeout)
 	}
-	if code := (&demo{}).exitCode(o.err); code != 124 {
+	if code := exitCode(o.err); code != 124 {
 		t.Errorf("exit code: got %d, want 124", code)
 	}
 }
@@ -168,7 +168,7 @@ func TestStory_endsWhenInterrupted(t *testing.T) {
 		if !errors.Is(err, errInterrupted) {
 			t.Errorf("got %v, want %v", err, errInterrupted)
 		}
-		if code := (&demo{}).exitCode(err); code != 130 {
+		if code := exitCode(err); code != 130 {
 			t.Errorf("exit code: got %d, want 130", code)
 		}
 		synctest.Wait()
