@@ -133,7 +133,7 @@ func attach(ctx context.Context, s cli.Streams, path string, o options) error {
 			return err
 		}
 		if d.Process.Alive() {
-			return print(s, d, o.output)
+			return tell(s, d, o.output)
 		}
 		select {
 		case <-ctx.Done():
@@ -149,7 +149,7 @@ func serveOnly(ctx context.Context, s cli.Streams, env Env, dir *stack.Dir, o op
 	if err != nil {
 		return err
 	}
-	err = print(s, st.Document(), o.output)
+	err = tell(s, st.Document(), o.output)
 	if err == nil {
 		err = st.Wait(ctx)
 	}

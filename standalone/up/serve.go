@@ -84,7 +84,7 @@ func (v service) operate(ctx context.Context, st *stack.Stack, w wanted) error {
 	if err := st.Record(w.url); err != nil {
 		return err
 	}
-	if err := print(v.streams, st.Document(), v.output); err != nil {
+	if err := tell(v.streams, st.Document(), v.output); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-dev/sluice/standalone/stack"
 )
 
-// print says what a person types next, or everything as JSON.
-func print(s cli.Streams, d stack.Document, format string) error {
+// tell says what a person types next, or everything as JSON.
+func tell(s cli.Streams, d stack.Document, format string) error {
 	if format == "json" {
 		text, err := json.MarshalIndent(d, "", "  ")
 		if err != nil {
@@ -19,11 +19,7 @@ func print(s cli.Streams, d stack.Document, format string) error {
 		_, err = fmt.Fprintf(s.Out, "%s\n", text)
 		return err
 	}
-	text := "export KUBECONFIG=" + quote(d.Kubeconfig) + "\n"
-	if d.XDS != "" {
-		text += "kubectl get rollouts -A\n"
-	}
-	if _, err := fmt.Fprint(s.Out, text); err != nil {
+	if _, err := fmt.Fprintf(s.Out, "export KUBECONFIG=%s\n", quote(d.Kubeconfig)); err != nil {
 		return err
 	}
 	for _, line := range []struct{ what, where string }{
@@ -33,6 +29,9 @@ func print(s cli.Streams, d stack.Document, format string) error {
 		if line.where != "" {
 			fmt.Fprintf(s.Err, "%-12s %s\n", line.what, line.where)
 		}
+	}
+	if d.XDS != "" {
+		fmt.Fprintln(s.Err, "look         kubectl get rollouts -A")
 	}
 	if d.XDS != "" && d.EnvoyAdmin == "" {
 		fmt.Fprintf(s.Err, "no Envoy is started; yours: envoy --config-path %s\n", quote(filepath.Join(d.State, stack.BootstrapFile)))
