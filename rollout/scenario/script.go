@@ -12,9 +12,10 @@ import (
 )
 
 // Play runs a script and gives it back with its outputs made new.
-func Play(script string) (string, error) { return NewWorld().play(script) }
+func Play(script string) (string, error) { return NewWorld().Play(script) }
 
-func (w *World) play(script string) (string, error) {
+// Play runs a script in this world.
+func (w *World) Play(script string) (string, error) {
 	var out strings.Builder
 	inputs := true
 	flush := func() {

@@ -47,7 +47,7 @@ func TestEdges(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := NewWorld()
-		if _, err := w.play(string(script)); err != nil {
+		if _, err := w.Play(string(script)); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		note(w)

@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -58,6 +59,9 @@ func NewWorld() *World {
 
 // State is the newest stored state.
 func (w *World) State() rollout.State { return w.store[len(w.store)-1] }
+
+// Stored are all versions that were stored, oldest first; the first is that of an object never written.
+func (w *World) Stored() []rollout.State { return slices.Clone(w.store) }
 
 // Final reports whether the object's finalizer was given up.
 func (w *World) Final() bool { return w.final }
