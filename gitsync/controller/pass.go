@@ -127,10 +127,12 @@ func rereads(tree gitsync.Tree, reads map[string]string) bool {
 func (p *pass) apply(ctx context.Context) error {
 	m, rev := p.memory, p.memory.revision
 	if rev.build.Reason != "" {
-		m.settled, m.waits = true, false // nothing to do until Git or the spec changes
+		m.settled = true // nothing to do until Git or the spec changes
+		m.waits.Store(false)
 		m.compared = p.started
 		return p.write(ctx, p.refused())
 	}
+	m.waits.Store(true)
 	r, err := p.plan(ctx)
 	if err != nil {
 		return p.troubled(ctx, r, err)
@@ -152,8 +154,9 @@ func (p *pass) apply(ctx context.Context) error {
 	}
 	m.retries = 0
 	m.compared = p.started
-	m.waits = len(r.set.Waiting) > 0 || r.pruned.Withheld == gitsync.WithheldStable
-	m.settled = !m.waits && len(r.outcome.Refused) == 0
+	waits := len(r.set.Waiting) > 0 || r.pruned.Withheld == gitsync.WithheldStable
+	m.waits.Store(waits)
+	m.settled = !waits && len(r.outcome.Refused) == 0
 	return p.write(ctx, p.applied(r))
 }
 

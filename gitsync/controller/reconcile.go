@@ -37,7 +37,7 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, p.write(ctx, p.suspended())
 	}
 	wait, look := c.due(p)
-	if !look && !m.waits {
+	if !look && !m.waits.Load() {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	if look {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -33,10 +34,10 @@ type memory struct {
 	retries    int // of applying, in a row
 	awaited    awaited
 
-	revision *revision // last rendered
-	settled  bool      // that revision is applied, nothing is held, waiting or withheld
-	waits    bool      // a Rollout's status may let the revision go on
-	compared time.Time // when everything was last compared with the cluster
+	revision *revision   // last rendered
+	settled  bool        // that revision is applied, nothing is held, waiting or withheld
+	waits    atomic.Bool // a Rollout's status may let the revision go on; true while a pass reads Rollouts, so that no change is missed
+	compared time.Time   // when everything was last compared with the cluster
 	applied  map[gitsync.ID]string
 }
 

@@ -192,6 +192,7 @@ func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 		return err
 	}
 	m.settled = false
+	m.waits.Store(false)
 	m.retries++
 	reason := gitsync.ReasonOf(err, gitsync.ApplyFailed)
 	var asked time.Duration
