@@ -14,6 +14,8 @@ FULL  := bin/full/sluice
 ENVOY := $(CACHE)/envoy/bin/envoy
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The API server inside says its version by these.
+KUBE := -X k8s.io/component-base/version.gitVersion=v1.37.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37
 GOSRC := $(shell find . -name '*.go' -not -path './.cache/*' -not -path './bin/*' 2>/dev/null) go.mod go.sum $(wildcard api/crd/*.yaml api/crd/istio/*.yaml examples/demo/deploy/*.yaml)
 
 # Variables a person may set.
@@ -48,7 +50,7 @@ bin/kubectl-sluice: bin/sluice
 $(FULL): $(GOSRC) standalone/go.mod standalone/go.sum
 	@[ -x $@ ] || echo "building $@ with the real API server, etcd and Prometheus inside: about ten minutes the first time on two cores, silent meanwhile; seconds after that"
 	@mkdir -p $(dir $@)
-	cd standalone && go build -ldflags '$(LDFLAGS)' -o ../$@ .
+	cd standalone && go build -ldflags '$(LDFLAGS) $(KUBE)' -o ../$@ .
 
 .PHONY: envoy
 envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else into .cache

@@ -112,6 +112,7 @@ func verbs(s Streams) []*cobra.Command {
 		newRoute(s),
 		newJudge(s),
 		newBootstrap(s),
+		newController(s),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
 		newOnlyStandalone("down", "Stop what up started"),
 		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),

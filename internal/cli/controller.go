@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/sluice-dev/sluice/internal/app"
+)
+
+func newController(s Streams) *cobra.Command {
+	c := app.Config{}
+	all := genericclioptions.NewConfigFlags(true)
+	cluster := &genericclioptions.ConfigFlags{KubeConfig: all.KubeConfig, Context: all.Context}
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controllers and the xDS server against a cluster",
+		Long: "Run the controllers, the xDS server and the webhook receiver until the process is told to stop.\n" +
+			"The CRDs of Sluice have to be installed. xDS is served in plain text, hence on loopback only: run it beside the proxy.",
+		Example: "  sluice controller --prometheus http://prometheus.monitoring:9090",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := cluster.ToRESTConfig()
+			if err != nil {
+				return &Exit{Code: ExitUnreachable, Err: fmt.Errorf("finding the API server: %w", err), Next: "sluice controller --kubeconfig FILE"}
+			}
+			c.Log = slog.New(slog.NewJSONHandler(s.Err, nil))
+			return app.Run(cmd.Context(), cfg, c)
+		},
+	}
+	f := cmd.Flags()
+	cluster.AddFlags(f)
+	f.StringVar(&c.PrometheusURL, "prometheus", "", "URL of the Prometheus that judges; without one nothing is ever promoted on evidence")
+	f.BoolVar(&c.LeaderElection, "leader-elect", true, "let one replica of several act; all serve proxies")
+	f.StringVar(&c.Namespace, "system-namespace", "sluice-system", "namespace of Sluice itself, for the lease")
+	f.StringVar(&c.Listen.XDS, "xds-addr", "127.0.0.1:15010", "address of the xDS server")
+	f.StringVar(&c.Listen.Hooks, "hook-addr", "127.0.0.1:9292", "address of the webhook receiver; 0 turns it off")
+	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
+	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")
+	f.StringVar(&c.Mesh.DomainSuffix, "domain-suffix", "cluster.local", "domain of the cluster's services")
+	f.StringVar(&c.Mesh.RootNamespace, "mesh-root-namespace", "istio-system", "namespace of mesh-wide Istio objects")
+	f.StringVar(&c.Git.CacheDir, "git-cache-dir", "", "directory of fetched repositories (default: a fresh temporary one)")
+	f.StringSliceVar(&c.Git.InsecureHosts, "git-insecure-host", nil, "host that may be fetched from over plain http; repeats")
+	f.StringVar(&c.Git.ServiceAccount, "git-default-service-account", "", "account that Sources without one of their own apply as")
+	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
+	return cmd
+}
