@@ -51,18 +51,23 @@ type Parts struct {
 
 	stack    *stack.Stack
 	api      *api
-	git      *gitserver.Server
-	work     *gitserver.WorkTree
+	forge    forge
 	versions []*service.Process
 	receiver *receiver.Receiver
 	gateway  string // address of the proxy's listener
 	secrets  secrets
-	pushed   chan gitserver.Push
 	control  *control
 
 	mu     sync.Mutex // guards what follows
 	load   *load.Generator
 	source bool // the Source exists
+}
+
+// forge is the Git server with the work tree that is pushed to it.
+type forge struct {
+	server *gitserver.Server
+	work   *gitserver.WorkTree
+	pushed chan gitserver.Push // answered and not yet taken note of
 }
 
 // secrets are made afresh for each demo.
@@ -79,7 +84,7 @@ func newSecrets() secrets {
 
 // Start starts all parts; each is told to the journal. What has been started is ended by Stop, after an error too.
 func (p *Parts) Start(ctx context.Context) error {
-	p.secrets, p.pushed = newSecrets(), make(chan gitserver.Push, 16)
+	p.secrets, p.forge.pushed = newSecrets(), make(chan gitserver.Push, 16)
 	for _, part := range []struct {
 		name  string
 		start func(context.Context) error
@@ -107,18 +112,18 @@ func (p *Parts) tell(part string, took time.Duration) {
 
 func (p *Parts) startGit(ctx context.Context) (err error) {
 	hooks := context.WithoutCancel(ctx) // a person can push as long as the demo stays
-	p.git, err = gitserver.Start(ctx, gitserver.Config{Root: p.Dir.Path("git-server"), Username: gitUser, Password: p.secrets.git,
+	p.forge.server, err = gitserver.Start(ctx, gitserver.Config{Root: p.Dir.Path("git-server"), Username: gitUser, Password: p.secrets.git,
 		OnPush: func(push gitserver.Push) { p.onPush(hooks, push) }})
 	if err != nil {
 		return err
 	}
-	return p.git.Create(ctx, repository)
+	return p.forge.server.Create(ctx, repository)
 }
 
 // onPush tells Sluice that there is something new, as a forge does, and whoever waits for the push.
 func (p *Parts) onPush(ctx context.Context, push gitserver.Push) {
 	select {
-	case p.pushed <- push:
+	case p.forge.pushed <- push:
 	default: // a person has pushed, with --stay: nobody waits
 	}
 	if !p.followed() {
@@ -180,7 +185,7 @@ func (p *Parts) startAccess(ctx context.Context) (err error) {
 	if err = p.api.createSecrets(ctx, p.secrets); err != nil {
 		return err
 	}
-	if p.work, err = p.git.Clone(ctx, repository, p.Dir.Path("work")); err != nil {
+	if p.forge.work, err = p.forge.server.Clone(ctx, repository, p.Dir.Path("work")); err != nil {
 		return err
 	}
 	p.control, err = startControl(ctx, p.Dir.Path(socketName), p.switchFault)
@@ -203,12 +208,12 @@ func (p *Parts) Push(ctx context.Context, c Change) (Push, error) {
 	if err != nil {
 		return Push{}, err
 	}
-	if err := p.work.Push(ctx); err != nil {
+	if err := p.forge.work.Push(ctx); err != nil {
 		return Push{}, err
 	}
 	out := Push{Commit: commit, Subject: c.Subject}
 	select {
-	case answered := <-p.pushed:
+	case answered := <-p.forge.pushed:
 		out.At = answered.At
 	case <-ctx.Done():
 		return Push{}, ctx.Err()
@@ -216,7 +221,7 @@ func (p *Parts) Push(ctx context.Context, c Change) (Push, error) {
 	if p.followed() {
 		return out, nil
 	}
-	if err := p.api.createSource(ctx, p.git.URL(repository)); err != nil {
+	if err := p.api.createSource(ctx, p.forge.server.URL(repository)); err != nil {
 		return out, err
 	}
 	p.mu.Lock()
@@ -234,7 +239,7 @@ func (p *Parts) followed() bool {
 
 func (p *Parts) commit(ctx context.Context, c Change) (string, error) {
 	if c.Revert != "" {
-		return p.work.Revert(ctx, c.Revert)
+		return p.forge.work.Revert(ctx, c.Revert)
 	}
 	files := map[string]string{}
 	if c.Readme != "" {
@@ -249,7 +254,7 @@ func (p *Parts) commit(ctx context.Context, c Change) (string, error) {
 			return "", err
 		}
 	}
-	return p.work.CommitAll(ctx, c.Subject, files)
+	return p.forge.work.CommitAll(ctx, c.Subject, files)
 }
 
 func (p *Parts) values(subset string) (example.Values, error) {
@@ -345,8 +350,8 @@ func (p *Parts) Stop(ctx context.Context) error {
 	if running != nil {
 		running.Stop()
 	}
-	if p.git != nil {
-		errs = append(errs, p.git.Close())
+	if p.forge.server != nil {
+		errs = append(errs, p.forge.server.Close())
 	}
 	if p.stack != nil {
 		errs = append(errs, p.stack.Stop(ctx))

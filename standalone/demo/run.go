@@ -210,7 +210,7 @@ func (d *demo) drawFrames(ctx context.Context, width int) {
 
 // explainStay says what can be done with what is running.
 func (d *demo) explainStay() {
-	doc, work := d.parts.stack.Document(), d.parts.work.Dir
+	doc, work := d.parts.stack.Document(), d.parts.forge.work.Dir
 	fmt.Fprintf(d.streams.Out, `
 Everything goes on until Ctrl-C. In another terminal:
   export KUBECONFIG=%s
