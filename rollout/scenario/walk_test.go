@@ -52,7 +52,7 @@ func TestEdges(t *testing.T) {
 		}
 		note(w)
 	}
-	for s := range int64(300) {
+	for s := range int64(120) {
 		script, w, err := Walk(rand.New(rand.NewSource(s)).Intn, 120)
 		if err != nil {
 			t.Fatalf("-seed %d: %v\n%s", s, err, Script(script))
