@@ -254,7 +254,7 @@ func (p *pass) applied(r *result) edit {
 		}
 		p.setPruneHeld(s, c, r.pruned)
 		switch {
-		case len(r.set.Waiting) > 0:
+		case len(r.set.Waiting) > 0 && len(r.outcome.Refused) == 0:
 			c.Moving(v1alpha1.ReasonWaitingForRollout, fmt.Sprintf("%s: %s waits until the version before it has no traffic", short(rev.commit), r.set.Waiting[0].Ref()))
 		case len(held) > 0 || problem.HasError(r.problems):
 			c.Stalled(v1alpha1.ReasonContentInvalid, short(rev.commit)+": "+invalid(s))
