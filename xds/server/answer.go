@@ -20,7 +20,7 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 	r := response{typeURL: k.typeURL(), nonce: c.nextNonce(), items: items, removed: removed}
 	sub.newest = c.nonces
 	if c.sotw {
-		sub.flights = nil // an answer to an older response is void in this form
+		sub.supersede(items)
 	}
 	if len(sub.flights) >= maxFlights {
 		sub.flights = slices.Delete(sub.flights, 0, 1) // the client does not answer; what it says of this one is lost
@@ -37,7 +37,7 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 	for _, name := range removed {
 		e := sub.entry(name)
 		had := e.sent != nil || e.have != nil
-		e.sent, e.have, e.owed, e.told = nil, nil, false, true
+		e.sent, e.have, e.before, e.owed, e.told = nil, nil, nil, false, true
 		if had {
 			c.note(k, e, dropped, nil)
 		}
@@ -47,6 +47,23 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 	}
 	sub.owed = false
 	return r
+}
+
+// supersede gives up the responses without answer: in state-of-the-world form an answer to an older one is void. What
+// they carried and next does not repeat has probably been applied.
+func (s *subscription) supersede(next []*item) {
+	repeated := make(map[string]string, len(next))
+	for _, i := range next {
+		repeated[i.name] = i.version
+	}
+	for _, f := range s.flights {
+		for _, i := range f.items {
+			if e := s.entries[i.name]; e != nil && (e.have == nil || e.have.version != i.version) && repeated[i.name] != i.version {
+				e.before = i
+			}
+		}
+	}
+	s.flights = nil
 }
 
 // land takes the flight that a nonce names out of the air. nil: no such flight, the nonce says nothing.
@@ -73,17 +90,33 @@ func (c *conversation) settle(k kind, f *flight, r request) {
 	}
 	for _, i := range f.items {
 		e := sub.entries[i.name]
-		if e == nil || f.nonce < e.haveAt {
-			continue // unsubscribed meanwhile, or a newer version is acknowledged already
-		}
-		if slices.Contains(guilty, i) {
+		switch {
+		case e == nil:
+			continue // unsubscribed meanwhile
+		case slices.Contains(guilty, i):
 			c.refuse(k, e, i, r.nack)
 			continue
+		case f.nonce < e.haveAt:
+			continue // a newer version is acknowledged already
 		}
-		e.have, e.haveAt = i, f.nonce
+		e.have, e.haveAt, e.before, e.guessed = i, f.nonce, nil, false
 		c.note(k, e, acked, i)
+		c.doubt(k, i.name, r.refused)
+	}
+	if c.sotw {
+		c.doubt(k, wildcard, r.refused)
 	}
 	sub.dirty = true
+}
+
+// doubt records whether the next stream of the node can be believed about a resource. The good parts of a rejected
+// response are applied, and the client reports the versions from before it.
+func (c *conversation) doubt(k kind, name string, refused bool) {
+	what := sure
+	if refused {
+		what = unsure
+	}
+	c.outcomes = append(c.outcomes, outcome{kind: k, name: name, what: what})
 }
 
 // culprits are the resources of a refused response that the client means: the only one; else those it names; else all
@@ -94,11 +127,12 @@ func (c *conversation) culprits(k kind, f *flight, message string) []*item {
 	}
 	var named, differing []*item
 	for _, i := range f.items {
+		if e := c.subs[k].entries[i.name]; e != nil && e.have != nil && e.have.version == i.version && !e.guessed {
+			continue // it runs this very version
+		}
+		differing = append(differing, i)
 		if mentions(message, i.name) {
 			named = append(named, i)
-		}
-		if e := c.subs[k].entries[i.name]; e == nil || e.have == nil || e.have.version != i.version {
-			differing = append(differing, i)
 		}
 	}
 	if len(named) > 0 {
@@ -135,11 +169,33 @@ func endsName(rest string) bool {
 	return rest == "" || !inName(rest[0])
 }
 
+// aloft is the newest version of a resource, but for one, in responses that are not answered; nil: none.
+func (s *subscription) aloft(name, but string) *item {
+	for _, f := range slices.Backward(s.flights) {
+		for _, i := range f.items {
+			if i.name == name && i.version != but {
+				return i
+			}
+		}
+	}
+	return nil
+}
+
 // refuse records that the client has rejected a version: it keeps what it has, and is not sent that version again.
 func (c *conversation) refuse(k kind, e *entry, i *item, message string) {
-	if e.sent == i {
-		e.sent = e.have
+	switch {
+	case e.before != nil && e.before.version != i.version:
+		e.have, e.before, e.guessed = e.before, nil, true
+	case e.guessed && e.have != nil && e.have.version == i.version:
+		e.have, e.guessed = nil, false
 	}
-	e.refused, e.owed = i.version, false
+	if e.sent != nil && e.sent.version == i.version {
+		if e.sent = c.subs[k].aloft(e.name, i.version); e.sent == nil {
+			e.sent = e.have
+		}
+	}
+	if want := c.set.of[k].get(e.name); want != nil && want.version == i.version {
+		e.refused, e.owed = i.version, false // what is not wanted any more need not be remembered
+	}
 	c.outcomes = append(c.outcomes, outcome{kind: k, name: e.name, what: rejected, item: i, message: message})
 }

@@ -58,6 +58,8 @@ const (
 	reported                // the client had it when the stream began
 	rejected                // refused; message says why
 	dropped                 // not subscribed to any more, or removed
+	unsure                  // applied from a rejected response: the client does not remember the version
+	sure                    // it does again
 )
 
 // conversation is the state of one stream: what the client subscribes to, has, and was sent. It does no I/O and is
@@ -78,6 +80,8 @@ type conversation struct {
 type memory interface {
 	// refused gives the version of a resource that this node has rejected lately, and its words; empty: none.
 	refused(k kind, name string) (version, message string)
+	// doubted are the resources of which the node may have another version than it says, or one although it says none.
+	doubted(k kind) []string
 	// good gives the newest version that some proxy of the class has acknowledged; nil: none.
 	good(k kind, name string) *item
 }
@@ -103,14 +107,26 @@ type entry struct {
 	named bool // subscribed to by name
 	owed  bool // asked for and not answered yet
 	told  bool // the client knows that it does not exist
-	asked bool // the memory has been asked whether the node rejects it
 
 	have    *item  // newest that the client has applied; nil: none
 	haveAt  uint64 // nonce of that acknowledgement
+	guessed bool   // have was never acknowledged: it was replaced before it could be
+	before  *item  // sent, replaced by sent before it was answered, and probably applied; nil: none
 	sent    *item  // newest that the client was sent or has reported; nil: none, or removed
+
+	rejection
+	waiting
+}
+
+// rejection is what is known of the client's dislike of a resource.
+type rejection struct {
+	asked   bool   // the memory has been asked whether the node rejects it
 	refused string // version that the client has rejected and that is still the wanted one
 	instead *item  // what is served in place of a version refused on an earlier stream
+}
 
+// waiting is how a resource stands at the gates.
+type waiting struct {
 	heldFor   string    // version that waits for its clusters
 	heldSince time.Time // when it began to
 	leaving   time.Time // the cluster is not wanted any more since
@@ -206,8 +222,8 @@ func (c *conversation) drop(k kind, e *entry) {
 	c.note(k, e, dropped, nil)
 }
 
-// wanted is what the client should have of a resource now. withheld: it has rejected the newest version, and there is
-// no other to give; it keeps what it has.
+// wanted is what the client should have of a resource now. withheld: it has rejected the newest version, and keeps
+// what it has.
 func (c *conversation) wanted(k kind, e *entry) (want *item, withheld bool) {
 	want = c.set.of[k].get(e.name)
 	if want == nil {
@@ -220,8 +236,8 @@ func (c *conversation) wanted(k kind, e *entry) (want *item, withheld bool) {
 		return want, false
 	}
 	switch {
-	case e.have.known():
-		return e.have, false
+	case e.sent.known():
+		return e.sent, !e.owed
 	case e.instead != nil && e.instead.version != want.version && (e.have == nil || c.sotw):
 		return e.instead, false
 	default:

@@ -114,6 +114,9 @@ func (c *conversation) mayLeave(e *entry, now time.Time) (bool, time.Time) {
 	if e.leaving.IsZero() {
 		e.leaving, e.unnamed = now, time.Time{}
 	}
+	if c.lastGoodNames(e.name) {
+		return false, time.Time{}
+	}
 	deadline := e.leaving.Add(c.timing.BreakDeadline)
 	if !now.Before(deadline) {
 		return true, time.Time{}
@@ -133,6 +136,19 @@ func (c *conversation) mayLeave(e *entry, now time.Time) (bool, time.Time) {
 		at = deadline
 	}
 	return false, at
+}
+
+// lastGoodNames reports whether a route names the cluster whose newer version the client has rejected: it may serve by
+// that route for long, so the deadline does not count.
+func (c *conversation) lastGoodNames(cluster string) bool {
+	for _, k := range []kind{listeners, routes} {
+		for _, e := range c.subs[k].entries {
+			if e.refused != "" && e.have.names(cluster) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // routesName reports whether a route or listener that the client has, or may still apply, names the cluster.

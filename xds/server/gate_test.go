@@ -18,6 +18,7 @@ import (
 type blank struct{}
 
 func (blank) refused(kind, string) (string, string) { return "", "" }
+func (blank) doubted(kind) []string                 { return nil }
 func (blank) good(kind, string) *item               { return nil }
 
 // table is a conversation on virtual time with a client that does as it is told.

@@ -74,7 +74,8 @@ type loss struct {
 
 // refusal is a rejection that outlives its stream.
 type refusal struct {
-	version string
+	class   ir.ProxyClass
+	version string // empty: none is refused, but what the node reports of the resource may be wrong
 	message string
 	at      time.Time
 }
@@ -92,7 +93,15 @@ func newLedger(now func() time.Time, timing Timing) *ledger {
 func (l *ledger) publish(class ir.ProxyClass, s *set) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.book(class).set = s
+	b := l.book(class)
+	b.set = s
+	for _, of := range l.refusal {
+		for at, r := range of {
+			if r.class == class && r.version != "" && b.want(at) != r.version {
+				delete(of, at) // new content is tried
+			}
+		}
+	}
 	l.announce()
 }
 
@@ -167,8 +176,17 @@ func (l *ledger) record(c *client, outcomes []outcome) {
 	changed := false
 	for _, o := range outcomes {
 		at := key{kind: o.kind, name: o.name}
-		if o.what == rejected {
-			l.keepRefusal(c.node, at, o)
+		switch o.what {
+		case rejected:
+			l.keepRefusal(c, at, o)
+		case unsure:
+			l.keep(c.node, at, &refusal{class: c.class, at: l.now()})
+			continue
+		case sure:
+			if of := l.refusal[c.node][at]; of != nil && of.version == "" {
+				delete(l.refusal[c.node], at)
+			}
+			continue
 		}
 		if o.kind.single() {
 			l.enter(c, at, o)
@@ -328,14 +346,22 @@ func (l *ledger) close() {
 	clear(l.timers)
 }
 
-func (l *ledger) keepRefusal(node string, at key, o outcome) {
-	now := l.now()
+// keepRefusal remembers what a node has rejected, while that is what it should have.
+func (l *ledger) keepRefusal(c *client, at key, o outcome) {
+	if l.book(c.class).want(at) != o.item.version {
+		return
+	}
+	l.keep(c.node, at, &refusal{class: c.class, version: o.item.version, message: o.message, at: l.now()})
+}
+
+// keep remembers r for the node, and forgets what is too old of any node.
+func (l *ledger) keep(node string, at key, r *refusal) {
 	if l.refusal[node] == nil {
 		l.refusal[node] = map[key]*refusal{}
 	}
 	for id, of := range l.refusal {
-		for k, r := range of {
-			if now.Sub(r.at) >= l.timing.Rejected {
+		for k, old := range of {
+			if r.at.Sub(old.at) >= l.timing.Rejected {
 				delete(of, k)
 			}
 		}
@@ -343,7 +369,7 @@ func (l *ledger) keepRefusal(node string, at key, o outcome) {
 			delete(l.refusal, id)
 		}
 	}
-	l.refusal[node][at] = &refusal{version: o.item.version, message: o.message, at: now}
+	l.refusal[node][at] = r
 }
 
 // recollection answers a conversation's questions about earlier streams of its node.
@@ -361,6 +387,20 @@ func (r recollection) refused(k kind, name string) (version, message string) {
 		return "", ""
 	}
 	return of.version, of.message
+}
+
+// doubted implements memory.
+func (r recollection) doubted(k kind) []string {
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	var out []string
+	for at, of := range r.ledger.refusal[r.client.node] {
+		if at.kind == k && of.version == "" {
+			out = append(out, at.name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // good implements memory.

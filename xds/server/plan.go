@@ -80,7 +80,8 @@ func (c *conversation) recognise(k kind) {
 // equal, and nothing has to be sent; else the client has something, and it is not known what.
 func (c *conversation) recogniseFull(k kind) {
 	sub := &c.subs[k]
-	same := sub.reported == versionOf(c.covered(k))
+	// Of names the version says too little: the client may have dropped one and asked for it again since.
+	same := sub.wildcard && sub.reported == versionOf(c.covered(k)) && !slices.Contains(c.memory.doubted(k), wildcard)
 	for _, i := range c.covered(k) {
 		e := sub.entry(i.name)
 		if same {

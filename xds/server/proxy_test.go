@@ -134,7 +134,7 @@ func (p *proxy) send(a ask) {
 		})
 	}
 	if err != nil {
-		p.t.Fatalf("sending %+v: %v", a, err)
+		p.t.Fatalf("sending a request for %s: %v", url, err)
 	}
 }
 

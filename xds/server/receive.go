@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -11,9 +12,6 @@ func (c *conversation) receiveDelta(k kind, r request) {
 	sub := &c.subs[k]
 	first := !sub.started
 	sub.started, sub.dirty = true, true
-	if f := sub.land(r.nonce); f != nil {
-		c.settle(k, f, r)
-	}
 	if first {
 		sub.legacy = len(r.subscribe) == 0 && k.wildcardable()
 		sub.wildcard = sub.legacy || slices.Contains(r.subscribe, wildcard)
@@ -24,16 +22,32 @@ func (c *conversation) receiveDelta(k kind, r request) {
 			sub.wildcard = true
 			continue
 		}
-		e := c.asked(k, name)
+		e := sub.entry(name)
 		e.named, e.owed, e.told = true, true, false
 	}
 	for _, name := range r.unsubscribe {
 		c.unsubscribe(k, name)
 	}
-	if !first {
-		return
+	// After the subscription: what the client has just asked for and rejects is not sent again.
+	if f := sub.land(r.nonce); f != nil {
+		c.settle(k, f, r)
 	}
-	for name, version := range r.versions {
+	if first {
+		c.believe(k, r)
+	}
+}
+
+// believe takes what the client says it has from an earlier stream.
+func (c *conversation) believe(k kind, r request) {
+	sub := &c.subs[k]
+	versions := maps.Clone(r.versions)
+	for _, name := range c.memory.doubted(k) {
+		if versions == nil {
+			versions = map[string]string{}
+		}
+		versions[name] = ""
+	}
+	for name, version := range versions {
 		if sub.covers(name) {
 			e := sub.entry(name)
 			e.owed = false // compared by version, not answered unseen
@@ -63,17 +77,6 @@ func (c *conversation) unsubscribe(k kind, name string) {
 	}
 }
 
-// asked is the entry of a name that the client asks for. Answers to responses from before it asked do not concern it.
-func (c *conversation) asked(k kind, name string) *entry {
-	sub := &c.subs[k]
-	if e := sub.entries[name]; e != nil {
-		return e
-	}
-	e := sub.entry(name)
-	e.haveAt = c.nonces + 1
-	return e
-}
-
 // assume records what the client says it has.
 func (c *conversation) assume(k kind, e *entry, i *item) {
 	e.have, e.sent = i, i
@@ -89,9 +92,6 @@ func (c *conversation) receiveSotw(k kind, r request) {
 		return
 	}
 	sub.started, sub.dirty = true, true
-	if f := sub.land(r.nonce); f != nil {
-		c.settle(k, f, r)
-	}
 	if first {
 		sub.reported = r.version
 		sub.owed = true
@@ -101,6 +101,9 @@ func (c *conversation) receiveSotw(k kind, r request) {
 	}
 	sub.wildcard = sub.legacy || slices.Contains(r.names, wildcard)
 	c.subscribeExactly(k, r.names)
+	if f := sub.land(r.nonce); f != nil {
+		c.settle(k, f, r)
+	}
 }
 
 // subscribeExactly makes the named entries those of names: the form knows no differences.
@@ -112,7 +115,7 @@ func (c *conversation) subscribeExactly(k kind, names []string) {
 			continue
 		}
 		asked[name] = true
-		e := c.asked(k, name)
+		e := sub.entry(name)
 		if !e.named {
 			e.named, e.owed = true, true
 		}

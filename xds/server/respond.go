@@ -122,7 +122,7 @@ func (c *conversation) respondPart(k kind, changes []change) []response {
 // what the client asks for, what takes weight from a canary, and what replaces a version that is still unanswered.
 func (c *conversation) choose(k kind, changes []change) (now, later []change) {
 	for _, ch := range changes {
-		if ch.answer || ch.lowered || c.aloft(k, ch.entry.name) {
+		if ch.answer || ch.lowered || c.subs[k].aloft(ch.entry.name, "") != nil {
 			now = append(now, ch)
 		} else {
 			later = append(later, ch)
@@ -140,13 +140,6 @@ func (c *conversation) choose(k kind, changes []change) (now, later []change) {
 		n++
 	}
 	return later[:n], later[n:]
-}
-
-// aloft reports whether an unanswered response carries the name.
-func (c *conversation) aloft(k kind, name string) bool {
-	return slices.ContainsFunc(c.subs[k].flights, func(f *flight) bool {
-		return slices.ContainsFunc(f.items, func(i *item) bool { return i.name == name })
-	})
 }
 
 // repeated adds to the chosen what unanswered responses carry, each name once, its newest version.

@@ -227,17 +227,19 @@ func TestStream_refusals(t *testing.T) {
 		id   string
 		say  func(p *proxy)
 		want codes.Code
+
+		patience time.Duration // for the first message; 0: as usual
 	}{
-		{"no first message", "n1", func(*proxy) {}, codes.DeadlineExceeded},
-		{"no node id", "", func(p *proxy) { p.send(ask{kind: clusters}) }, codes.InvalidArgument},
-		{"a node id that is too long", strings.Repeat("x", maxNodeID+1), func(p *proxy) { p.send(ask{kind: clusters}) }, codes.InvalidArgument},
-		{"no set in time", "n1", func(p *proxy) { p.send(ask{kind: clusters}) }, codes.Unavailable},
-		{"too many names", "n1", func(p *proxy) { p.send(ask{kind: routes, sub: names(maxNames + 1)}) }, codes.ResourceExhausted},
+		{"no first message", "n1", func(*proxy) {}, codes.DeadlineExceeded, 50 * time.Millisecond},
+		{"no node id", "", func(p *proxy) { p.send(ask{kind: clusters}) }, codes.InvalidArgument, 0},
+		{"a node id that is too long", strings.Repeat("x", maxNodeID+1), func(p *proxy) { p.send(ask{kind: clusters}) }, codes.InvalidArgument, 0},
+		{"no set in time", "n1", func(p *proxy) { p.send(ask{kind: clusters}) }, codes.Unavailable, 0},
+		{"too many names", "n1", func(p *proxy) { p.send(ask{kind: routes, sub: names(maxNames + 1)}) }, codes.ResourceExhausted, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, Timing{FirstMessage: 50 * time.Millisecond, FirstSet: 50 * time.Millisecond})
+			h := start(t, Timing{FirstMessage: tt.patience, FirstSet: 50 * time.Millisecond})
 			p := connect(t, h.addr, tt.id, false)
 			tt.say(p)
 			if got := status.Code(p.fails()); got != tt.want {
