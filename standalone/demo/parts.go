@@ -141,7 +141,7 @@ func (p *Parts) startVersions(ctx context.Context) error {
 		if version == bad {
 			args = append(args, "--errors", strconv.FormatFloat(p.BadErrors, 'g', -1, 64))
 		}
-		proc, err := service.Start(ctx, exec.Command(p.Self[0], args...))
+		proc, err := service.Start(ctx, exec.CommandContext(context.WithoutCancel(ctx), p.Self[0], args...)) // Stop ends it
 		if err != nil {
 			return fmt.Errorf("version %s: %w", version, err)
 		}
