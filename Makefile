@@ -59,11 +59,12 @@ envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else
 .PHONY: unit
 unit: $(FULL) envoy ## unit and component tests: pure code, real API server, real git
 	go test $(TESTFLAGS) $$(go list ./... | grep -v '/test/e2e')
-	cd standalone && go test $(TESTFLAGS) ./...
+	cd standalone && go test $(TESTFLAGS) $$(go list ./... | grep -v '/e2e')
 
 .PHONY: e2e
 e2e: build envoy ## system tests: git push, API server, Envoy, Prometheus and kubectl, all real
-	go test $(TESTFLAGS) -timeout 900s -count=1 ./test/e2e/...
+	go test $(TESTFLAGS) -count=1 ./test/e2e/...
+	cd standalone && go test $(TESTFLAGS) -timeout 900s -count=1 ./e2e
 
 .PHONY: test
 test: unit e2e ## all tests

@@ -133,12 +133,15 @@ func (sh *shop) hint() {
 	_ = sh.client.Patch(ctx, src, client.RawPatch("application/merge-patch+json", patch)) // the poll comes anyway
 }
 
-// push commits the shop as it is now, with changes (path to text) on top, and gives the commit.
+// push commits the shop as it is now, with changes (path to text; empty: without that file) on top, and gives the commit.
 func (sh *shop) push(subject string, changes map[string]string) string {
 	sh.t.Helper()
 	files := sh.files()
 	for path, text := range changes {
 		files[path] = text
+		if text == "" {
+			delete(files, path)
+		}
 	}
 	return gittest.Push(sh.t, sh.tree, subject, files)
 }
