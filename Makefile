@@ -58,7 +58,7 @@ envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else
 
 .PHONY: unit
 unit: $(FULL) envoy ## unit and component tests: pure code, real API server, real git
-	go test $(TESTFLAGS) $$(go list ./... | grep -v '/test/e2e')
+	scripts/with-apiserver go test $(TESTFLAGS) -p 4 $$(go list ./... | grep -v '/test/e2e')
 	cd standalone && go test $(TESTFLAGS) $$(go list ./... | grep -v '/e2e')
 
 .PHONY: e2e
@@ -71,7 +71,7 @@ test: unit e2e ## all tests
 
 .PHONY: race
 race: $(FULL) envoy ## the unit and component tests under the race detector
-	go test -race $(TESTFLAGS) -timeout 900s $$(go list ./... | grep -v '/test/e2e')
+	scripts/with-apiserver go test -race $(TESTFLAGS) -timeout 900s $$(go list ./... | grep -v '/test/e2e')
 
 .PHONY: scenarios
 scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites the files, SEEDS and SEED steer the walks
