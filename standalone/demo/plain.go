@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/internal/app"
+	"github.com/sluice-dev/sluice/rollout"
 )
 
 // plain prints a line for each moment.
@@ -30,6 +32,18 @@ func (p *plain) Show(m Moment) {
 	fmt.Fprintf(p.out, "[%6.1fs] %s  %s\n", m.At.Sub(p.start).Seconds(), where, problem.Clean(text, 240))
 }
 
+// transitionText says what a Rollout is in now, why, and what its traffic is asked to be.
+func transitionText(e app.Event) string {
+	phase := e.Phase
+	if e.Reason != e.Phase {
+		phase += " (" + e.Reason + ")"
+	}
+	if e.Phase == rollout.Idle.String() || e.Phase == rollout.RolledBack.String() {
+		return fmt.Sprintf("%s: %s serves 100%%", phase, e.Subset)
+	}
+	return fmt.Sprintf("%s: %s at %d%%", phase, e.Subset, e.Weight)
+}
+
 func (p *plain) text(m Moment) string {
 	e := m.Event
 	switch m.Kind {
@@ -43,7 +57,7 @@ func (p *plain) text(m Moment) string {
 		if e.Weight != p.weight {
 			p.wanted, p.weight = m.At, e.Weight
 		}
-		return fmt.Sprintf("%s, %s: %s at %d%%", e.Phase, e.Reason, e.Subset, e.Weight)
+		return transitionText(e)
 	case KindAcked:
 		text := fmt.Sprintf("weight %d ACKed by %d/%d proxies", e.Weight, e.Connected, e.Connected)
 		if !p.wanted.IsZero() && e.Weight == p.weight {
