@@ -52,19 +52,13 @@ func up(t *testing.T, dir string, args ...string) (*child.Process, stack.Documen
 		}
 	})
 	var d stack.Document
-	err = poll.Until(60*time.Second, func() error {
-		if p.Ended() != nil {
-			return nil // reported below
-		}
+	err = p.Await(60*time.Second, func() error {
 		var err error
 		if d, err = stack.ReadDocument(dir); err == nil && d.Process.PID != p.Pid() {
 			err = fmt.Errorf("up.json is of pid %d, not %d", d.Process.PID, p.Pid())
 		}
 		return err
 	})
-	if ended := p.Ended(); ended != nil {
-		err = ended
-	}
 	if err != nil {
 		t.Fatalf("up: %v\n%s", err, child.Tail(name, 4<<10))
 	}

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/sluice-dev/sluice/test/poll"
 )
 
 // Process is a running child. Its methods may be called from any goroutine.
@@ -57,6 +59,23 @@ func (p *Process) Ended() error {
 	default:
 		return nil
 	}
+}
+
+// Await returns when ready gives nil, asked every 20 ms. It gives up when the child has ended, with how it ended, and
+// after timeout, with the last error of ready.
+func (p *Process) Await(timeout time.Duration, ready func() error) error {
+	err := poll.Until(timeout, func() error {
+		select {
+		case <-p.done:
+			return nil
+		default:
+			return ready()
+		}
+	})
+	if ended := p.Ended(); ended != nil {
+		return ended
+	}
+	return err
 }
 
 // Signal sends sig to the child. One that has ended is no error.

@@ -143,16 +143,10 @@ func (s *server) start(path string) error {
 	if s.process, err = child.Start(cmd); err != nil {
 		return err
 	}
-	err = poll.Until(startTimeout, func() error {
-		if s.process.Ended() != nil {
-			return nil // reported below
-		}
+	err = s.process.Await(startTimeout, func() error {
 		_, err := os.Stat(filepath.Join(s.dir, "up.json"))
 		return err
 	})
-	if ended := s.process.Ended(); ended != nil {
-		err = ended
-	}
 	if err != nil {
 		return fmt.Errorf("starting the API server: %w\n%s", err, child.Tail(name, 4<<10))
 	}

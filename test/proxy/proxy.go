@@ -100,10 +100,7 @@ func Start(t testing.TB, bootstrap []byte) *Proxy {
 }
 
 func (p *Proxy) awaitAdmin(adminFile string) error {
-	err := poll.Until(startTimeout, func() error {
-		if err := p.process.Ended(); err != nil {
-			return nil // reported below
-		}
+	err := p.process.Await(startTimeout, func() error {
 		addr, err := os.ReadFile(adminFile)
 		if err != nil {
 			return err
@@ -112,9 +109,6 @@ func (p *Proxy) awaitAdmin(adminFile string) error {
 		_, err = p.Get("/server_info")
 		return err
 	})
-	if ended := p.process.Ended(); ended != nil {
-		err = ended
-	}
 	if err != nil {
 		return fmt.Errorf("waiting for Envoy's administration interface: %w", err)
 	}
