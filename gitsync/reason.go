@@ -45,8 +45,9 @@ func (r Reason) Stalled() bool {
 	switch r {
 	case "", Unreachable, Timeout, AuthFailed, TLSFailed, RefNotFound, StorageFailed, ApplyFailed, Throttled:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // Failure is why a fetch was refused. RetryAfter is what the server asked for, or zero; Problem is set where the

@@ -86,7 +86,7 @@ func (c *Controller) secret(ctx context.Context, namespace, name string) (map[st
 	s := &corev1.Secret{}
 	err := c.config.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, s)
 	if apierrors.IsNotFound(err) {
-		return nil, gitsync.Fail(gitsync.SecretInvalid, fmt.Errorf("Secret %s does not exist in namespace %s", name, namespace))
+		return nil, gitsync.Fail(gitsync.SecretInvalid, fmt.Errorf("no Secret %s in namespace %s", name, namespace))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading Secret %s: %w", name, err)

@@ -91,7 +91,7 @@ func (c *Controller) remote(ctx context.Context, src *v1alpha1.Source) (gitsync.
 	}
 	ref.Remote.Secret, err = gitsync.ReadSecret(data)
 	if err != nil {
-		return ref, fmt.Errorf("Secret %s: %w", src.Spec.SecretRef.Name, err)
+		return ref, fmt.Errorf("reading Secret %s: %w", src.Spec.SecretRef.Name, err)
 	}
 	ref.Remote.Scope = src.Namespace + "/" + src.Spec.SecretRef.Name
 	return ref, nil

@@ -85,7 +85,7 @@ func (c *client) do(req *http.Request, want string) (io.ReadCloser, error) {
 		req.SetBasicAuth(c.secret.Username, c.secret.Password)
 	}
 	ctx, cancel := context.WithCancel(req.Context())
-	res, err := c.http.Do(req.WithContext(ctx))
+	res, err := c.http.Do(req.WithContext(ctx)) //nolint:bodyclose // patient closes it, here or at the caller's
 	if err != nil {
 		cancel()
 		return nil, c.explain(req.Context(), err)

@@ -177,6 +177,7 @@ func checkPack(r io.ReadSeeker, l Limits, known func(plumbing.Hash) bool) (thin 
 		case plumbing.OFSDeltaObject:
 			size += head.target()
 			depth[header.Offset] = depth[header.OffsetReference] + 1
+		default: // a whole object is as large as its header says, and no delta
 		}
 		total += size
 		switch {

@@ -111,6 +111,7 @@ func child(n *yaml.Node, step string) *yaml.Node {
 		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(n.Content) {
 			return n.Content[i]
 		}
+	default: // a scalar ends the way, and a document stands above it
 	}
 	return nil
 }

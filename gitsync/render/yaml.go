@@ -147,8 +147,9 @@ func value(n *yaml.Node) (any, *problem.Problem) {
 		return mapping(n)
 	case yaml.ScalarNode:
 		return scalar(n)
+	default:
+		return nil, at(n, "S501", "not a YAML value", "")
 	}
-	return nil, at(n, "S501", "not a YAML value", "")
 }
 
 func mapping(n *yaml.Node) (any, *problem.Problem) {
