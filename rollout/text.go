@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -45,8 +46,9 @@ func (t *turn) sentence(reason Reason) string {
 		return fmt.Sprintf("former stable version %s is no longer needed", prev.Previous.Name)
 	case StableReady, Cleared, RolledBackDone, RollbackUnconfirmed:
 		return t.back(reason)
+	default:
+		return t.held(reason)
 	}
-	return t.held(reason)
 }
 
 // back is what is said on the way to weight 0.
@@ -108,8 +110,9 @@ func (t *turn) cause(reason Reason) string {
 		return "Git asks for " + strings.TrimSpace(obs.Want.Name+" "+short(obs.Want.Commit)) + " instead"
 	case InvariantBroken:
 		return "an internal check failed"
+	default:
+		return t.wait(reason)
 	}
-	return t.wait(reason)
 }
 
 // wait says what is waited for.
@@ -133,11 +136,9 @@ func (t *turn) wait(reason Reason) string {
 		return "the mesh objects it needs are missing or wrong"
 	case SourceApplying:
 		return "its Source is still applying"
+	default:
+		return cmp.Or(t.numbers(), string(reason))
 	}
-	if text := t.numbers(); text != "" {
-		return text
-	}
-	return string(reason)
 }
 
 // numbers is what the analysis has to say.

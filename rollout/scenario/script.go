@@ -200,7 +200,8 @@ func (c command) apply() (err error) {
 }
 
 func (c command) proxies() (err error) {
-	w, n := c.world, 0
+	w := c.world
+	var n int
 	switch c.name {
 	case "proxies":
 		if n, err = strconv.Atoi(c.arg()); err == nil {
