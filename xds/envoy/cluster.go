@@ -65,8 +65,9 @@ func (b *builder) discover(out *clusterv3.Cluster, c ir.Cluster) {
 	case ir.DiscoveryLogicalDNS:
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
 	}
-	out.RespectDnsTtl = true
-	out.DnsRefreshRate = durationpb.New(dnsRefresh)
+	// The newer extension envoy.clusters.dns takes the place of these fields and of the type, which is all that gRPC knows.
+	out.RespectDnsTtl = true                        //nolint:staticcheck // one form for both kinds of client
+	out.DnsRefreshRate = durationpb.New(dnsRefresh) //nolint:staticcheck // likewise
 	out.LoadAssignment = b.assignment(ir.Endpoints{Cluster: c.Name, Localities: c.Targets})
 }
 

@@ -197,7 +197,7 @@ func (t *translator) balance(b block[*networking.LoadBalancerSettings]) ir.Balan
 	if b.value.GetWarmup() != nil || b.value.GetWarmupDurationSecs() != nil {
 		t.found.policy(b.at, b.field+".warmup", "warm-up")
 	}
-	switch simple := b.value.GetSimple(); simple {
+	switch b.value.GetSimple() {
 	case networking.LoadBalancerSettings_ROUND_ROBIN:
 		return ir.RoundRobin
 	case networking.LoadBalancerSettings_RANDOM:
@@ -210,6 +210,7 @@ func (t *translator) balance(b block[*networking.LoadBalancerSettings]) ir.Balan
 		t.found.policy(b.at, b.field+".simple", "load balancer PASSTHROUGH")
 	case networking.LoadBalancerSettings_LEAST_CONN: //nolint:staticcheck // deprecated by Istio, still in use
 		t.found.info(b.at, "S044", b.field+".simple", "LEAST_CONN means LEAST_REQUEST", "write LEAST_REQUEST")
+	default: // UNSPECIFIED and LEAST_REQUEST mean what follows, and so does a value that is not known yet
 	}
 	return ir.LeastRequest
 }

@@ -63,7 +63,7 @@ func (c *conversation) missing(k kind, e *entry, next *item) []string {
 		if k == listeners && c.set.of[routes].get(name) != nil {
 			continue // the name of a table
 		}
-		if !c.applied(name) && !(e.have == nil && c.refused(name, wanted)) {
+		if !c.applied(name) && (e.have != nil || !c.refused(name, wanted)) {
 			out = append(out, name)
 		}
 	}

@@ -187,6 +187,7 @@ func (l *ledger) record(c *client, outcomes []outcome) {
 				delete(l.refusal[c.node], at)
 			}
 			continue
+		case acked, reported, dropped: // no refusal
 		}
 		if o.kind.single() {
 			l.enter(c, at, o)
@@ -224,6 +225,7 @@ func (l *ledger) enter(c *client, at key, o outcome) {
 		}
 	case dropped:
 		l.dropCell(c, at)
+	case unsure, sure: // a doubt of the node, which changes no cell
 	}
 }
 

@@ -145,6 +145,7 @@ func (m *model) wanted(k kind) map[string]bool {
 				out[n] = true
 			}
 		}
+	default: // clusters and listeners come by the wildcard
 	}
 	return out
 }
@@ -177,6 +178,7 @@ func (m *model) work() {
 			m.mem.doubts[key{o.kind, o.name}] = true
 		case sure:
 			delete(m.mem.doubts, key{o.kind, o.name})
+		case acked, reported, rejected, dropped: // no doubt
 		}
 		if i := m.set.of[o.kind].get(o.name); o.what == rejected && i != nil && i.version == o.item.version {
 			m.mem.versions[key{o.kind, o.name}] = o.item.version
@@ -371,7 +373,7 @@ func (m *model) check() {
 			}
 		}
 		for _, n := range slices.Sorted(maps.Keys(m.has[k])) {
-			if m.set.of[k].get(n) == nil && !(m.sotw && !k.wildcardable()) && !m.spurning(routes) {
+			if m.set.of[k].get(n) == nil && (!m.sotw || k.wildcardable()) && !m.spurning(routes) {
 				m.t.Fatalf("%s %s is gone, and the proxy has it still", k, n)
 			}
 		}

@@ -174,6 +174,7 @@ func (c *conversation) removal(k kind, ch change, now time.Time) (change, bool, 
 		if of := c.subs[clusters].entries[e.name]; of != nil && of.sent != nil {
 			return ch, false, time.Time{} // they stay as long as their cluster
 		}
+	default: // listeners and routes leave at once
 	}
 	return ch, true, time.Time{}
 }
