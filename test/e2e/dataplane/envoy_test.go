@@ -238,8 +238,11 @@ func (e *edge) steady(stop <-chan struct{}) error {
 		}
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("answer %d %q: %v", resp.StatusCode, body, err)
+		if err != nil {
+			return fmt.Errorf("answer %d, cut off after %q: %w", resp.StatusCode, body, err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("answer %d %q", resp.StatusCode, body)
 		}
 	}
 }
