@@ -12,7 +12,6 @@ import (
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
-	"github.com/sluice-dev/sluice/xds/istio"
 )
 
 // retryMissing is how often kinds that were not served are asked for again.
@@ -89,7 +88,7 @@ func (c *Controller) Facts(s ir.Split) ir.SplitFacts {
 	if !known {
 		return ir.SplitFacts{}
 	}
-	return istio.Facts(c.world.snapshot(), s)
+	return c.world.facts(s)
 }
 
 // Changed gives a channel that is closed when some Facts may have changed. Take it before asking.
@@ -114,8 +113,10 @@ func (c *Controller) note(u urgency) {
 	now := c.config.Now()
 	c.mu.Lock()
 	c.pace.note(u, now)
-	close(c.changed)
-	c.changed = make(chan struct{})
+	if u != weighed {
+		close(c.changed)
+		c.changed = make(chan struct{})
+	}
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:

@@ -25,7 +25,7 @@ func (p *pace) note(u urgency, now time.Time) {
 		p.first = now
 	}
 	p.newest = now
-	p.urgent = p.urgent || u == atOnce
+	p.urgent = p.urgent || u == atOnce || u == weighed
 }
 
 // due is when to compile; zero: there is nothing to do. A first change after a quiet time does not wait.

@@ -26,7 +26,7 @@ func TestPace(t *testing.T) {
 		{"several soon after", -10 * ms, []change{{0, gathered}, {30 * ms, gathered}, {70 * ms, gathered}}, 120 * ms, false},
 		{"a stream of them", -10 * ms, []change{{0, gathered}, {480 * ms, gathered}}, 500 * ms, false},
 		{"a weight among them", -10 * ms, []change{{0, gathered}, {30 * ms, atOnce}}, 0, false},
-		{"a weight alone", -10 * ms, []change{{7 * ms, atOnce}}, 7 * ms, false},
+		{"a weight alone", -10 * ms, []change{{7 * ms, weighed}}, 7 * ms, false},
 	}
 	for _, tt := range tests {
 		var p pace

@@ -23,7 +23,8 @@ type urgency int
 const (
 	unchanged urgency = iota // nothing that is compiled has changed
 	gathered                 // with others that follow closely
-	atOnce                   // a stored weight
+	atOnce                   // what a stored status renders
+	weighed                  // at once, too: a stored weight and nothing else, which no facts depend on
 )
 
 // world is everything that is compiled, as last seen. What it holds is shared with informers and never changed.
@@ -37,7 +38,8 @@ type world struct {
 	slices   map[types.NamespacedName]*discoveryv1.EndpointSlice
 	pods     map[types.NamespacedName]map[string]string
 	splits   map[types.NamespacedName]seen
-	input    *istio.Input // of everything above; nil: to be made
+	input    *istio.Input  // of everything above; nil: to be made
+	survey   *istio.Survey // of everything above but weights; nil: to be made
 }
 
 type objectKey struct {
@@ -70,6 +72,9 @@ func (w *world) change(f func() urgency) urgency {
 	u := f()
 	if u != unchanged {
 		w.input = nil
+	}
+	if u != unchanged && u != weighed {
+		w.survey = nil
 	}
 	return u
 }
@@ -148,12 +153,13 @@ func compare(before, next *ir.Split) urgency {
 		return unchanged
 	case before == nil || next == nil:
 		return atOnce
-	case before.UID == next.UID && before.Host == next.Host && before.Stable == next.Stable && before.Canary == next.Canary &&
-		before.Weight == next.Weight && before.Seq == next.Seq && before.Created.Equal(next.Created) &&
-		slices.Equal(before.Managed, next.Managed) && slices.Equal(before.Routes, next.Routes):
-		return unchanged
-	default:
+	case before.UID != next.UID || before.Host != next.Host || before.Stable != next.Stable || before.Canary != next.Canary ||
+		!before.Created.Equal(next.Created) || !slices.Equal(before.Managed, next.Managed) || !slices.Equal(before.Routes, next.Routes):
 		return atOnce
+	case before.Weight != next.Weight || before.Seq != next.Seq:
+		return weighed
+	default:
+		return unchanged
 	}
 }
 
@@ -178,6 +184,23 @@ func splitOf(ro *v1alpha1.Rollout) *ir.Split {
 func (w *world) snapshot() istio.Input {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.assembled()
+}
+
+// facts are about a split in what was last seen. The mesh is read once per change, however many splits are asked about.
+func (w *world) facts(s ir.Split) ir.SplitFacts { return w.surveyed().Facts(s) }
+
+func (w *world) surveyed() *istio.Survey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.survey == nil {
+		w.survey = istio.NewSurvey(w.assembled())
+	}
+	return w.survey
+}
+
+// assembled is the input, made once; the world is locked.
+func (w *world) assembled() istio.Input {
 	if w.input == nil {
 		in := w.assemble()
 		w.input = &in

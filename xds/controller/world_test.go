@@ -50,7 +50,7 @@ func TestWorld_onlyStoredStatesAreSplitsAndNoneGoesBack(t *testing.T) {
 		{"a weight", stored("a", 7, 15), atOnce, []int{15}},
 		{"the same with other evidence", stored("a", 7, 15), unchanged, []int{15}},
 		{"an older state of the object", stored("a", 6, 50), unchanged, []int{15}},
-		{"a newer one", stored("a", 8, 50), atOnce, []int{50}},
+		{"a newer one", stored("a", 8, 50), weighed, []int{50}},
 		{"another object of the name", stored("b", 1, 0), atOnce, []int{0}},
 	}
 	for _, s := range steps {
