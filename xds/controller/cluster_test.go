@@ -77,14 +77,20 @@ func (p *proxies) all() []envoy.Resources {
 	return slices.Clone(p.published)
 }
 
-// absent is a mapper that does not know a kind until told.
+// absent is a mapper that does not know a kind until told, and that can lose its server.
 type absent struct {
 	meta.RESTMapper
 	kind string
 	here atomic.Bool
+	cut  atomic.Bool
+	told atomic.Int32 // how often it said that the server is gone
 }
 
 func (a *absent) RESTMapping(gk schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	if a.cut.Load() {
+		a.told.Add(1)
+		return nil, errors.New("dial tcp 127.0.0.1:6443: connection refused")
+	}
 	if gk.Kind == a.kind && !a.here.Load() {
 		return nil, &meta.NoKindMatchError{GroupKind: gk, SearchedVersions: versions}
 	}
@@ -385,4 +391,22 @@ func TestNew_needsItsParts(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("a controller without anything was made")
 	}
+}
+
+func TestController_outlivesItsServer(t *testing.T) {
+	s := open(t)
+	s.apply(shop)
+	s.store(baking)
+	s.start()
+	<-s.ready
+	s.published(map[string]uint32{"v1": 85, "v2": 15})
+	s.mapper.cut.Store(true)
+	kube.Eventually(t, 10*time.Second, func() error {
+		if n := s.mapper.told.Load(); n < 3 {
+			return fmt.Errorf("the missing kind was asked for %d times", n)
+		}
+		return nil
+	})
+	s.store(failed)
+	s.published(map[string]uint32{"v1": 100})
 }

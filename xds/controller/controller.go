@@ -164,24 +164,21 @@ func (c *Controller) run(ctx context.Context) error {
 		case <-demand:
 		case <-timer.C:
 		case <-missing.C:
-			if err := c.retry(ctx); err != nil {
-				return err
-			}
+			c.retry(ctx)
 		}
 	}
 }
 
-// retry begins to watch kinds that have appeared.
-func (c *Controller) retry(ctx context.Context) error {
+// retry begins to watch kinds that have appeared. Where the server does not answer, proxies are served what is known.
+func (c *Controller) retry(ctx context.Context) {
 	for _, w := range c.watches {
 		if w.registration != nil {
 			continue
 		}
-		if err := c.begin(ctx, w); err != nil {
-			return err
+		if err := c.begin(ctx, w); err != nil && ctx.Err() == nil {
+			c.config.Log.Warn("asking for a kind that was not served; it is asked for again", "error", err)
 		}
 	}
-	return nil
 }
 
 // work compiles what is due, and says how long to wait until more is; zero: until something happens.
