@@ -13,7 +13,6 @@ import (
 	"github.com/sluice-dev/sluice/standalone/stack"
 	"github.com/sluice-dev/sluice/test/child"
 	"github.com/sluice-dev/sluice/test/kube"
-	"github.com/sluice-dev/sluice/test/poll"
 )
 
 // command is a run of the full build with its state in dir.
