@@ -75,9 +75,9 @@ func (j *judge) needed(c Criterion) int64 {
 	p := pair(m.Step)
 	n := p.Canary.plus(p.Stable)
 	if n.N == 0 || p.Canary.N == 0 {
-		return m.safeState.needed(c, j.cfg.Beta, 0, 0)
+		return m.needed(c, j.cfg.Beta, 0, 0)
 	}
-	return m.safeState.needed(c, j.cfg.Beta, float64(n.Bad)/float64(n.N), float64(p.Stable.N)/float64(p.Canary.N))
+	return m.needed(c, j.cfg.Beta, float64(n.Bad)/float64(n.N), float64(p.Stable.N)/float64(p.Canary.N))
 }
 
 // hopeless reports that no number of requests would do now.

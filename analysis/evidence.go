@@ -152,7 +152,7 @@ func (t evidenceText) check() error {
 		return fmt.Errorf("%d metrics: at most %d", len(t.Metrics), MaxCriteria)
 	case t.Out != nil && t.Out.Verdict != Rollback:
 		return fmt.Errorf("latched verdict %q", t.Out.Verdict)
-	case t.Guard != nil && (len(t.Guard.Wealth) != len(guardSteps()) || !(t.Guard.P0 > 0 && t.Guard.P0 <= 0.5) || !(t.Guard.Elapsed >= 0)):
+	case t.Guard != nil && (len(t.Guard.Wealth) != guarded || !(t.Guard.P0 > 0 && t.Guard.P0 <= 0.5) || !(t.Guard.Elapsed >= 0)):
 		return errors.New("the guard is not whole")
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Metrics)) {

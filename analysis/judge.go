@@ -134,7 +134,7 @@ func (j *judge) fold(w Window) {
 	if j.b.Step >= c.FromStep {
 		m.harmState.fold(w, c, j.cfg.Mixture)
 		m.safeState.fold(w, c, j.cfg.Beta)
-		m.tally.add(w)
+		m.add(w)
 		if j.ev.guard != nil && w.Metric == j.cfg.watched() {
 			j.ev.guard.fold(w, j.cfg.Mixture)
 		}

@@ -47,10 +47,7 @@ func assertVerdict(t *testing.T, r Report, verdict Verdict, reason Reason) {
 }
 
 func TestJudge_referencePath(t *testing.T) {
-	var windows []Window
-	for _, w := range path() {
-		windows = append(windows, w)
-	}
+	windows := path()
 	m := Moment{At: windows[6].End, Step: 1, Weight: 15, Settled: windows[0].Start}
 	_, bursty := judged(Default(), m, windows...)
 	assertVerdict(t, bursty, Inconclusive, Suspicious)

@@ -122,8 +122,10 @@ type guardState struct {
 	Wealth  []logw  `json:"l"`
 }
 
+const guarded = 4 // alternatives of the guard
+
 // guardSteps are the alternatives of the guard as multiples of p0.
-func guardSteps() [4]float64 { return [4]float64{2, 5, 20, 100} }
+func guardSteps() [guarded]float64 { return [guarded]float64{2, 5, 20, 100} }
 
 // newGuard freezes what is tolerated: twice stable's own bad share in this attempt, or the objective's.
 func newGuard(stable Counts, objective float64, m Mixture) *guardState {
@@ -131,7 +133,7 @@ func newGuard(stable Counts, objective float64, m Mixture) *guardState {
 	if stable.N > 0 {
 		p0 = max(slo(objective), 2*(float64(stable.Bad)+3)/float64(stable.N))
 	}
-	return &guardState{P0: min(0.5, p0), Reserve: logw(math.Log(1 - m.Start)), Wealth: wealth(m.Start, len(guardSteps()))}
+	return &guardState{P0: min(0.5, p0), Reserve: logw(math.Log(1 - m.Start)), Wealth: wealth(m.Start, guarded)}
 }
 
 // slo is the bad share above which an arm is in trouble whatever the other does.

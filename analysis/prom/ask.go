@@ -24,26 +24,31 @@ func (s *Server) ask(ctx context.Context, expression string, at time.Time) ([]by
 		"timeout": {strconv.FormatInt(s.timeout.Milliseconds(), 10) + "ms"},
 	}.Encode()
 	u := s.client.URL("/api/v1/query", nil)
-	resp, body, err := s.send(ctx, http.MethodPost, u, form)
-	if err == nil && resp.StatusCode == http.StatusMethodNotAllowed { // a read-only proxy before it
+	code, body, err := s.send(ctx, http.MethodPost, u, form)
+	if err == nil && code == http.StatusMethodNotAllowed { // a read-only proxy before it
 		u.RawQuery = form
-		resp, body, err = s.send(ctx, http.MethodGet, u, "")
+		code, body, err = s.send(ctx, http.MethodGet, u, "")
 	}
 	if err != nil {
 		return nil, s.unread(ctx, err)
 	}
-	return body, refused(resp, body)
+	return body, refused(code, body)
 }
 
-func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (*http.Response, []byte, error) {
+// send gives the status and the whole body of an answer.
+func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(form))
 	if err != nil {
-		return nil, nil, fmt.Errorf("making the request: %w", err)
+		return 0, nil, fmt.Errorf("making the request: %w", err)
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	return s.client.Do(ctx, req)
+	resp, body, err := s.client.Do(ctx, req) //nolint:bodyclose // Do has closed it
+	if err != nil {
+		return 0, nil, err
+	}
+	return resp.StatusCode, body, nil
 }
 
 // unread tells apart why no whole answer came.
@@ -66,8 +71,7 @@ func (s *Server) unread(ctx context.Context, err error) *Failure {
 }
 
 // refused reads the status; nil: the body should hold a result.
-func refused(resp *http.Response, body []byte) *Failure {
-	code := resp.StatusCode
+func refused(code int, body []byte) *Failure {
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return failed(analysis.Unauthorized, "the server answered %d", code)
