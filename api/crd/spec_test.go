@@ -165,7 +165,7 @@ func TestStatus_fitsAtItsBounds(t *testing.T) {
 		})
 	}
 	ro := stored(t, c, ns, st, "update")
-	if ro.Status.Since.Time.UTC() != at.Time {
+	if ro.Status.Since.UTC() != at.Time {
 		t.Errorf("since came back as %v, want %v: microseconds matter", ro.Status.Since, at)
 	}
 	if n := len(get(t.Context(), t, c, ro).Status.Notes); n != 64 {

@@ -68,7 +68,7 @@ func durationPattern(s string) bool {
 
 // String gives the shortest written form: 90s becomes 1m30s, nothing becomes 0s.
 func (d Duration) String() string {
-	left := d.Duration.Truncate(time.Millisecond)
+	left := d.Truncate(time.Millisecond)
 	if left <= 0 {
 		return "0s"
 	}
