@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -34,7 +35,7 @@ func judge(t *testing.T, input string, args ...string) (code int, lines []string
 	err := cmd.ExecuteContext(t.Context())
 	if err != nil {
 		code = ExitUsage
-		if exit, ok := err.(*Exit); ok {
+		if exit, ok := errors.AsType[*Exit](err); ok {
 			code = exit.Code
 		}
 		stderr = err.Error()
