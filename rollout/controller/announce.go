@@ -87,6 +87,7 @@ func noteKind(m rollout.Transition, next rollout.State) v1alpha1.NoteKind {
 		if m.From == rollout.RolledBack {
 			return v1alpha1.NoteGitInSync
 		}
+	default: // the rest is seen in events and conditions only
 	}
 	return ""
 }
@@ -123,8 +124,9 @@ func warns(m rollout.Transition, next rollout.State) bool {
 	switch m.Reason {
 	case rollout.NoProxies, rollout.Blind, rollout.ProgressDeadlineExceeded, rollout.RollbackUnconfirmed, rollout.KnownRejected, rollout.StableChanged:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // observeAcked tells the observer the first time that all connected proxies have the present traffic.

@@ -201,8 +201,11 @@ func TestDeletion_takesTheCanaryToZeroFirst(t *testing.T) {
 	w.fleet.set(func(f *fleet) { f.silent = false })
 	kube.Eventually(t, patience, func() error {
 		err := w.client.Get(t.Context(), types.NamespacedName{Namespace: w.ns, Name: "reviews"}, &v1alpha1.Rollout{})
+		if err == nil {
+			return errors.New("the Rollout is still there")
+		}
 		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("still there: %v", err)
+			return err
 		}
 		w.outbox.mu.Lock()
 		defer w.outbox.mu.Unlock()
