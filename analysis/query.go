@@ -9,8 +9,8 @@ import (
 type Arms struct {
 	Canary     []string // Envoy clusters, one per service port: for built-in metrics
 	Stable     []string
-	CanaryVars map[string]string // for templates: namespace, host, subset, cluster, port, rollout
-	StableVars map[string]string
+	CanaryVars []map[string]string // for templates, one per service port: namespace, host, subset, cluster, port, rollout
+	StableVars []map[string]string
 }
 
 // Ratio selects counters of one's own: instant selectors as PromQL writes them, with a metric name. Variables stand

@@ -95,7 +95,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Close() { s.close() }
 
 // Series implements analysis.Querier. Its errors are *Failure. Both arms of a built-in metric come by one query, so from
-// the same scrapes; a ratio of one's own takes four, at one time and within one timeout.
+// the same scrapes; a ratio of one's own takes four or more, at one time and within one timeout.
 func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
 	ask, fail := plan(q)
 	if fail != nil {

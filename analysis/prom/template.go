@@ -189,7 +189,7 @@ type part struct {
 	selector string
 }
 
-// partsOf are the four selectors of a ratio.
+// partsOf are the selectors of a ratio: two for each arm, and for each further port of the service where they name it.
 func partsOf(r analysis.Ratio, arms analysis.Arms) ([]part, error) {
 	if r.Total == "" || (r.Bad == "") == (r.Good == "") {
 		return nil, errors.New("a ratio needs total, and either bad or good")
@@ -204,25 +204,43 @@ func partsOf(r analysis.Ratio, arms analysis.Arms) ([]part, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.role, err)
 		}
-		var texts [2]string
-		for i, vars := range []map[string]string{arms.CanaryVars, arms.StableVars} {
-			all := maps.Clone(r.Args)
-			if all == nil {
-				all = map[string]string{}
-			}
-			maps.Copy(all, vars) // what tells the arms apart cannot be redefined
-			filled, err := sel.fill(all)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", p.role, err)
-			}
-			texts[i] = filled.String()
+		canary, err := texts(sel, r.Args, arms.CanaryVars)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.role, err)
 		}
-		if texts[0] == texts[1] {
-			return nil, fmt.Errorf("%s: the selector is the same for both versions: it needs {{subset}} or {{cluster}}", p.role)
+		stable, err := texts(sel, r.Args, arms.StableVars)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.role, err)
 		}
-		parts = append(parts, part{analysis.Canary, p.role, texts[0]}, part{analysis.Stable, p.role, texts[1]})
+		for _, text := range canary {
+			if slices.Contains(stable, text) {
+				return nil, fmt.Errorf("%s: the selector is the same for both versions: it needs {{subset}} or {{cluster}}", p.role)
+			}
+			parts = append(parts, part{analysis.Canary, p.role, text})
+		}
+		for _, text := range stable {
+			parts = append(parts, part{analysis.Stable, p.role, text})
+		}
 	}
 	return parts, nil
+}
+
+// texts are the different selectors that the sets of variables make of one.
+func texts(sel instant, args map[string]string, sets []map[string]string) ([]string, error) {
+	var out []string
+	for _, vars := range sets {
+		all := map[string]string{}
+		maps.Copy(all, args)
+		maps.Copy(all, vars) // what tells the arms apart cannot be redefined
+		filled, err := sel.fill(all)
+		if err != nil {
+			return nil, err
+		}
+		if text := filled.String(); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out, nil
 }
 
 // CheckRatio says whether a ratio would be taken as it is written, before anything is asked.
@@ -230,14 +248,14 @@ func CheckRatio(r analysis.Ratio) error {
 	arm := func(name string) map[string]string {
 		return map[string]string{"namespace": "x", "host": "x", "port": "1", "rollout": "x", "subset": name, "cluster": name}
 	}
-	for name, value := range r.Args {
+	for _, name := range slices.Sorted(maps.Keys(r.Args)) {
 		if _, taken := arm("")[name]; taken {
 			return fmt.Errorf("the variable %s is given by the rollout", name)
 		}
-		if err := checkValue(value); err != nil {
+		if err := checkValue(r.Args[name]); err != nil {
 			return fmt.Errorf("variable %s: %w", name, err)
 		}
 	}
-	_, err := partsOf(r, analysis.Arms{CanaryVars: arm("a"), StableVars: arm("b")})
+	_, err := partsOf(r, analysis.Arms{CanaryVars: []map[string]string{arm("a")}, StableVars: []map[string]string{arm("b")}})
 	return err
 }

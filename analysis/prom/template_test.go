@@ -106,6 +106,28 @@ func TestCheckRatio_refusesWhatComparesNothing(t *testing.T) {
 	}
 }
 
+func TestPartsOf_asksOnceForEachPortThatIsNamed(t *testing.T) {
+	arm := func(subset string) []map[string]string {
+		return []map[string]string{{"subset": subset, "port": "80"}, {"subset": subset, "port": "90"}}
+	}
+	r := analysis.Ratio{Bad: `x{v="{{subset}}",p="{{port}}",r="bad"}`, Total: `x{v="{{subset}}"}`}
+	got, err := partsOf(r, analysis.Arms{CanaryVars: arm("v2"), StableVars: arm("v1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []part{
+		{analysis.Canary, analysis.Total, `x{v="v2"}`},
+		{analysis.Stable, analysis.Total, `x{v="v1"}`},
+		{analysis.Canary, analysis.Bad, `x{v="v2",p="80",r="bad"}`},
+		{analysis.Canary, analysis.Bad, `x{v="v2",p="90",r="bad"}`},
+		{analysis.Stable, analysis.Bad, `x{v="v1",p="80",r="bad"}`},
+		{analysis.Stable, analysis.Bad, `x{v="v1",p="90",r="bad"}`},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(part{})); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
+	}
+}
+
 func TestSeries_ofATemplateTakesFourQueries(t *testing.T) {
 	answers := map[string]string{
 		`app_total{version="v2"}[60s]`:             `{"metric":{"__name__":"app_total","instance":"p2"},"values":[[1050,"9"]]}`,
@@ -129,7 +151,7 @@ func TestSeries_ofATemplateTakesFourQueries(t *testing.T) {
 	t.Cleanup(server.Close)
 	q := analysis.Query{
 		Metric: "checkout", Ratio: &analysis.Ratio{Total: `app_total{version="{{subset}}"}`, Good: `app_total{version="{{subset}}",result="ok"}`},
-		Arms: analysis.Arms{CanaryVars: map[string]string{"subset": "v2"}, StableVars: map[string]string{"subset": "v1"}},
+		Arms: analysis.Arms{CanaryVars: []map[string]string{{"subset": "v2"}}, StableVars: []map[string]string{{"subset": "v1"}}},
 		From: time.Unix(1000, 0), Until: time.Unix(1060, 0),
 	}
 	got, err := server.Series(t.Context(), q)

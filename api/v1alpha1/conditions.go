@@ -68,7 +68,6 @@ const (
 	ReasonBelowBase                = "BelowBase"
 	ReasonEmpty                    = "Empty"
 	ReasonNonInferior              = "NonInferior"
-	ReasonHolding                  = "Holding"
 	ReasonInvalidSpec              = "InvalidSpec"
 	ReasonBlocked                  = "Blocked"
 	ReasonInvariantBroken          = "InvariantBroken"

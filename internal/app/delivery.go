@@ -33,7 +33,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	}
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: p.proxies, Mesh: p.mesh, Querier: querier, Now: Now,
+		Fleet: p.proxies, Mesh: p.mesh, Querier: querier, CheckRatio: prom.CheckRatio, Now: Now,
 		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (d liveDigest) of(ctx context.Context, ro *v1alpha1.Rollout) (string, error
 		return "", err
 	}
 	var objects []gitsync.Object
-	for _, list := range []client.ObjectList{&appsv1.DeploymentList{}, &corev1.ConfigMapList{}, destinationRules()} {
+	for _, list := range []client.ObjectList{&appsv1.DeploymentList{}, &corev1.ConfigMapList{}, &v1alpha1.MetricTemplateList{}, destinationRules()} {
 		found, err := d.list(ctx, list, ro.Namespace)
 		if err != nil {
 			return "", fmt.Errorf("reading what %s/%s consists of: %w", ro.Namespace, ro.Name, err)

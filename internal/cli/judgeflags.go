@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/analysis/spec"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -157,7 +158,7 @@ func (o *judgeOptions) addMetrics() error {
 	}
 	for _, text := range o.metrics {
 		name, options, _ := strings.Cut(text, ",")
-		c := judgedMetric(name)
+		c := spec.Metric(name)
 		for option := range strings.SplitSeq(options, ",") {
 			if option == "" {
 				continue
@@ -170,21 +171,6 @@ func (o *judgeOptions) addMetrics() error {
 	}
 	return nil
 }
-
-// judgedMetric is a metric of that name with the share and the part in promotion that a Rollout gives it.
-func judgedMetric(name string) analysis.Criterion {
-	c := analysis.Criterion{Name: name, Share: 1, Required: true}
-	switch b, builtin := analysis.Builtin(name); {
-	case builtin:
-		c.Share, c.Required = b.Share, b.Required
-	case name == attempts:
-		c.Share, c.Required = 2, false
-	}
-	return c
-}
-
-// attempts is the metric that the hard rule reads where it is declared.
-const attempts = "attempts"
 
 func metricOption(c *analysis.Criterion, option string) error {
 	key, value, _ := strings.Cut(option, "=")
@@ -236,5 +222,6 @@ func readAnalysis(path string) (analysis.Config, error) {
 	} else if err := yaml.UnmarshalStrict(text, &block); err != nil {
 		return analysis.Config{}, fmt.Errorf("reading --config: %w", err)
 	}
-	return judgedConfig(block)
+	// Unlike in a cluster, metrics of templates need no template here: their counts stand in the input.
+	return spec.Config(block, block.Bake.Or(5*time.Minute), nil)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/analysis/spec"
 )
 
 // judgeLine is one line of input.
@@ -230,7 +231,7 @@ func (m *recorded) merge(w analysis.Window, c analysis.Criterion, begun int64, w
 
 // ruled is the metric that the hard rule reads.
 func (j *judgement) ruled() string {
-	for _, name := range []string{attempts, "errors"} {
+	for _, name := range []string{spec.Attempts, "errors"} {
 		if _, declared := j.metrics[name]; declared {
 			return name
 		}

@@ -159,10 +159,13 @@ func (v *verdicts) obstacle() string {
 	}
 }
 
-// refs says what is wrong with the mesh objects.
+// refs says what is wrong with the objects that the spec names.
 func (v *verdicts) refs() string {
 	if v.facts.BlockingMessage != "" {
 		return v.facts.BlockingMessage
+	}
+	if fault := v.templateFault(); fault != "" && (v.facts.SubsetDefined || !v.facts.Known) {
+		return fault
 	}
 	subset := or(v.next.Canary.Name, or(v.next.Stable.Name, or(v.spec.InitialStable, v.object.Spec.Subset)))
 	return fmt.Sprintf("no DestinationRule of %s defines the subset %s: add it there, or name another one in spec.subset", v.object.Spec.Host, subset)
@@ -194,8 +197,10 @@ func (v *verdicts) resolvedRefs() {
 		set(metav1.ConditionFalse, refReason(v.facts.BlockingCodes[0]), v.refs())
 	case !v.facts.SubsetDefined:
 		set(metav1.ConditionFalse, v1alpha1.ReasonSubsetNotFound, v.refs())
+	case len(v.templates.missing) > 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonMetricTemplateNotFound, strings.Join(v.templates.missing, "; "))
 	default:
-		set(metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs, "host, subset and routes exist")
+		set(metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs, "host, subset, routes and metric templates exist")
 	}
 }
 
@@ -291,6 +296,7 @@ func (v *verdicts) abnormal() {
 	switch waits {
 	case rollout.PausedInGit, rollout.InconclusiveTimeout, rollout.DeadlineExceeded:
 		set(v1alpha1.ConditionPaused, string(waits), "the weight is not raised until somebody changes that")
+	default: // what is waited for comes by itself; Progressing says so
 	}
 	if st.Phase == rollout.RolledBack || st.Phase == rollout.RollingBack && st.Outcome == rollout.OutcomeRolledBack {
 		digest := or(st.Canary.Digest, st.Attempted)

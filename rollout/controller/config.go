@@ -50,7 +50,9 @@ type Config struct {
 	Fleet    Fleet
 	Mesh     Mesh
 	Querier  analysis.Querier
-	Now      func() time.Time // with a monotonic reading
+	// CheckRatio says why the Querier would not take the counters of a template; nil: it would.
+	CheckRatio func(r analysis.Ratio) error
+	Now        func() time.Time // with a monotonic reading
 	// Digest of what the Rollout wants, for one without the annotation; nil: such a Rollout's want is unknown.
 	Digest  func(ctx context.Context, ro *v1alpha1.Rollout) (string, error)
 	Outbox  Outbox      // nil: no notes
@@ -64,7 +66,7 @@ func (c Config) validate() error {
 		set  bool
 	}{
 		{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fleet", c.Fleet != nil},
-		{"Mesh", c.Mesh != nil}, {"Querier", c.Querier != nil}, {"Now", c.Now != nil},
+		{"Mesh", c.Mesh != nil}, {"Querier", c.Querier != nil}, {"CheckRatio", c.CheckRatio != nil}, {"Now", c.Now != nil},
 	} {
 		if !need.set {
 			errs = append(errs, errors.New("the rollout controller needs "+need.name))

@@ -28,7 +28,6 @@ type answer struct {
 // step; the zero report where nothing is judged.
 func (p *pass) judge() analysis.Report {
 	j := &p.memory.judged
-	p.load(j)
 	if !p.judging() {
 		return analysis.Report{}
 	}
@@ -77,10 +76,9 @@ func (p *pass) ask(j *judged) {
 	if !moment.Settled.IsZero() {
 		moment.Since = moment.Settled
 	}
-	arms := analysis.Arms{Canary: p.facts.CanaryClusters, Stable: p.facts.StableClusters}
 	p.controller.queries.run(look{
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
-		queries: analysis.Queries(p.analysis, j.evidence, moment, arms),
+		queries: analysis.Queries(p.analysis, j.evidence, moment, p.arms()),
 	})
 }
 

@@ -31,6 +31,7 @@ type memory struct {
 type judged struct {
 	known    bool // evidence was loaded, for this attempt
 	attempt  int64
+	ratios   map[string]analysis.Ratio // newest usable ones of metrics with a template
 	evidence analysis.Evidence
 	report   analysis.Report
 	seq      uint64 // traffic seq of the report

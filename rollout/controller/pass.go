@@ -47,6 +47,7 @@ type given struct {
 	specErr     error
 	analysis    analysis.Config
 	analysisErr error
+	templates   templates
 	wantErr     error
 }
 
@@ -63,7 +64,9 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 		p.state.Since = ro.CreationTimestamp.UTC()
 	}
 	p.spec, p.specErr = specOf(ro)
-	p.analysis, p.analysisErr = analysisOf(ro.Spec.Analysis, p.state.Stage().Min)
+	if err := p.readAnalysis(ctx); err != nil {
+		return p, err
+	}
 	if err := p.readSource(ctx); err != nil {
 		return p, err
 	}
@@ -73,7 +76,7 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 }
 
 // invalid is what is wrong with the spec; nil: nothing.
-func (p *pass) invalid() error { return errors.Join(p.specErr, p.analysisErr) }
+func (p *pass) invalid() error { return errors.Join(p.specErr, p.analysisErr, p.templates.wrong) }
 
 // readWant finds out what Git asks for. What cannot be read is unknown, and changes nothing.
 func (p *pass) readWant(ctx context.Context) {
@@ -126,7 +129,7 @@ func (p *pass) readTraffic() {
 	}
 	p.facts = p.controller.config.Mesh.Facts(split)
 	p.fleet = p.controller.config.Fleet.Convergence(split.Key, split.Seq)
-	if p.facts.Known && (!p.facts.SubsetDefined || len(p.facts.BlockingCodes) > 0) {
+	if p.facts.Known && (!p.facts.SubsetDefined || len(p.facts.BlockingCodes) > 0) || p.starts() && p.templates.unusable() {
 		p.blocked = append(p.blocked, rollout.RefsNotResolved)
 	}
 	if p.applying() {

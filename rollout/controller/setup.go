@@ -30,7 +30,8 @@ const (
 	gatherMesh   = 50 * time.Millisecond
 )
 
-// SetupWithManager registers the controller: Rollouts, the Sources that bring them, changes of proxies and mesh.
+// SetupWithManager registers the controller: Rollouts, the Sources that bring them, the MetricTemplates they name, changes
+// of proxies and mesh.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(manager.RunnableFunc(c.run)); err != nil {
 		return fmt.Errorf("adding the rollout controller: %w", err)
@@ -39,6 +40,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		Named("rollout").
 		For(&v1alpha1.Rollout{}).
 		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.ofSource)).
+		Watches(&v1alpha1.MetricTemplate{}, handler.EnqueueRequestsFromMapFunc(c.ofTemplate)).
 		WatchesRawSource(source.Func(c.wake.start)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
@@ -50,15 +52,25 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 
 // ofSource are the Rollouts that a Source brought.
 func (c *Controller) ofSource(ctx context.Context, o client.Object) []reconcile.Request {
+	return c.requests(ctx, o, func(ro *v1alpha1.Rollout) bool { return sourceOf(ro) == client.ObjectKeyFromObject(o) },
+		client.MatchingLabels{v1alpha1.LabelSourceName: o.GetName()})
+}
+
+// ofTemplate are the Rollouts that name a MetricTemplate.
+func (c *Controller) ofTemplate(ctx context.Context, o client.Object) []reconcile.Request {
+	return c.requests(ctx, o, func(ro *v1alpha1.Rollout) bool { return namesTemplate(ro, o) }, client.InNamespace(o.GetNamespace()))
+}
+
+// requests are for the Rollouts that have to do with an object.
+func (c *Controller) requests(ctx context.Context, o client.Object, concerned func(*v1alpha1.Rollout) bool, among client.ListOption) []reconcile.Request {
 	list := &v1alpha1.RolloutList{}
-	match := client.MatchingLabels{v1alpha1.LabelSourceName: o.GetName()}
-	if err := c.config.Client.List(ctx, list, match); err != nil {
-		log.FromContext(ctx).Error(err, "the Rollouts of a Source are not looked at", "source", client.ObjectKeyFromObject(o).String())
+	if err := c.config.Client.List(ctx, list, among); err != nil {
+		log.FromContext(ctx).Error(err, "the Rollouts of an object are not looked at", "object", client.ObjectKeyFromObject(o).String())
 		return nil
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		if sourceOf(&list.Items[i]) == client.ObjectKeyFromObject(o) {
+		if concerned(&list.Items[i]) {
 			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 	}

@@ -3,10 +3,8 @@ package controller
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
@@ -80,78 +78,6 @@ func mistakes(ro *v1alpha1.Rollout, plan []rollout.Stage) error {
 		errs = append(errs, fmt.Errorf("spec.steps: %d with the last one of 100, at most %d", len(plan), rollout.MaxSteps))
 	}
 	return errors.Join(errs...)
-}
-
-// analysisOf is the analysis block as the judge takes it; bake is what the present step needs.
-func analysisOf(a v1alpha1.Analysis, bake time.Duration) (analysis.Config, error) {
-	var p parser
-	out := analysis.Config{
-		Alpha:     p.percent("spec.analysis.falseRollback", a.FalseRollback),
-		Beta:      p.percent("spec.analysis.falsePromotion", a.FalsePromotion),
-		Objective: p.percent("spec.analysis.objective", a.Objective),
-		Bake:      bake,
-	}
-	metrics := a.Metrics
-	if !slices.ContainsFunc(metrics, func(m v1alpha1.Metric) bool { return m.Name == v1alpha1.MetricErrors }) {
-		metrics = append([]v1alpha1.Metric{{Name: v1alpha1.MetricErrors}}, metrics...)
-	}
-	for i, m := range metrics {
-		if !m.Disabled {
-			out.Criteria = append(out.Criteria, p.criterion(fmt.Sprintf("spec.analysis.metrics[%d]", i), m))
-		}
-	}
-	p.errs = append(p.errs, out.Validate()...)
-	return out, errors.Join(p.errs...)
-}
-
-// parser reads the written numbers of a spec and keeps what is wrong with them.
-type parser struct {
-	errs []error
-}
-
-func (p *parser) percent(field string, text v1alpha1.Percent) float64 {
-	if text == "" {
-		return 0
-	}
-	v, err := text.Fraction()
-	if err != nil {
-		p.errs = append(p.errs, fmt.Errorf("%s: %w", field, err))
-	}
-	return v
-}
-
-func (p *parser) decimal(field string, text v1alpha1.Decimal) float64 {
-	if text == "" {
-		return 0
-	}
-	v, err := text.Float()
-	if err != nil {
-		p.errs = append(p.errs, fmt.Errorf("%s: %w", field, err))
-	}
-	return v
-}
-
-func (p *parser) criterion(field string, m v1alpha1.Metric) analysis.Criterion {
-	c, builtin := analysis.Builtin(m.Name)
-	if !builtin || m.Template != "" {
-		p.errs = append(p.errs, fmt.Errorf("%s: %q is not the built-in metric %s, the only one that is read", field, m.Name, v1alpha1.MetricErrors))
-	}
-	if m.Tolerance != "" {
-		c.Tolerance = p.percent(field+".tolerance", m.Tolerance)
-	}
-	if m.Harmful != nil {
-		c.Harmful.Ratio = or(p.decimal(field+".harmful.ratio", m.Harmful.Ratio), c.Harmful.Ratio)
-		c.Harmful.Rate = or(p.percent(field+".harmful.rate", m.Harmful.Rate), c.Harmful.Rate)
-	}
-	c.Noise = or(analysis.Noise(m.Noise), c.Noise)
-	c.Window = m.Window.Or(c.Window)
-	c.Share = or(int(m.Share), c.Share)
-	if m.Warmup != nil {
-		if c.Warmup = m.Warmup.Duration; c.Warmup == 0 {
-			c.Warmup = -1 // none; the zero value means the default
-		}
-	}
-	return c
 }
 
 func or[T comparable](v, otherwise T) T {

@@ -97,23 +97,3 @@ func TestSpecOf_defaultsAndMistakes(t *testing.T) {
 		t.Error("falling weights were accepted")
 	}
 }
-
-func TestAnalysisOf_readsTheWrittenNumbers(t *testing.T) {
-	cfg, err := analysisOf(v1alpha1.Analysis{FalseRollback: "2%", FalsePromotion: "10%", Metrics: []v1alpha1.Metric{
-		{Name: "errors", Tolerance: "50%", Window: v1alpha1.DurationOf(time.Second), Warmup: v1alpha1.DurationOf(0),
-			Harmful: &v1alpha1.Harmful{Ratio: "3", Rate: "1%"}, Noise: v1alpha1.NoiseIndependent}}}, 8*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := cfg.Criteria[0]
-	if cfg.Alpha != 0.02 || cfg.Beta != 0.1 || cfg.Bake != 8*time.Second || c.Tolerance != 0.5 || c.Window != time.Second || c.Warmup >= 0 ||
-		c.Harmful.Ratio != 3 || c.Harmful.Rate != 0.01 || c.Noise != "independent" || !c.Required || c.Share != 4 {
-		t.Errorf("got %+v", cfg)
-	}
-	if cfg, err := analysisOf(v1alpha1.Analysis{}, 0); err != nil || len(cfg.Criteria) != 1 || cfg.Criteria[0].Name != "errors" {
-		t.Errorf("the default is the errors metric: %+v, %v", cfg, err)
-	}
-	if _, err := analysisOf(v1alpha1.Analysis{FalseRollback: "99%"}, 0); err == nil {
-		t.Error("a false rollback rate of 99% was accepted")
-	}
-}

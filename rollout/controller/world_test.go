@@ -22,6 +22,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/analysis/prom"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/notify"
 	"github.com/sluice-dev/sluice/rollout/controller"
@@ -88,7 +89,7 @@ func (w *world) run() (stop func()) {
 	}
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: w.fleet, Mesh: w.mesh, Querier: w.prom, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+		Fleet: w.fleet, Mesh: w.mesh, Querier: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -284,6 +285,14 @@ type prometheus struct {
 	err    error
 	blocks chan struct{} // not nil: queries wait for it
 	asked  int
+	last   analysis.Query
+}
+
+// newest is the last query that was made.
+func (p *prometheus) newest() analysis.Query {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
 }
 
 func newPrometheus() *prometheus { return &prometheus{start: time.Now().Add(-time.Hour)} }
@@ -303,6 +312,7 @@ func (p *prometheus) queries() int {
 func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
 	p.mu.Lock()
 	p.asked++
+	p.last = q
 	bad, err, blocks := p.bad, p.err, p.blocks
 	p.mu.Unlock()
 	if blocks != nil {

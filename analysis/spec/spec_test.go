@@ -1,0 +1,106 @@
+package spec_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/analysis/spec"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+func TestConfig_readsWhatIsWritten(t *testing.T) {
+	checkout := analysis.Ratio{Bad: "b", Total: "t", Args: map[string]string{"flow": "card"}}
+	builtin := analysis.Criterion{Name: "errors", Share: 4, Required: true}
+	tuned := builtin
+	tuned.Tolerance, tuned.Window, tuned.Warmup, tuned.Noise, tuned.Share = 0.5, time.Second, -1, analysis.Independent, 9
+	tuned.Harmful = analysis.Harmful{Ratio: 3, Rate: 0.01}
+	redefined := builtin
+	redefined.Ratio = &checkout
+	seconds := func(n int) *v1alpha1.Duration { return v1alpha1.DurationOf(time.Duration(n) * time.Second) }
+	for name, row := range map[string]struct {
+		in   v1alpha1.Analysis
+		want analysis.Config
+	}{
+		"nothing is the built-in metric": {
+			v1alpha1.Analysis{},
+			analysis.Config{Criteria: []analysis.Criterion{builtin}},
+		},
+		"numbers": {
+			v1alpha1.Analysis{FalseRollback: "2%", FalsePromotion: "10%", Objective: "99.9%", Metrics: []v1alpha1.Metric{{
+				Name: "errors", Tolerance: "50%", Window: seconds(1), Warmup: seconds(0), Noise: v1alpha1.NoiseIndependent, Share: 9,
+				Harmful: &v1alpha1.Harmful{Ratio: "3", Rate: "1%"}}}},
+			analysis.Config{Alpha: 0.02, Beta: 0.1, Objective: 0.999, Criteria: []analysis.Criterion{tuned}},
+		},
+		"a template beside the built-in metric": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "checkout", Template: "checkout-failures", Tolerance: "20%", Window: seconds(2), Warmup: seconds(3),
+				Harmful: &v1alpha1.Harmful{Ratio: "4"}}}},
+			analysis.Config{Criteria: []analysis.Criterion{builtin, {Name: "checkout", Ratio: &checkout, Share: 1, Required: true, Tolerance: 0.2,
+				Window: 2 * time.Second, Warmup: 3 * time.Second, Harmful: analysis.Harmful{Ratio: 4}}}},
+		},
+		"a template alone": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "checkout", Template: "checkout-failures", Share: 2}}},
+			analysis.Config{Criteria: []analysis.Criterion{{Name: "checkout", Ratio: &checkout, Share: 2, Required: true}}},
+		},
+		"a template that is not to be had stays required": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "payments", Template: "gone"}}},
+			analysis.Config{Criteria: []analysis.Criterion{{Name: "payments", Share: 1, Required: true}}},
+		},
+		"errors by a template of one's own": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Template: "mine"}}},
+			analysis.Config{Criteria: []analysis.Criterion{redefined}},
+		},
+	} {
+		row.want.Bake = 8 * time.Second
+		got, err := spec.Config(row.in, 8*time.Second, map[string]analysis.Ratio{"checkout": checkout, "errors": checkout})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if errs := got.Validate(); len(errs) > 0 {
+			t.Errorf("%s: the judge refuses it: %v", name, errs)
+		}
+	}
+}
+
+func TestConfig_refusesWhatIsNoNumber(t *testing.T) {
+	for want, in := range map[string]v1alpha1.Analysis{
+		"spec.analysis.falseRollback":            {FalseRollback: "much"},
+		"spec.analysis.falsePromotion":           {FalsePromotion: "0%"},
+		"spec.analysis.objective":                {Objective: "0.999"},
+		"spec.analysis.metrics[1].tolerance":     {Metrics: []v1alpha1.Metric{{Name: "errors"}, {Name: "a", Tolerance: "0%"}}},
+		"spec.analysis.metrics[0].harmful.ratio": {Metrics: []v1alpha1.Metric{{Name: "errors", Harmful: &v1alpha1.Harmful{Ratio: "two"}}}},
+		"spec.analysis.metrics[0].harmful.rate":  {Metrics: []v1alpha1.Metric{{Name: "errors", Harmful: &v1alpha1.Harmful{Rate: "0.0%"}}}},
+	} {
+		if _, err := spec.Config(in, 0, nil); err == nil || !strings.HasPrefix(err.Error(), want+": ") {
+			t.Errorf("%s: got %v", want, err)
+		}
+	}
+}
+
+func TestRatio_mergesArgs(t *testing.T) {
+	template := v1alpha1.MetricTemplateSpec{
+		Args:  []v1alpha1.Argument{{Name: "flow", Value: "all"}, {Name: "shop", Value: "main"}},
+		Ratio: v1alpha1.RatioTemplate{Good: "g", Total: "t"},
+	}
+	for name, row := range map[string]struct {
+		args []v1alpha1.Argument
+		want map[string]string
+	}{
+		"defaults":  {nil, map[string]string{"flow": "all", "shop": "main"}},
+		"one given": {[]v1alpha1.Argument{{Name: "flow", Value: "card"}}, map[string]string{"flow": "card", "shop": "main"}},
+	} {
+		got, err := spec.Ratio(template, row.args)
+		if diff := cmp.Diff(analysis.Ratio{Good: "g", Total: "t", Args: row.want}, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+	if _, err := spec.Ratio(template, []v1alpha1.Argument{{Name: "flwo", Value: "card"}}); err == nil || !strings.Contains(err.Error(), `"flwo"`) {
+		t.Errorf("an arg that the template does not have: %v", err)
+	}
+}

@@ -1,0 +1,42 @@
+package controller_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/test/kube"
+)
+
+// A process that has just started has seen no verdict yet: what one held before must not move until the first is there.
+func TestRestart_raisesNothingBeforeTheFirstVerdict(t *testing.T) {
+	w := newWorld(t)
+	stop := w.run()
+	w.rollout("v1", func(ro *v1alpha1.Rollout) { ro.Spec.Steps[0].Promotion = v1alpha1.PromotionTimeOnly })
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	w.prom.set(func(p *prometheus) { p.err = errors.New("connection refused") })
+	w.push("v2", "digest-v2")
+	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonBlind)
+	w.until("baked", func(ro *v1alpha1.Rollout) bool { return ro.Status.Progress.StepClock >= 1000 })
+	stop()
+	blocks := make(chan struct{})
+	w.prom.set(func(p *prometheus) { p.err, p.blocks, p.asked = nil, blocks, 0 })
+	w.run()
+	kube.Eventually(t, patience, func() error {
+		if w.prom.queries() == 0 {
+			return errors.New("no query is under way")
+		}
+		return nil
+	})
+	timer := time.NewTimer(2 * time.Second)
+	defer timer.Stop()
+	<-timer.C
+	if st := w.get().Status; st.Weight != 15 || st.Phase != v1alpha1.PhaseBaking {
+		t.Errorf("%s at %d%% without a verdict, want Baking at 15%%", st.Phase, st.Weight)
+	}
+	close(blocks)
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+}
