@@ -102,11 +102,7 @@ func (c *check) types(o gitsync.Object) {
 		if c.scheme.IsGroupRegistered(o.ID.Group) {
 			c.report(o, "S505", "apiVersion", fmt.Sprintf("there is no %s in %s", o.ID.Kind, o.APIVersion()), c.nearestVersion(o))
 		}
-		if c.policy.Sound != nil {
-			for _, p := range c.policy.Sound(o.Content) {
-				c.report(o, p.Code, p.Field, p.Message, p.Hint)
-			}
-		}
+		c.sound(o)
 		return
 	}
 	typed, err := c.scheme.New(gvk)
@@ -126,6 +122,19 @@ func (c *check) types(o gitsync.Object) {
 	if err != nil {
 		field, message := mismatch(err)
 		c.report(o, "S504", field, message, "give a value of that type")
+	}
+	if err == nil && len(strict) == 0 {
+		c.sound(o)
+	}
+}
+
+// sound passes on what those who know the kind say of the content.
+func (c *check) sound(o gitsync.Object) {
+	if c.policy.Sound == nil {
+		return
+	}
+	for _, p := range c.policy.Sound(o.Content) {
+		c.report(o, p.Code, p.Field, p.Message, p.Hint)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/gitsync/render"
 )
@@ -61,6 +62,26 @@ func TestCheck_table(t *testing.T) {
 		}
 		if len(problems) != 1 || problems[0].Code != row.code || problems[0].Field != row.field || problems[0].Line != row.line || problems[0].Path != "a.yaml" || problems[0].Hint == "" {
 			t.Errorf("%s: %v, want %s at %s in line %d with a hint", row.name, problems, row.code, row.field, row.line)
+		}
+	}
+}
+
+func TestCheck_asksWhoKnowsTheKindOnceTheFormIsRight(t *testing.T) {
+	t.Parallel()
+	d, err := New(Policy{Sound: func(map[string]any) []problem.Problem {
+		return []problem.Problem{{Code: "S711", Field: "spec.ratio", Message: "m", Hint: "h"}}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := "apiVersion: sluice.dev/v1alpha1\nkind: MetricTemplate\nmetadata: {name: a}\nspec:\n  ratio: {bad: b, total: t}\n"
+	for in, want := range map[string]string{
+		template:            "S711",
+		template + "x: y\n": "S502",
+		"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {ratio: 1}\n": "S711",
+	} {
+		if _, got := d.Check(build(t, in), "shop"); len(got) != 1 || got[0].Code != want || got[0].Path != "a.yaml" {
+			t.Errorf("%s: %v, want %s alone", in, got, want)
 		}
 	}
 }

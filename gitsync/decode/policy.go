@@ -11,7 +11,7 @@ import (
 // Policy says what a Source may apply.
 type Policy struct {
 	Kinds []string // "Kind.group", "Kind" of the core group, "*.group" or "*"; nil: DefaultKinds
-	// Sound says what is wrong with the content of an object of a kind without a Go type here; nil: the server alone judges it.
+	// Sound says what is wrong with the content of an object whose form is right; nil: the server alone judges it.
 	Sound func(content map[string]any) []problem.Problem
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/sluice-dev/sluice/gitsync/decode"
 	"github.com/sluice-dev/sluice/gitsync/gogit"
 	"github.com/sluice-dev/sluice/gitsync/render"
-	"github.com/sluice-dev/sluice/xds/istio"
 )
 
 // git is the control loop of Sources, and the server of webhooks.
@@ -21,7 +20,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := decode.New(decode.Policy{Sound: istio.Check})
+	decoder, err := decode.New(decode.Policy{Sound: sound})
 	if err != nil {
 		return nil, err
 	}
