@@ -16,7 +16,7 @@ func TestSound_refusesATemplateThatComparesNothing(t *testing.T) {
 		"unknown variable": {`{ratio: {bad: 'x{v="{{subset}}",f="{{flow}}"}', total: 'x{v="{{subset}}"}'}}`, codeQuery, "{{flow}} is no variable"},
 		"variable of ours": {`{args: [{name: subset, value: v1}], ratio: {bad: 'x{v="{{subset}}"}', total: 'y{v="{{subset}}"}'}}`, codeQuery, "subset is given"},
 		"bad and good":     {`{ratio: {bad: 'x{v="{{subset}}"}', good: 'z{v="{{subset}}"}', total: 'y{v="{{subset}}"}'}}`, "S504", "bad is"},
-		"no form":          {`{ratio: 7}`, "S504", "spec"},
+		"no form":          {`{ratio: 7}`, "S504", "cannot restore"},
 	} {
 		var content map[string]any
 		text := "apiVersion: sluice.dev/v1alpha1\nkind: MetricTemplate\nmetadata: {name: a, namespace: b}\nspec: " + row.spec
