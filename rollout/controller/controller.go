@@ -111,12 +111,15 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	if !p.want.Deleting && controllerutil.AddFinalizer(ro, v1alpha1.RolloutFinalizer) {
 		return true, 0, c.patchFinalizer(ctx, ro, controllerutil.RemoveFinalizer)
 	}
-	report := p.judge()
+	report := p.trusted(p.judge())
 	obs := p.observe(report)
 	next, acts := rollout.Step(p.spec, p.state, obs, p.wallClock())
 	if broken := rollout.Check(p.spec, p.state, next, obs, p.wallClock()); broken != nil {
 		log.FromContext(ctx).Error(broken, "a step was refused", "phase", p.state.Phase.String(), "seq", p.state.Seq)
 		next, acts = rollout.Fail(p.spec, p.state, obs, p.wallClock(), rollout.InvariantBroken)
+	}
+	if acts.Transition != nil && p.unjudged(report) && raises(p.state, next) {
+		next, acts = p.state, p.patience()
 	}
 	if acts.Transition == nil {
 		p.memory.watch = p.memory.watch.Seen(next, p.mono)
@@ -221,7 +224,7 @@ func (p *pass) wait(acts rollout.Actions) time.Duration {
 	if !p.state.Phase.Rest() || p.state.Stable.Name == "" {
 		sooner(openTick)
 	}
-	if p.judging() {
+	if p.judging() && !p.memory.looking() { // what a look brings wakes the next pass
 		sooner(p.tick() - (p.mono - p.memory.judged.at))
 	}
 	if s := p.object.Status; s != nil && len(s.Notes) > 0 {

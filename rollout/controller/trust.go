@@ -1,0 +1,54 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// trusted is a report by which something may be decided: one that grew old, because the looks since do not end, is Blind.
+// Harm that was found stays found.
+func (p *pass) trusted(r analysis.Report) analysis.Report {
+	age := time.Duration(0)
+	switch at := p.memory.judged.at; {
+	case r.Verdict == analysis.Rollback:
+	case !r.At.IsZero():
+		age = p.now.Sub(r.At)
+	case at != 0 && p.judging() && p.memory.looking():
+		age = p.mono - at
+	}
+	if age <= queryTimeout+3*p.tick() {
+		return r
+	}
+	r.Verdict, r.Reason, r.Metric, r.Blind = analysis.Blind, analysis.Timeout, "", age
+	r.Message = "no look at the metrics has ended for " + analysis.Span(age)
+	return r
+}
+
+// unjudged reports that the canary is sent traffic and this process has no verdict on it yet: it does not know whether
+// there is something that the one before it waited for.
+func (p *pass) unjudged(r analysis.Report) bool {
+	return p.state.Phase.Open() && p.state.Traffic.Weight > 0 && r.At.IsZero()
+}
+
+// raises reports that next sends the canary more, makes it stable, or grants a gate.
+func raises(st, next rollout.State) bool {
+	return next.Traffic.Weight > st.Traffic.Weight || next.Stable != st.Stable || len(next.Gates) > len(st.Gates)
+}
+
+// patience is what follows from a state in which a verdict is waited for.
+func (p *pass) patience() rollout.Actions {
+	var out rollout.Actions
+	if s := p.object.Status; s != nil && s.Deadline != nil {
+		out.Deadline = instant(*s.Deadline)
+	}
+	return out
+}
+
+// looking reports that a query is under way.
+func (m *memory) looking() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
+}
