@@ -38,6 +38,8 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 		return nil
 	}
 	list := &v1alpha1.NotifierList{}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	if err := p.controller.config.Client.List(ctx, list, client.InNamespace(p.object.Namespace)); err != nil {
 		if d.next.Phase != rollout.RollingBack {
 			return fmt.Errorf("reading Notifiers: %w", err)

@@ -21,6 +21,7 @@ import (
 const (
 	persistEvery = 15 * time.Second // evidence, clocks, deliveries, confirmations
 	writeTimeout = 10 * time.Second
+	readTimeout  = 2 * time.Second // of what is not watched here, or not known to be: a pass waits no longer for it
 	openTick     = time.Second     // how often an unsettled object is looked at when nothing happens
 	restTick     = 1 * time.Minute // and one at rest
 	maxSteps     = 16              // transitions in one pass
@@ -57,8 +58,14 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if c.remember(ro).behind(ro.ResourceVersion) {
-		return ctrl.Result{RequeueAfter: openTick}, nil // the newer version is on its way, and wakes us
+	if m := c.remember(ro); m.behind(ro.ResourceVersion) {
+		if c.config.Now().Sub(c.start)-m.wroteAt < openTick {
+			return ctrl.Result{RequeueAfter: openTick}, nil // the newer version is on its way, and wakes us
+		}
+		var err error
+		if ro, err = c.live(ctx, req.NamespacedName); err != nil { // the cache stands still, which stops nothing
+			return ctrl.Result{}, client.IgnoreNotFound(err)
+		}
 	}
 	ro = ro.DeepCopy()
 	for range maxSteps {
@@ -67,9 +74,9 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			if apierrors.IsInvalid(err) {
 				c.config.Recorder.Eventf(ro, nil, eventType(true), "StatusRefused", "Write", "%s", short(err.Error(), 1000))
 			}
-			live := &v1alpha1.Rollout{}
-			if err := c.config.Live.Get(ctx, req.NamespacedName, live); err != nil {
-				return ctrl.Result{}, client.IgnoreNotFound(err)
+			live, missing := c.live(ctx, req.NamespacedName)
+			if missing != nil {
+				return ctrl.Result{}, client.IgnoreNotFound(missing)
 			}
 			if apierrors.IsInvalid(err) && live.ResourceVersion == ro.ResourceVersion {
 				return ctrl.Result{}, fmt.Errorf("writing status: %w", err)
@@ -82,6 +89,14 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+}
+
+// live reads an object from the server.
+func (c *Controller) live(ctx context.Context, key types.NamespacedName) (*v1alpha1.Rollout, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	ro := &v1alpha1.Rollout{}
+	return ro, c.config.Live.Get(ctx, key, ro)
 }
 
 // remember gives the memory of an object; one that is new is shown to the outbox.

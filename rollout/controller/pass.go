@@ -84,7 +84,9 @@ func (p *pass) readWant(ctx context.Context) {
 	p.want.Deleting = !ro.DeletionTimestamp.IsZero()
 	digest := ro.Annotations[v1alpha1.AnnotationDigest]
 	if digest == "" && p.controller.config.Digest != nil {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		digest, p.wantErr = p.controller.config.Digest(ctx, ro)
+		cancel()
 	}
 	if digest == "" || p.wantErr != nil || p.invalid() != nil {
 		return

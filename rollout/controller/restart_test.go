@@ -20,7 +20,9 @@ func TestRestart_raisesNothingBeforeTheFirstVerdict(t *testing.T) {
 	w.push("v2", "digest-v2")
 	w.untilPhase(v1alpha1.PhaseBaking)
 	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Paused = true })
-	w.until("held with a gate", func(ro *v1alpha1.Rollout) bool { return ro.Status.Phase == v1alpha1.PhaseHolding && len(ro.Status.Gates) == 1 })
+	w.until("held with a gate", func(ro *v1alpha1.Rollout) bool {
+		return ro.Status.Phase == v1alpha1.PhaseHolding && len(ro.Status.Gates) == 1
+	})
 	stop()
 	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Paused = false })
 	blocks := make(chan struct{})
