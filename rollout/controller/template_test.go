@@ -129,6 +129,7 @@ func TestTemplate_wrongStartsNothingUntilItIsMended(t *testing.T) {
 }
 
 func TestTemplate_lostInTheMiddleStopsNothing(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(*world){
 		"deleted": (*world).dropTemplate,
 		"wrong":   func(w *world) { w.template(`checkout_total{version="v2"}`) },
