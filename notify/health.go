@@ -17,8 +17,9 @@ const MaxDeadLetters = 20
 type Health struct {
 	LastSuccess time.Time // zero: none yet
 	Pending     int32
-	Generation  int64  // of the Notifier at the newest try
-	Reason      string // of the newest try; empty: it succeeded, or there was none
+	UID         types.UID // of the Notifier at the newest try: another one may have its name now
+	Generation  int64     // of the Notifier at the newest try
+	Reason      string    // of the newest try; empty: it succeeded, or there was none
 	Message     string
 	Dead        []v1alpha1.DeadLetter // given up since the process started, newest first
 }
@@ -33,6 +34,13 @@ func (w *Worker) Health(key types.NamespacedName) Health {
 		h.Dead = slices.Clone(kept.Dead)
 	}
 	return h
+}
+
+// ForgetNotifier drops what is known of a Notifier that does not exist any more.
+func (w *Worker) ForgetNotifier(key types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.health, key)
 }
 
 func (h *Health) bury(d v1alpha1.DeadLetter) {

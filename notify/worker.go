@@ -212,8 +212,9 @@ var errSuspended = errors.New("suspended")
 // landing is what a try brought.
 type landing struct {
 	flight
-	generation int64 // of the Notifier
-	err        error // ErrNotFound: there is no such Notifier; errSuspended: it does not want to send
+	of         types.UID // of the Notifier
+	generation int64     // of the Notifier
+	err        error     // ErrNotFound: there is no such Notifier; errSuspended: it does not want to send
 }
 
 // send tries once.
@@ -222,7 +223,7 @@ func (w *Worker) send(ctx context.Context, f flight) landing {
 	if err != nil {
 		return landing{flight: f, err: err}
 	}
-	out := landing{flight: f, generation: n.Generation, err: errSuspended}
+	out := landing{flight: f, of: n.UID, generation: n.Generation, err: errSuspended}
 	if n.Spec.Suspend || stopped(n) {
 		return out
 	}
@@ -288,6 +289,9 @@ func (w *Worker) feel(l landing, it *item) {
 		return
 	}
 	h, now := w.of(l.notifier), w.cfg.Now()
+	if l.of != "" && h.UID != l.of {
+		*h = Health{UID: l.of}
+	}
 	h.Pending, h.Generation = w.pending(l.notifier), l.generation
 	switch {
 	case err == nil:

@@ -252,3 +252,31 @@ func TestWorker_atMostSixteenAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestHealth_isOfOneNotifierNotOfItsName(t *testing.T) {
+	w := newWorld("team")
+	key := types.NamespacedName{Namespace: "bookinfo", Name: "team"}
+	w.notifiers["team"].UID = "a"
+	w.answer = func(_ string, n notify.Note) error {
+		return &notify.Failure{Reason: v1alpha1.ReasonGone, Hope: notify.Gone, Err: errors.New("answered 410")}
+	}
+	running(t, w, func(t *testing.T, k *notify.Worker, pass func(time.Duration)) {
+		k.Stored(outbox([]string{"team"}, 5))
+		pass(time.Second)
+		if h := k.Health(key); h.UID != "a" || h.Reason != v1alpha1.ReasonGone || len(h.Dead) != 1 {
+			t.Errorf("health is %+v, want that of a, gone", h)
+		}
+		w.mu.Lock()
+		w.notifiers["team"].UID, w.answer = "b", nil
+		w.mu.Unlock()
+		k.Stored(outbox([]string{"team"}, 5, 6))
+		pass(time.Second)
+		if h := k.Health(key); h.UID != "b" || h.Reason != "" || len(h.Dead) != 0 || h.LastSuccess.IsZero() {
+			t.Errorf("health is %+v, want that of b, which succeeded", h)
+		}
+		k.ForgetNotifier(key)
+		if h := k.Health(key); h.UID != "" {
+			t.Errorf("health is %+v after it was forgotten", h)
+		}
+	})
+}

@@ -24,6 +24,7 @@ const lookAgain = time.Minute
 // healths tells how sending through a Notifier goes.
 type healths interface {
 	Health(key types.NamespacedName) notify.Health
+	ForgetNotifier(key types.NamespacedName)
 }
 
 type reconciler struct {
@@ -37,6 +38,9 @@ type reconciler struct {
 func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	n := &v1alpha1.Notifier{}
 	if err := r.client.Get(ctx, req.NamespacedName, n); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.worker.ForgetNotifier(req.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !n.DeletionTimestamp.IsZero() {
@@ -67,6 +71,9 @@ func (r *reconciler) try(ctx context.Context, n *v1alpha1.Notifier) error {
 
 // Status gives the status of n: open is what opening its sink said, h how sending went.
 func Status(n *v1alpha1.Notifier, open error, h notify.Health, now time.Time) v1alpha1.NotifierStatus {
+	if h.UID != n.UID { // it went with one that had the name before
+		h = notify.Health{Pending: h.Pending}
+	}
 	st := *n.Status.DeepCopy()
 	c := v1alpha1.NewConditions(n.Status.Conditions, n.Generation, now)
 	switch {

@@ -30,6 +30,8 @@ func TestStatus_saysWhetherNotesCanBeSent(t *testing.T) {
 	asleep := team(3)
 	asleep.Spec.Suspend = true
 	secret := &notify.Failure{Reason: v1alpha1.ReasonSecretNotFound, Err: errors.New("secret bookinfo/x does not exist")}
+	another := team(3)
+	another.UID = "b"
 	throttled := notify.Health{Generation: 3, Reason: v1alpha1.ReasonThrottled, Message: "answered 429", Pending: 2}
 	for name, row := range map[string]struct {
 		n      *v1alpha1.Notifier
@@ -45,6 +47,7 @@ func TestStatus_saysWhetherNotesCanBeSent(t *testing.T) {
 		"throttled before a change": {team(4), nil, throttled, "Ready=True/Ready"},
 		"refused":                   {team(3), nil, notify.Health{Generation: 3, Reason: v1alpha1.ReasonRefused, Message: "answered 400"}, "Ready=False/Refused Stalled=True"},
 		"gone, then restarted":      {team(3, gone), nil, notify.Health{}, "Ready=False/Gone Stalled=True"},
+		"gone, then made anew":      {another, nil, notify.Health{UID: "a", Generation: 3, Reason: v1alpha1.ReasonGone, Message: "answered 410"}, "Ready=True/Ready"},
 		"gone, then changed":        {team(4, gone), nil, notify.Health{}, "Ready=True/Ready"},
 	} {
 		st := controller.Status(row.n, row.open, row.health, now)
