@@ -36,9 +36,17 @@ const (
 
 // Run builds everything and runs it until ctx ends. It returns nil when ctx ended, else why a part could not go on.
 func Run(ctx context.Context, cfg *rest.Config, c Config) error {
+	temporary := c.Git.CacheDir == ""
 	c, err := c.withDefaults()
 	if err != nil {
 		return err
+	}
+	if temporary {
+		defer func() {
+			if left := os.RemoveAll(c.Git.CacheDir); left != nil {
+				c.Log.Warn("removing the repositories", "error", left)
+			}
+		}()
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(c.Log.Handler()))
 	mgr, err := newManager(cfg, c)
