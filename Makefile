@@ -21,7 +21,7 @@ GOSRC := $(shell find . -name '*.go' -not -path './.cache/*' -not -path './bin/*
 # Variables a person may set.
 DEMO_FLAGS ?=
 REWRITE ?=
-SEEDS ?= 2000
+SEEDS ?= 1000
 SEED ?=
 FUZZ ?= .
 FUZZTIME ?= 10s
@@ -75,7 +75,7 @@ race: $(FULL) envoy ## the unit and component tests under the race detector
 
 .PHONY: scenarios
 scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites the files, SEEDS and SEED steer the walks
-	go test ./rollout/... -count=1 -v -run 'Scenario|Walk' -args $(if $(REWRITE),-rewrite) -seeds=$(SEEDS) $(if $(SEED),-seed=$(SEED))
+	go test ./rollout/scenario -count=1 -v -run 'Scenario|Walk|Play' -args -walks=$(SEEDS) $(if $(REWRITE),-rewrite) $(if $(SEED),-seed=$(SEED))
 
 .PHONY: fuzz
 fuzz: ## each Fuzz target for FUZZTIME; FUZZ=regexp selects
