@@ -134,7 +134,7 @@ func warns(m rollout.Transition, next rollout.State) bool {
 // observeAcked tells the observer the first time that all connected proxies have the present traffic.
 func (c *Controller) observeAcked(p *pass) {
 	seq := p.state.Traffic.Seq
-	if c.config.Observe == nil || seq == 0 || p.memory.acked == seq || !p.fleet.Done() {
+	if c.config.Observe == nil || seq == 0 || p.memory.acked == seq || !p.fleet.Done() || !p.returned() {
 		return
 	}
 	p.memory.acked = seq

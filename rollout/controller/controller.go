@@ -21,10 +21,11 @@ import (
 const (
 	persistEvery = 15 * time.Second // evidence, clocks, deliveries, confirmations
 	writeTimeout = 10 * time.Second
-	readTimeout  = 2 * time.Second // of what is not watched here, or not known to be: a pass waits no longer for it
-	openTick     = time.Second     // how often an unsettled object is looked at when nothing happens
-	restTick     = 1 * time.Minute // and one at rest
-	maxSteps     = 16              // transitions in one pass
+	readTimeout  = 2 * time.Second  // of what is not watched here, or not known to be: a pass waits no longer for it
+	openTick     = time.Second      // how often an unsettled object is looked at when nothing happens
+	restTick     = 1 * time.Minute  // and one at rest
+	maxSteps     = 16               // transitions in one pass
+	reconnect    = 30 * time.Second // how long proxies may take to come back to a process that has just started
 )
 
 // Controller reconciles Rollouts. Make it with New, then SetupWithManager.
@@ -106,7 +107,12 @@ func (c *Controller) remember(ro *v1alpha1.Rollout) *memory {
 	if !m.shown && c.config.Outbox != nil {
 		c.config.Outbox.Stored(ro.DeepCopy())
 	}
-	m.shown = true
+	if !m.shown {
+		m.shown, m.first = true, c.config.Now().Sub(c.start)
+		if ro.Status != nil && ro.Status.Proxies != nil {
+			m.proxies = int(ro.Status.Proxies.Connected)
+		}
+	}
 	return m
 }
 

@@ -19,6 +19,8 @@ type memory struct {
 	wrote   string        // resourceVersion after our last write
 	wroteAt time.Duration // of the monotonic clock
 	shown   bool          // to the outbox
+	first   time.Duration // when this process first saw it
+	proxies int           // that took part then, as stored
 	acked   uint64        // newest traffic seq whose acknowledgement was announced
 	judged  judged
 

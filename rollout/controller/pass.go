@@ -171,7 +171,7 @@ func (p *pass) observe(report analysis.Report) rollout.Observation {
 		Clocks: p.memory.watch.Clocks(p.state, p.mono),
 		Fleet: rollout.Fleet{
 			Rendered: p.fleet.Rendered, Connected: p.fleet.Connected, Acked: p.fleet.Acked, Nacked: p.fleet.Nacked,
-			Settled: p.fleet.Done() && !p.now.Before(p.fleet.SettledAt), SettledAt: p.fleet.SettledAt,
+			Settled: p.fleet.Done() && p.returned() && !p.now.Before(p.fleet.SettledAt), SettledAt: p.fleet.SettledAt,
 		},
 		Ready:    rollout.Ready{Known: p.facts.Known, Stable: p.facts.StableReady, Canary: p.facts.CanaryReady},
 		Report:   report,

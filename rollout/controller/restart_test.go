@@ -43,3 +43,22 @@ func TestRestart_raisesNothingBeforeTheFirstVerdict(t *testing.T) {
 	close(blocks)
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
 }
+
+// After a restart the proxies come back one by one. The first is not the fleet.
+func TestRestart_waitsForTheProxiesThatWereThere(t *testing.T) {
+	w := newWorld(t)
+	stop := w.run()
+	w.rollout("v1", func(ro *v1alpha1.Rollout) { ro.Spec.Analysis.Bake = v1alpha1.DurationOf(2 * time.Second) })
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	w.push("v2", "digest-v2")
+	w.untilPhase(v1alpha1.PhaseBaking)
+	stop()
+	w.fleet.set(func(f *fleet) { f.proxies = 1 })
+	w.run()
+	ro := w.until("held, or raised", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 15 || ro.Status.Phase == v1alpha1.PhaseHolding })
+	if ro.Status.Weight > 15 || ro.Status.Progress.Hold != "DataPlaneBehind" {
+		t.Errorf("%s at %d%% with one of two proxies back, want Holding for the other", ro.Status.Phase, ro.Status.Weight)
+	}
+	w.fleet.set(func(f *fleet) { f.proxies = 2 })
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+}

@@ -32,6 +32,12 @@ func (p *pass) unjudged(r analysis.Report) bool {
 	return p.state.Phase.Open() && p.state.Traffic.Weight > 0 && r.At.IsZero()
 }
 
+// returned reports that as many proxies take part as before this process saw the object, or that they had the time to come
+// back: after a restart the first of them is not the fleet.
+func (p *pass) returned() bool {
+	return p.fleet.Connected >= p.memory.proxies || p.mono-p.memory.first >= min(reconnect, p.spec.Convergence.Timeout/2)
+}
+
 // raises reports that next sends the canary more, makes it stable, or grants a gate.
 func raises(st, next rollout.State) bool {
 	return next.Traffic.Weight > st.Traffic.Weight || next.Stable != st.Stable || len(next.Gates) > len(st.Gates)
