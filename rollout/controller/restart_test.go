@@ -55,7 +55,9 @@ func TestRestart_waitsForTheProxiesThatWereThere(t *testing.T) {
 	stop()
 	w.fleet.set(func(f *fleet) { f.proxies = 1 })
 	w.run()
-	ro := w.until("held, or raised", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 15 || ro.Status.Phase == v1alpha1.PhaseHolding })
+	ro := w.until("held, or raised", func(ro *v1alpha1.Rollout) bool {
+		return ro.Status.Weight > 15 || ro.Status.Phase == v1alpha1.PhaseHolding
+	})
 	if ro.Status.Weight > 15 || ro.Status.Progress.Hold != "DataPlaneBehind" {
 		t.Errorf("%s at %d%% with one of two proxies back, want Holding for the other", ro.Status.Phase, ro.Status.Weight)
 	}
