@@ -3,6 +3,7 @@ package arch
 import (
 	"fmt"
 	"go/ast"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -219,5 +220,24 @@ func TestPure_packagesHoldTheirPartOfTheLines(t *testing.T) {
 	t.Logf("%d of %d lines are pure (%d%%)", pure, all, 100*pure/all)
 	if 100*pure < purePart*all {
 		t.Errorf("%d%% of the lines are in pure packages, want at least %d%%", 100*pure/all, purePart)
+	}
+}
+
+func TestMap_namesEveryRoom(t *testing.T) {
+	text, err := os.ReadFile(root + "/docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{}
+	for _, s := range load(t) {
+		first, _, _ := strings.Cut(s.dir, "/")
+		if !s.test && first != "test" && first != "standalone" && first != "examples" && first != "cmd" && s.dir != "api/crd/istio" {
+			rooms[s.dir] = true
+		}
+	}
+	for room := range rooms {
+		if !strings.Contains(string(text), "`"+room+"`") {
+			t.Errorf("docs/ARCHITECTURE.md does not name %s", room)
+		}
 	}
 }

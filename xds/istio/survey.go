@@ -256,16 +256,16 @@ func (n *neighbourhood) addVirtuals() {
 // meet adds the services that share a name with those that matter, and those that share one with them.
 func (n *neighbourhood) meet() {
 	v := n.survey
-	todo := slices.Collect(maps.Keys(n.hosts))
+	queue := slices.Collect(maps.Keys(n.hosts))
 	add := func(host string) {
 		if !n.hosts[host] {
 			n.hosts[host] = true
-			todo = append(todo, host)
+			queue = append(queue, host)
 		}
 	}
-	for len(todo) > 0 {
-		h := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for len(queue) > 0 {
+		h := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
 		for _, d := range n.domainsOf(h) {
 			for _, i := range v.services[d] {
 				n.services[i] = true
