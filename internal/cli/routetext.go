@@ -101,8 +101,26 @@ func writePolicies(b *bytes.Buffer, a routeAnswer) {
 	for _, m := range a.Mirrors {
 		fmt.Fprintf(b, "  mirror    %s of it to %s\n", strings.TrimSpace(percent(m.Fraction)), m.Cluster)
 	}
+	writeFault(b, a.Fault.V)
 	writeEdits(b, "request ", a.Headers.Request)
 	writeEdits(b, "response", a.Headers.Response)
+}
+
+func writeFault(b *bytes.Buffer, f *sim.Fault) {
+	if f == nil {
+		return
+	}
+	const whole = 100
+	if d := f.Delay.V; d != nil {
+		fmt.Fprintf(b, "  fault     %s of it delayed by %s\n", strings.TrimSpace(percent(d.Percent/whole)), d.FixedDelay)
+	}
+	if a := f.Abort.V; a != nil {
+		status := fmt.Sprint(a.HTTPStatus)
+		if a.GRPCStatus != "" {
+			status = "with gRPC status " + a.GRPCStatus
+		}
+		fmt.Fprintf(b, "  fault     %s of it answered %s by the proxy itself\n", strings.TrimSpace(percent(a.Percent/whole)), status)
+	}
 }
 
 func writeEdits(b *bytes.Buffer, what string, e sim.Edits) {

@@ -6,6 +6,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -50,18 +51,12 @@ func (b *builder) manager(l ir.Listener) *hcmv3.HttpConnectionManager {
 			RouteConfigName: l.Table,
 			ConfigSource:    ads(0),
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{filter("envoy.filters.http.router", &routerv3.Router{})},
+		HttpFilters: b.filters(),
 	}
 	if b.kind == ir.KindGRPC {
 		return m
 	}
 	m.StatPrefix = statPrefix(b.kind, l)
-	m.HttpFilters = []*hcmv3.HttpFilter{
-		filter("envoy.filters.http.grpc_stats", &grpcstatsv3.FilterConfig{
-			PerMethodStatSpecifier: &grpcstatsv3.FilterConfig_StatsForAllMethods{StatsForAllMethods: wrapperspb.Bool(false)},
-		}),
-		m.HttpFilters[0],
-	}
 	m.UseRemoteAddress = wrapperspb.Bool(b.kind == ir.KindGateway)
 	m.NormalizePath = wrapperspb.Bool(true)
 	m.StreamIdleTimeout = durationpb.New(0)
@@ -70,6 +65,18 @@ func (b *builder) manager(l ir.Listener) *hcmv3.HttpConnectionManager {
 		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	}
 	return m
+}
+
+// filters are what a request passes, in order. Fault does nothing but where a route says so.
+func (b *builder) filters() []*hcmv3.HttpFilter {
+	faults, router := filter(faultFilter, &faultv3.HTTPFault{}), filter("envoy.filters.http.router", &routerv3.Router{})
+	if b.kind == ir.KindGRPC {
+		return []*hcmv3.HttpFilter{faults, router}
+	}
+	stats := filter("envoy.filters.http.grpc_stats", &grpcstatsv3.FilterConfig{
+		PerMethodStatSpecifier: &grpcstatsv3.FilterConfig_StatsForAllMethods{StatsForAllMethods: wrapperspb.Bool(false)},
+	})
+	return []*hcmv3.HttpFilter{stats, faults, router}
 }
 
 // statPrefix has no dot, so that Envoy's tag rules keep it whole.

@@ -11,7 +11,6 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -119,7 +118,7 @@ func (b *builder) host(h ir.VirtualHost) *routev3.VirtualHost {
 }
 
 func (b *builder) route(r ir.Route) *routev3.Route {
-	out := &routev3.Route{Name: r.Name, Match: match(r.Match)}
+	out := &routev3.Route{Name: r.Name, Match: match(r.Match), TypedPerFilterConfig: perRoute(r)}
 	out.RequestHeadersToAdd, out.RequestHeadersToRemove = edits(r.Headers.Request)
 	out.ResponseHeadersToAdd, out.ResponseHeadersToRemove = edits(r.Headers.Response)
 	switch {
@@ -210,7 +209,7 @@ func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 	for _, m := range f.Mirrors {
 		out.RequestMirrorPolicies = append(out.RequestMirrorPolicies, &routev3.RouteAction_RequestMirrorPolicy{
 			Cluster: m.Cluster, TraceSampled: wrapperspb.Bool(false),
-			RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: m.Millions, Denominator: typev3.FractionalPercent_MILLION}},
+			RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: millionths(m.Millions)},
 		})
 	}
 	if b.kind == ir.KindGRPC {

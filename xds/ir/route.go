@@ -80,6 +80,26 @@ type Forward struct {
 	Retry        *Retry        // nil: no retries
 	Rewrite      Rewrite
 	Mirrors      []Mirror
+	Fault        Fault
+}
+
+// Fault makes requests slow or fails them. Nil parts do nothing.
+type Fault struct {
+	Delay *Delay
+	Abort *Abort
+}
+
+// Delay holds requests back before they are sent on.
+type Delay struct {
+	Millions uint32 // of a million requests; above 0
+	For      time.Duration
+}
+
+// Abort answers requests without any upstream. Exactly one status counts: the gRPC one where GRPC is set.
+type Abort struct {
+	Millions uint32 // of a million requests; above 0
+	GRPC     bool
+	Status   uint32
 }
 
 // Destination is one cluster and its share.

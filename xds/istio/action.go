@@ -39,9 +39,6 @@ func (t *translator) action(r rule, catchAll bool) (ir.Route, bool) {
 
 // reportUnbuilt names the policies of a rule that are not translated.
 func (t *translator) reportUnbuilt(r rule) {
-	if r.spec.GetFault() != nil {
-		t.found.policy(r.vs.Meta, r.field+".fault", "fault injection")
-	}
 	if r.spec.GetCorsPolicy() != nil {
 		t.found.policy(r.vs.Meta, r.field+".corsPolicy", "corsPolicy")
 	}
@@ -65,7 +62,9 @@ func (t *translator) reportUnbuilt(r rule) {
 // forward sends on to clusters, with the splits laid over the destinations.
 func (t *translator) forward(r rule, catchAll bool, route *ir.Route) *ir.Forward {
 	written := t.destinations(r)
-	f := &ir.Forward{Timeout: span(r.spec.GetTimeout()), Retry: t.retry(r), Rewrite: t.rewrite(r), Mirrors: t.mirrors(r)}
+	f := &ir.Forward{
+		Timeout: span(r.spec.GetTimeout()), Retry: t.retry(r), Rewrite: t.rewrite(r), Mirrors: t.mirrors(r), Fault: t.fault(r),
+	}
 	laid, split := t.overlay(ruleSite{name: r.spec.GetName(), catchAll: catchAll, table: r.place.table, at: r.vs.Meta, field: r.field}, written)
 	f.Weighted = split || len(written) > 1
 	if !f.Weighted {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,10 @@ func (w *proxied) compare(t *testing.T, asked, prefix string, req sim.Request, w
 	seen := map[string]int{}
 	for range tries {
 		resp, body := w.send(t, w.ports[prefix+want.Listener], req)
+		if aborted(want) {
+			checkAbort(t, asked, want.Fault.V.Abort.V, resp)
+			continue
+		}
 		switch want.Outcome {
 		case sim.Routed:
 			if resp.StatusCode == http.StatusServiceUnavailable {
@@ -206,7 +211,7 @@ func (w *proxied) compare(t *testing.T, asked, prefix string, req sim.Request, w
 		}
 	}
 	for _, d := range want.Destinations {
-		if want.Outcome != sim.Routed {
+		if want.Outcome != sim.Routed || aborted(want) {
 			break
 		}
 		name := d.Cluster
@@ -220,6 +225,25 @@ func (w *proxied) compare(t *testing.T, asked, prefix string, req sim.Request, w
 	}
 	if len(seen) > 0 {
 		t.Errorf("%s: Envoy chose %v, which is not among %v", asked, seen, want.Destinations)
+	}
+}
+
+// aborted reports whether the proxy itself answers every request, whatever the outcome would be.
+func aborted(r sim.Result) bool {
+	return r.Fault.V != nil && r.Fault.V.Abort.V != nil && r.Fault.V.Abort.V.Percent == 100
+}
+
+func checkAbort(t *testing.T, asked string, want *sim.Abort, resp *http.Response) {
+	t.Helper()
+	if want.GRPCStatus == "" {
+		if resp.StatusCode != want.HTTPStatus {
+			t.Errorf("%s: status %d, want the fault's %d", asked, resp.StatusCode, want.HTTPStatus)
+		}
+		return
+	}
+	code, err := strconv.Atoi(resp.Header.Get("Grpc-Status"))
+	if name := ir.GRPCStatusName(uint32(code)); err != nil || name != want.GRPCStatus {
+		t.Errorf("%s: gRPC status %d %s (%v), want the fault's %s", asked, code, name, err, want.GRPCStatus)
 	}
 }
 

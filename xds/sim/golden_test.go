@@ -232,7 +232,7 @@ func policies(t *testing.T, p sim.Policies) string {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	for _, key := range []string{"rewrite", "redirect", "mirrors", "timeout", "retries", "headers"} {
+	for _, key := range []string{"rewrite", "redirect", "mirrors", "timeout", "retries", "fault", "cors", "hash", "headers"} {
 		if !bytes.Equal(none[key], have[key]) {
 			fmt.Fprintf(&b, "  %s %s\n", key, have[key])
 		}

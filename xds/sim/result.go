@@ -42,8 +42,8 @@ type Destination struct {
 	MaxConnections int     `json:"maxConnections"` // 4294967295: no bound
 }
 
-// Policies are what else the route does. They never change the outcome. Cors, Hash and Fault are always empty: no
-// resource that Sluice builds carries them.
+// Policies are what else the route does. They never change the outcome. Cors and Hash are always empty: no resource that
+// Sluice builds carries them.
 type Policies struct {
 	Cors     struct{}       `json:"cors"`
 	Hash     []struct{}     `json:"hash"`
@@ -52,7 +52,7 @@ type Policies struct {
 	Mirrors  []Mirror       `json:"mirrors"`
 	Timeout  string         `json:"timeout"` // a Go duration; "0s" is none
 	Retries  Part[Retries]  `json:"retries"`
-	Fault    struct{}       `json:"fault"`
+	Fault    Part[Fault]    `json:"fault"`
 	Headers  Headers        `json:"headers"`
 }
 
@@ -100,6 +100,25 @@ type Retries struct {
 	Backoff       string `json:"backoff"`
 }
 
+// Fault is what the proxy does to requests on purpose.
+type Fault struct {
+	Delay Part[Delay] `json:"delay"`
+	Abort Part[Abort] `json:"abort"`
+}
+
+// Delay holds requests back.
+type Delay struct {
+	Percent    float64 `json:"percent"`
+	FixedDelay string  `json:"fixedDelay"`
+}
+
+// Abort answers requests in place of an upstream, with one of the two statuses.
+type Abort struct {
+	Percent    float64 `json:"percent"`
+	HTTPStatus int     `json:"httpStatus"`
+	GRPCStatus string  `json:"grpcStatus"` // a name such as UNAVAILABLE
+}
+
 // Headers are the changes to headers: the rule's, with one destination its own included.
 type Headers struct {
 	Request  Edits `json:"request"`
@@ -125,6 +144,7 @@ func newResult() Result {
 func (w world) follow(out *Result, r *routev3.Route, req Request) {
 	fillEdits(&out.Headers.Request, r.GetRequestHeadersToAdd(), r.GetRequestHeadersToRemove())
 	fillEdits(&out.Headers.Response, r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
+	out.Fault.V = fault(r)
 	switch action := r.GetAction().(type) {
 	case *routev3.Route_Redirect:
 		out.Outcome, out.Redirect.V = Redirected, redirect(action.Redirect, r.GetMatch(), req)

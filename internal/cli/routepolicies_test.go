@@ -1,0 +1,43 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// policyMesh is the shop with a rule that holds the policies.
+func policyMesh(policies string) string {
+	return strings.Replace(shopMesh, "  - name: primary\n", "  - name: primary\n"+policies, 1)
+}
+
+func TestRoute_saysPolicies(t *testing.T) {
+	cases := map[string]struct {
+		mesh string
+		text []string
+		json []string
+	}{
+		"fault": {
+			mesh: policyMesh("    fault: {delay: {fixedDelay: 2s, percentage: {value: 12.5}}, abort: {grpcStatus: UNAVAILABLE, percentage: {value: 0.1}}}\n"),
+			text: []string{"fault     12.5 % of it delayed by 2s", "fault     0.1 % of it answered with gRPC status UNAVAILABLE by the proxy itself"},
+			json: []string{`"percent": 12.5`, `"fixedDelay": "2s"`, `"grpcStatus": "UNAVAILABLE"`},
+		},
+		"abort by status": {
+			mesh: policyMesh("    fault: {abort: {httpStatus: 503, percentage: {value: 100}}}\n"),
+			text: []string{"is forwarded", "fault     100 % of it answered 503 by the proxy itself"},
+			json: []string{`"outcome": "route"`, `"httpStatus": 503`},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := files(t, map[string]string{"mesh.yaml": c.mesh, "service.yaml": shopService})
+			for flag, want := range map[string][]string{"text": c.text, "json": c.json} {
+				code, out, errs := runCLI(t, "", "route", "-f", dir, "http://shop.example/", "-o", flag)
+				for _, line := range want {
+					if code != 0 || !strings.Contains(out, line) {
+						t.Errorf("-o %s: exit %d, no %q in:\n%s%s", flag, code, line, out, errs)
+					}
+				}
+			}
+		})
+	}
+}
