@@ -203,7 +203,7 @@ reviews  Unknown  Baking  1/3  15%  NeedsRequests  c07aa19  <age>
 		{"get rollout reviews -o wide", `NAME  READY  STATUS  STEP  WEIGHT  VERDICT  COMMIT  AGE  STABLE  CANARY  PROXIES  SINCE  MESSAGE
 reviews  Unknown  Baking  1/3  15%  NeedsRequests  c07aa19  <age>  v2  v3  3/3  <since>  step  1/3  (15%):  needs  about  640  more  requests  on  v3,  1h11m  at  this  rate
 `},
-		{"get rollouts --field-selector metadata.name=reviews -A", `NAMESPACE  NAME  READY  STATUS  STEP  WEIGHT  VERDICT  COMMIT  AGE
+		{"get rollouts --field-selector metadata.name=reviews,metadata.namespace=" + d.ns + " -A", `NAMESPACE  NAME  READY  STATUS  STEP  WEIGHT  VERDICT  COMMIT  AGE
 bookinfo  reviews  Unknown  Baking  1/3  15%  NeedsRequests  c07aa19  <age>
 `},
 		{"get rollouts reviews -o name", "rollout.sluice.dev/reviews\n"},
