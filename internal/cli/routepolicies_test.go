@@ -26,6 +26,11 @@ func TestRoute_saysPolicies(t *testing.T) {
 			text: []string{"is forwarded", "fault     100 % of it answered 503 by the proxy itself"},
 			json: []string{`"outcome": "route"`, `"httpStatus": 503`},
 		},
+		"cors": {
+			mesh: policyMesh("    corsPolicy: {allowOrigins: [{exact: https://a.example}, {prefix: https://b.}], allowMethods: [GET, PUT], maxAge: 24h, allowCredentials: true}\n"),
+			text: []string{"cors      origins https://a.example, https://b.*; methods GET, PUT; with credentials"},
+			json: []string{`"exact": "https://a.example"`, `"prefix": "https://b."`, `"maxAge": "24h0m0s"`, `"unmatchedPreflights": "FORWARD"`},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

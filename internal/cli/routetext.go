@@ -102,6 +102,7 @@ func writePolicies(b *bytes.Buffer, a routeAnswer) {
 		fmt.Fprintf(b, "  mirror    %s of it to %s\n", strings.TrimSpace(percent(m.Fraction)), m.Cluster)
 	}
 	writeFault(b, a.Fault.V)
+	writeCors(b, a.Cors.V)
 	writeEdits(b, "request ", a.Headers.Request)
 	writeEdits(b, "response", a.Headers.Response)
 }
@@ -121,6 +122,31 @@ func writeFault(b *bytes.Buffer, f *sim.Fault) {
 		}
 		fmt.Fprintf(b, "  fault     %s of it answered %s by the proxy itself\n", strings.TrimSpace(percent(a.Percent/whole)), status)
 	}
+}
+
+func writeCors(b *bytes.Buffer, c *sim.Cors) {
+	if c == nil {
+		return
+	}
+	var origins []string
+	for _, o := range c.AllowOrigins {
+		switch {
+		case o.Prefix != "":
+			origins = append(origins, o.Prefix+"*")
+		case o.Regex != "":
+			origins = append(origins, "/"+o.Regex+"/")
+		default:
+			origins = append(origins, o.Exact)
+		}
+	}
+	fmt.Fprintf(b, "  cors      origins %s", orNone(strings.Join(origins, ", "), "none"))
+	if len(c.AllowMethods) > 0 {
+		fmt.Fprintf(b, "; methods %s", strings.Join(c.AllowMethods, ", "))
+	}
+	if c.AllowCredentials {
+		b.WriteString("; with credentials")
+	}
+	b.WriteString("\n")
 }
 
 func writeEdits(b *bytes.Buffer, what string, e sim.Edits) {

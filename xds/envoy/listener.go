@@ -6,6 +6,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -67,7 +68,7 @@ func (b *builder) manager(l ir.Listener) *hcmv3.HttpConnectionManager {
 	return m
 }
 
-// filters are what a request passes, in order. Fault does nothing but where a route says so.
+// filters are what a request passes, in order. Fault and cors do nothing but where a route says so.
 func (b *builder) filters() []*hcmv3.HttpFilter {
 	faults, router := filter(faultFilter, &faultv3.HTTPFault{}), filter("envoy.filters.http.router", &routerv3.Router{})
 	if b.kind == ir.KindGRPC {
@@ -76,7 +77,7 @@ func (b *builder) filters() []*hcmv3.HttpFilter {
 	stats := filter("envoy.filters.http.grpc_stats", &grpcstatsv3.FilterConfig{
 		PerMethodStatSpecifier: &grpcstatsv3.FilterConfig_StatsForAllMethods{StatsForAllMethods: wrapperspb.Bool(false)},
 	})
-	return []*hcmv3.HttpFilter{stats, faults, router}
+	return []*hcmv3.HttpFilter{stats, faults, filter(corsFilter, &corsv3.Cors{}), router}
 }
 
 // statPrefix has no dot, so that Envoy's tag rules keep it whole.

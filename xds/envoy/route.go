@@ -83,6 +83,11 @@ func checkRoute(r ir.Route) error {
 	if r.Match.Path.Kind == ir.PathRegex {
 		patterns = append(patterns, ir.HeaderMatch{Kind: ir.Regex, Value: r.Match.Path.Value})
 	}
+	if r.Cors != nil {
+		for _, o := range r.Cors.Origins {
+			patterns = append(patterns, ir.HeaderMatch{Kind: o.Kind, Value: o.Value})
+		}
+	}
 	for _, p := range patterns {
 		if p.Kind == ir.Regex {
 			if _, err := regexp.Compile(p.Value); err != nil {

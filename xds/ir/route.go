@@ -10,7 +10,25 @@ type Route struct {
 	Redirect *Redirect
 	Direct   *Direct
 	Headers  HeaderOps
+	Cors     *Cors // nil: pages of other origins are not looked at
 	Origins  []Origin
+}
+
+// Cors says which pages of other origins may read the answers.
+type Cors struct {
+	Origins         []OriginMatch // in the order written; none: no page may
+	Methods         []string
+	Headers         []string
+	Expose          []string
+	MaxAge          *time.Duration // whole seconds; nil: the browser's default
+	Credentials     *bool          // nil: the browser's default
+	IgnoreUnmatched bool           // preflights of other origins end here, in place of going on
+}
+
+// OriginMatch is a condition on the origin of a page. Kind is Exact, Prefix or Regex; "*" as Exact is any origin.
+type OriginMatch struct {
+	Kind  StringKind
+	Value string
 }
 
 // Match is a condition on a request; all parts must hold. The zero value matches every request.

@@ -20,6 +20,7 @@ const maxBody = 1 << 20
 func (t *translator) action(r rule, catchAll bool) (ir.Route, bool) {
 	out := ir.Route{Origins: []ir.Origin{r.vs.origin(r.field)}}
 	var authority string
+	out.Cors = t.cors(r)
 	out.Headers, authority = t.headerOps(r.vs.Meta, r.field+".headers", r.spec.GetHeaders())
 	ok := true
 	switch {
@@ -39,9 +40,6 @@ func (t *translator) action(r rule, catchAll bool) (ir.Route, bool) {
 
 // reportUnbuilt names the policies of a rule that are not translated.
 func (t *translator) reportUnbuilt(r rule) {
-	if r.spec.GetCorsPolicy() != nil {
-		t.found.policy(r.vs.Meta, r.field+".corsPolicy", "corsPolicy")
-	}
 	if t.class.Kind != ir.KindGRPC {
 		return
 	}
@@ -258,9 +256,14 @@ func (t *translator) settable(m Meta, at, name string) bool {
 		t.found.policy(m, at, "changing the header "+name)
 		return false
 	}
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("()<>@,;:\\\"/[]?={}", r) }) {
+	if !token(name) {
 		t.found.fail(m, "S002", at, fmt.Sprintf("%q is no header name", name), "correct it; until then this header is left as it is")
 		return false
 	}
 	return true
+}
+
+// token reports whether text may be the name of a header or a method.
+func token(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("()<>@,;:\\\"/[]?={}", r) })
 }

@@ -132,10 +132,8 @@ func (c *matchReader) text(field, name string, m *networking.StringMatch) ir.Hea
 			return out
 		}
 		out.Kind, out.Value = ir.Regex, v.Regex
-		if _, err := regexp.Compile(v.Regex); err != nil || len(v.Regex) > maxRegex {
+		if !c.t.compiles(c.vs.Meta, field, v.Regex, "the match entry is left out") {
 			c.ok = false
-			c.t.found.fail(c.vs.Meta, "S027", field, fmt.Sprintf("%q is no regular expression, or longer than %d bytes", v.Regex, maxRegex),
-				"correct it (RE2 syntax); until then the match entry is left out")
 		}
 	}
 	if len(out.Value) > maxMatchValue {
@@ -158,4 +156,14 @@ func (c *matchReader) grpc(at string, m *networking.HTTPMatchRequest) {
 func (c *matchReader) drop(field, what string) {
 	c.ok = false
 	c.t.found.selection(c.vs.Meta, field, what)
+}
+
+// compiles reports a regular expression that no proxy would take, and what becomes of it until it is corrected.
+func (t *translator) compiles(m Meta, field, pattern, until string) bool {
+	if _, err := regexp.Compile(pattern); err == nil && len(pattern) <= maxRegex {
+		return true
+	}
+	t.found.fail(m, "S027", field, fmt.Sprintf("%q is no regular expression, or longer than %d bytes", pattern, maxRegex),
+		"correct it (RE2 syntax); until then "+until)
+	return false
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -190,6 +192,9 @@ func (w *proxied) compare(t *testing.T, asked, prefix string, req sim.Request, w
 			checkAbort(t, asked, want.Fault.V.Abort.V, resp)
 			continue
 		}
+		if checkCors(t, asked, want.Cors.V, req, resp) {
+			continue
+		}
 		switch want.Outcome {
 		case sim.Routed:
 			if resp.StatusCode == http.StatusServiceUnavailable {
@@ -211,6 +216,9 @@ func (w *proxied) compare(t *testing.T, asked, prefix string, req sim.Request, w
 		}
 	}
 	for _, d := range want.Destinations {
+		if len(seen) == 0 && req.Method == http.MethodOptions {
+			break // Envoy answered itself
+		}
 		if want.Outcome != sim.Routed || aborted(want) {
 			break
 		}
@@ -245,6 +253,35 @@ func checkAbort(t *testing.T, asked string, want *sim.Abort, resp *http.Response
 	if name := ir.GRPCStatusName(uint32(code)); err != nil || name != want.GRPCStatus {
 		t.Errorf("%s: gRPC status %d %s (%v), want the fault's %s", asked, code, name, err, want.GRPCStatus)
 	}
+}
+
+// checkCors holds whether Envoy lets the page read the answer against what the policy says of its origin. It is true for
+// a preflight that Envoy answers itself.
+func checkCors(t *testing.T, asked string, want *sim.Cors, req sim.Request, resp *http.Response) bool {
+	t.Helper()
+	allowed := ""
+	if origins := req.Headers["Origin"]; want != nil && len(origins) > 0 && slices.ContainsFunc(want.AllowOrigins, func(m sim.OriginMatch) bool {
+		return m.Exact == "*" || m.Exact == origins[0] || (m.Prefix != "" && strings.HasPrefix(origins[0], m.Prefix)) ||
+			(m.Regex != "" && regexp.MustCompile("^(?:"+m.Regex+")$").MatchString(origins[0]))
+	}) {
+		allowed = origins[0]
+	}
+	if got := resp.Header.Get("Access-Control-Allow-Origin"); got != allowed {
+		t.Errorf("%s: the origin allowed is %q, want %q", asked, got, allowed)
+	}
+	if got := resp.Header.Get("Access-Control-Allow-Credentials"); allowed != "" && (got == "true") != want.AllowCredentials {
+		t.Errorf("%s: credentials %q, want %v", asked, got, want.AllowCredentials)
+	}
+	if req.Method != http.MethodOptions || allowed == "" {
+		return false
+	}
+	if got := resp.Header.Get("Access-Control-Allow-Methods"); got != strings.Join(want.AllowMethods, ",") || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: the preflight is answered %d with methods %q, want 200 and %q", asked, resp.StatusCode, got, want.AllowMethods)
+	}
+	if got, _ := time.ParseDuration(resp.Header.Get("Access-Control-Max-Age") + "s"); got.String() != want.MaxAge {
+		t.Errorf("%s: the preflight holds for %s, want %s", asked, got, want.MaxAge)
+	}
+	return true
 }
 
 func (w *proxied) send(t *testing.T, port int, req sim.Request) (*http.Response, string) {

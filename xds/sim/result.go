@@ -42,10 +42,10 @@ type Destination struct {
 	MaxConnections int     `json:"maxConnections"` // 4294967295: no bound
 }
 
-// Policies are what else the route does. They never change the outcome. Cors and Hash are always empty: no resource that
-// Sluice builds carries them.
+// Policies are what else the route does. They never change the outcome. Hash is always empty: no resource that Sluice
+// builds carries it.
 type Policies struct {
-	Cors     struct{}       `json:"cors"`
+	Cors     Part[Cors]     `json:"cors"`
 	Hash     []struct{}     `json:"hash"`
 	Rewrite  Part[Rewrite]  `json:"rewrite"`
 	Redirect Part[Redirect] `json:"redirect"`
@@ -100,6 +100,24 @@ type Retries struct {
 	Backoff       string `json:"backoff"`
 }
 
+// Cors is which pages of other origins may read the answer.
+type Cors struct {
+	AllowOrigins        []OriginMatch `json:"allowOrigins"`
+	AllowMethods        []string      `json:"allowMethods"`
+	AllowHeaders        []string      `json:"allowHeaders"`
+	ExposeHeaders       []string      `json:"exposeHeaders"`
+	MaxAge              string        `json:"maxAge"` // a Go duration; empty: the browser's default
+	AllowCredentials    bool          `json:"allowCredentials"`
+	UnmatchedPreflights string        `json:"unmatchedPreflights"` // FORWARD or IGNORE
+}
+
+// OriginMatch is a condition on an origin; one of the three is set.
+type OriginMatch struct {
+	Exact  string `json:"exact,omitempty"` // * is any
+	Prefix string `json:"prefix,omitempty"`
+	Regex  string `json:"regex,omitempty"`
+}
+
 // Fault is what the proxy does to requests on purpose.
 type Fault struct {
 	Delay Part[Delay] `json:"delay"`
@@ -144,7 +162,7 @@ func newResult() Result {
 func (w world) follow(out *Result, r *routev3.Route, req Request) {
 	fillEdits(&out.Headers.Request, r.GetRequestHeadersToAdd(), r.GetRequestHeadersToRemove())
 	fillEdits(&out.Headers.Response, r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
-	out.Fault.V = fault(r)
+	out.Fault.V, out.Cors.V = fault(r), cors(r)
 	switch action := r.GetAction().(type) {
 	case *routev3.Route_Redirect:
 		out.Outcome, out.Redirect.V = Redirected, redirect(action.Redirect, r.GetMatch(), req)
