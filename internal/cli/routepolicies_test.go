@@ -31,6 +31,11 @@ func TestRoute_saysPolicies(t *testing.T) {
 			text: []string{"cors      origins https://a.example, https://b.*; methods GET, PUT; with credentials"},
 			json: []string{`"exact": "https://a.example"`, `"prefix": "https://b."`, `"maxAge": "24h0m0s"`, `"unmatchedPreflights": "FORWARD"`},
 		},
+		"hash": {
+			mesh: strings.Replace(shopMesh, "  subsets: [", "  trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: cart, ttl: 1h}}}}\n  subsets: [", 1),
+			text: []string{"RING_HASH", "hash      cookie cart"},
+			json: []string{`"cookie": "cart"`, `"lb": "RING_HASH"`},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -103,6 +103,9 @@ func writePolicies(b *bytes.Buffer, a routeAnswer) {
 	}
 	writeFault(b, a.Fault.V)
 	writeCors(b, a.Cors.V)
+	for _, h := range a.Hash {
+		fmt.Fprintf(b, "  hash      %s\n", hashed(h))
+	}
 	writeEdits(b, "request ", a.Headers.Request)
 	writeEdits(b, "response", a.Headers.Response)
 }
@@ -147,6 +150,19 @@ func writeCors(b *bytes.Buffer, c *sim.Cors) {
 		b.WriteString("; with credentials")
 	}
 	b.WriteString("\n")
+}
+
+func hashed(h sim.Hash) string {
+	switch {
+	case h.Header != "":
+		return "header " + h.Header
+	case h.Cookie != "":
+		return "cookie " + h.Cookie
+	case h.QueryParameter != "":
+		return "query parameter " + h.QueryParameter
+	default:
+		return "source IP"
+	}
 }
 
 func writeEdits(b *bytes.Buffer, what string, e sim.Edits) {

@@ -36,6 +36,7 @@ func (b *builder) cluster(c ir.Cluster) *clusterv3.Cluster {
 			MaxRequests: bound(c.Pool.MaxRequests), MaxRetries: bound(c.Pool.MaxRetries),
 		}}},
 	}
+	hashing(out, c)
 	b.discover(out, c)
 	if c.Outlier != nil {
 		out.OutlierDetection = outlier(*c.Outlier)
@@ -77,8 +78,23 @@ func balance(p ir.Balance) clusterv3.Cluster_LbPolicy {
 		return clusterv3.Cluster_ROUND_ROBIN
 	case ir.Random:
 		return clusterv3.Cluster_RANDOM
+	case ir.RingHash:
+		return clusterv3.Cluster_RING_HASH
+	case ir.Maglev:
+		return clusterv3.Cluster_MAGLEV
 	default:
 		return clusterv3.Cluster_LEAST_REQUEST
+	}
+}
+
+// hashing sizes what a cluster hashes into.
+func hashing(out *clusterv3.Cluster, c ir.Cluster) {
+	switch {
+	case c.HashSize == 0:
+	case c.Balance == ir.RingHash:
+		out.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: &clusterv3.Cluster_RingHashLbConfig{MinimumRingSize: wrapperspb.UInt64(c.HashSize)}}
+	case c.Balance == ir.Maglev:
+		out.LbConfig = &clusterv3.Cluster_MaglevLbConfig_{MaglevLbConfig: &clusterv3.Cluster_MaglevLbConfig{TableSize: wrapperspb.UInt64(c.HashSize)}}
 	}
 }
 

@@ -211,6 +211,9 @@ func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 	if f.Rewrite.Authority != "" {
 		out.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: f.Rewrite.Authority}
 	}
+	for _, h := range f.Hash {
+		out.HashPolicy = append(out.HashPolicy, hashPolicy(h))
+	}
 	for _, m := range f.Mirrors {
 		out.RequestMirrorPolicies = append(out.RequestMirrorPolicies, &routev3.RouteAction_RequestMirrorPolicy{
 			Cluster: m.Cluster, TraceSampled: wrapperspb.Bool(false),
@@ -228,6 +231,29 @@ func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 	// A gRPC client's own deadline holds as well, within the route's.
 	out.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{GrpcTimeoutHeaderMax: durationpb.New(f.Timeout)}
 	return out
+}
+
+func hashPolicy(h ir.Hash) *routev3.RouteAction_HashPolicy {
+	switch {
+	case h.Header != "":
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_Header_{
+			Header: &routev3.RouteAction_HashPolicy_Header{HeaderName: h.Header}}}
+	case h.Query != "":
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_QueryParameter_{
+			QueryParameter: &routev3.RouteAction_HashPolicy_QueryParameter{Name: h.Query}}}
+	case h.Cookie != nil:
+		out := &routev3.RouteAction_HashPolicy_Cookie{Name: h.Cookie.Name, Path: h.Cookie.Path}
+		if h.Cookie.TTL != nil {
+			out.Ttl = durationpb.New(*h.Cookie.TTL)
+		}
+		for _, a := range h.Cookie.Attributes {
+			out.Attributes = append(out.Attributes, &routev3.RouteAction_HashPolicy_CookieAttribute{Name: a.Name, Value: a.Value})
+		}
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_Cookie_{Cookie: out}}
+	default:
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_ConnectionProperties_{
+			ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: h.SourceIP}}}
+	}
 }
 
 func weighted(ds []ir.Destination) *routev3.WeightedCluster {

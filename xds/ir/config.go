@@ -48,6 +48,7 @@ type Cluster struct {
 	Targets   []Locality // where Discovery is by DNS: the host names to resolve
 	HTTP2     bool       // upstream connections speak HTTP/2
 	Balance   Balance
+	HashSize  uint64 // least size of RingHash's ring, or size of Maglev's table; 0: Envoy's default
 	Pool      Pool
 	Outlier   *Outlier // nil: endpoints are never ejected
 	Origins   []Origin
@@ -71,6 +72,8 @@ const (
 	LeastRequest Balance = iota
 	RoundRobin
 	Random
+	RingHash // by the route's Hash
+	Maglev   // likewise
 )
 
 // String is the policy's name in Envoy.
@@ -80,6 +83,10 @@ func (b Balance) String() string {
 		return "ROUND_ROBIN"
 	case Random:
 		return "RANDOM"
+	case RingHash:
+		return "RING_HASH"
+	case Maglev:
+		return "MAGLEV"
 	default:
 		return "LEAST_REQUEST"
 	}

@@ -99,6 +99,23 @@ type Forward struct {
 	Rewrite      Rewrite
 	Mirrors      []Mirror
 	Fault        Fault
+	Hash         []Hash // what the choice of an endpoint depends on, where a cluster hashes
+}
+
+// Hash is one thing of a request by which an endpoint is chosen: exactly one field is set.
+type Hash struct {
+	Header   string
+	Query    string
+	SourceIP bool
+	Cookie   *Cookie
+}
+
+// Cookie is set in the answer where the client has none of its name, if TTL is given.
+type Cookie struct {
+	Name       string
+	Path       string
+	TTL        *time.Duration // 0: until the browser ends; nil: never set
+	Attributes []Header
 }
 
 // Fault makes requests slow or fails them. Nil parts do nothing.

@@ -70,6 +70,7 @@ func (t *translator) forward(r rule, catchAll bool, route *ir.Route) *ir.Forward
 		route.Headers = appendOps(route.Headers, only.headers)
 		f.Destinations = []ir.Destination{{Cluster: only.cluster(), Weight: 1}}
 		f.Rewrite.Authority = cmp.Or(f.Rewrite.Authority, only.authority)
+		t.hashBy(f, true)
 		return f
 	}
 	for _, d := range laid {
@@ -79,6 +80,7 @@ func (t *translator) forward(r rule, catchAll bool, route *ir.Route) *ir.Forward
 			})
 		}
 	}
+	t.hashBy(f, len(written) == 1)
 	return f
 }
 

@@ -77,6 +77,7 @@ func (t *translator) meshRoutes(s registry.Service, port int, table string) ([]i
 	for _, d := range laid {
 		f.Destinations = append(f.Destinations, ir.Destination{Cluster: d.cluster(), Weight: uint32(d.weight)})
 	}
+	t.hashBy(f, true)
 	origins := []ir.Origin{from.origin("spec")}
 	return []ir.Route{{Name: defaultRoute, Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Forward: f, Origins: origins}}, origins
 }

@@ -139,7 +139,7 @@ func (t *translator) shape(c *ir.Cluster, p policy, s subset) {
 	layers := p.layers(s, c.Port)
 	for _, l := range layers {
 		if lb := l.policy.GetLoadBalancer(); lb != nil {
-			c.Balance = t.balance(block[*networking.LoadBalancerSettings]{lb, l.at, l.field + ".loadBalancer"})
+			t.spread(c, block[*networking.LoadBalancerSettings]{lb, l.at, l.field + ".loadBalancer"})
 			break
 		}
 	}
@@ -184,10 +184,20 @@ func (t *translator) reportExtras(l layer) {
 	}
 }
 
-func (t *translator) balance(b block[*networking.LoadBalancerSettings]) ir.Balance {
-	if b.value.GetConsistentHash() != nil {
-		t.found.policy(b.at, b.field+".consistentHash", "consistent hashing")
+// spread says how requests are spread over the endpoints of a cluster: by a hash where that is written and valid.
+func (t *translator) spread(c *ir.Cluster, b block[*networking.LoadBalancerSettings]) {
+	c.Balance = t.balance(b)
+	if b.value.GetConsistentHash() == nil {
+		return
 	}
+	h := block[*networking.LoadBalancerSettings_ConsistentHashLB]{b.value.GetConsistentHash(), b.at, b.field + ".consistentHash"}
+	if hash, ok := t.hash(h); ok {
+		c.Balance, c.HashSize = t.hashing(h)
+		t.hashes[c.Name] = hash
+	}
+}
+
+func (t *translator) balance(b block[*networking.LoadBalancerSettings]) ir.Balance {
 	if b.value.GetLocalityLbSetting() != nil {
 		t.found.policy(b.at, b.field+".localityLbSetting", "locality load balancing")
 	}

@@ -18,6 +18,7 @@ type translator struct {
 	visible  []registry.Service // one per host, sorted by host
 	policies map[string]policy  // by host
 	clusters map[string]bool    // names that exist
+	hashes   map[string]ir.Hash // of the clusters that hash, by name
 	owners   owners             // empty for gateways
 	uses     map[int]map[string]bool
 	cfg      ir.Config
@@ -33,7 +34,7 @@ func Translate(in Input, class ir.ProxyClass) (ir.Config, []problem.Problem) {
 func newTranslator(x *index, class ir.ProxyClass) *translator {
 	t := &translator{
 		index: x, class: class, labels: parseLabels(class.Labels), policies: map[string]policy{},
-		clusters: map[string]bool{}, uses: map[int]map[string]bool{}, cfg: ir.Config{Kind: class.Kind},
+		clusters: map[string]bool{}, hashes: map[string]ir.Hash{}, uses: map[int]map[string]bool{}, cfg: ir.Config{Kind: class.Kind},
 	}
 	t.visible = t.visibleServices()
 	return t

@@ -42,11 +42,10 @@ type Destination struct {
 	MaxConnections int     `json:"maxConnections"` // 4294967295: no bound
 }
 
-// Policies are what else the route does. They never change the outcome. Hash is always empty: no resource that Sluice
-// builds carries it.
+// Policies are what else the route does. They never change the outcome.
 type Policies struct {
 	Cors     Part[Cors]     `json:"cors"`
-	Hash     []struct{}     `json:"hash"`
+	Hash     []Hash         `json:"hash"`
 	Rewrite  Part[Rewrite]  `json:"rewrite"`
 	Redirect Part[Redirect] `json:"redirect"`
 	Mirrors  []Mirror       `json:"mirrors"`
@@ -111,6 +110,14 @@ type Cors struct {
 	UnmatchedPreflights string        `json:"unmatchedPreflights"` // FORWARD or IGNORE
 }
 
+// Hash is something by which an endpoint is chosen, where a cluster hashes; one field is set.
+type Hash struct {
+	Header         string `json:"header,omitempty"`
+	Cookie         string `json:"cookie,omitempty"`
+	SourceIP       bool   `json:"sourceIp,omitempty"`
+	QueryParameter string `json:"queryParameter,omitempty"`
+}
+
 // OriginMatch is a condition on an origin; one of the three is set.
 type OriginMatch struct {
 	Exact  string `json:"exact,omitempty"` // * is any
@@ -154,7 +161,7 @@ func newResult() Result {
 	empty := func() Edits { return Edits{Set: map[string]string{}, Add: map[string]string{}, Remove: []string{}} }
 	return Result{
 		Answer{Destinations: []Destination{}},
-		Policies{Hash: []struct{}{}, Mirrors: []Mirror{}, Timeout: "0s", Headers: Headers{empty(), empty()}},
+		Policies{Hash: []Hash{}, Mirrors: []Mirror{}, Timeout: "0s", Headers: Headers{empty(), empty()}},
 	}
 }
 
@@ -206,6 +213,11 @@ func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatc
 			Attempts: int(p.GetNumRetries().GetValue()), RetryOn: strings.Join(on, ","),
 			PerTryTimeout: text(p.GetPerTryTimeout()), Backoff: text(p.GetRetryBackOff().GetBaseInterval()),
 		}
+	}
+	for _, h := range a.GetHashPolicy() {
+		out.Hash = append(out.Hash, Hash{
+			h.GetHeader().GetHeaderName(), h.GetCookie().GetName(), h.GetConnectionProperties().GetSourceIp(), h.GetQueryParameter().GetName(),
+		})
 	}
 	for _, mirror := range a.GetRequestMirrorPolicies() {
 		const million = 1e6
