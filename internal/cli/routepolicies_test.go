@@ -36,6 +36,11 @@ func TestRoute_saysPolicies(t *testing.T) {
 			text: []string{"RING_HASH", "hash      cookie cart"},
 			json: []string{`"cookie": "cart"`, `"lb": "RING_HASH"`},
 		},
+		"rewrite by regex": {
+			mesh: policyMesh("    rewrite: {uriRegexRewrite: {match: '^/([a-z]*)', rewrite: '/v2/\\1'}}\n"),
+			text: []string{"rewrite   path /v2/"},
+			json: []string{`"path": "/v2/"`, `"pattern": "^/([a-z]*)"`, `"substitution": "/v2/\\1"`},
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

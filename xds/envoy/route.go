@@ -88,6 +88,9 @@ func checkRoute(r ir.Route) error {
 			patterns = append(patterns, ir.HeaderMatch{Kind: o.Kind, Value: o.Value})
 		}
 	}
+	if r.Forward != nil {
+		patterns = append(patterns, ir.HeaderMatch{Kind: ir.Regex, Value: r.Forward.Rewrite.Regex.Pattern})
+	}
 	for _, p := range patterns {
 		if p.Kind == ir.Regex {
 			if _, err := regexp.Compile(p.Value); err != nil {
@@ -210,6 +213,11 @@ func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 	}
 	if f.Rewrite.Authority != "" {
 		out.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: f.Rewrite.Authority}
+	}
+	if f.Rewrite.Regex.Pattern != "" {
+		out.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
+			Pattern: &matcherv3.RegexMatcher{Regex: f.Rewrite.Regex.Pattern}, Substitution: f.Rewrite.Regex.Substitution,
+		}
 	}
 	for _, h := range f.Hash {
 		out.HashPolicy = append(out.HashPolicy, hashPolicy(h))

@@ -158,7 +158,14 @@ type Retry struct {
 // Rewrite changes what the upstream sees. Empty fields change nothing.
 type Rewrite struct {
 	Prefix    string // replaces the matched path or prefix
+	Regex     RegexRewrite
 	Authority string
+}
+
+// RegexRewrite replaces everything in the path that matches, but not in its query. An empty Pattern changes nothing.
+type RegexRewrite struct {
+	Pattern      string
+	Substitution string // \1 is what the first group matched, \0 the whole match, \\ a backslash
 }
 
 // Mirror sends a copy of requests to a cluster and drops the answers.

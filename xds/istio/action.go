@@ -91,14 +91,6 @@ func appendOps(a, b ir.HeaderOps) ir.HeaderOps {
 	return ir.HeaderOps{Request: join(a.Request, b.Request), Response: join(a.Response, b.Response)}
 }
 
-func (t *translator) rewrite(r rule) ir.Rewrite {
-	rw := r.spec.GetRewrite()
-	if rw.GetUriRegexRewrite() != nil {
-		t.found.policy(r.vs.Meta, r.field+".rewrite.uriRegexRewrite", "uriRegexRewrite")
-	}
-	return ir.Rewrite{Prefix: rw.GetUri(), Authority: rw.GetAuthority()}
-}
-
 // defaultRetryOn holds what a retry cannot make worse; a plain 503 is not among it.
 const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 

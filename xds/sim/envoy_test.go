@@ -35,6 +35,9 @@ import (
 // triesOfSplit is how many requests show the arms of a weighted route; an arm of a tenth stays unseen in one of 10^13 runs.
 const triesOfSplit = 300
 
+// seenPath is the header in which an upstream says which path it was asked for.
+const seenPath = "X-Seen-Path"
+
 // TestRoute_saysWhatEnvoyDoes loads the resources of all cases into one real Envoy, each case under names of its own,
 // and asks it every question. Envoy thereby also accepts every resource.
 func TestRoute_saysWhatEnvoyDoes(t *testing.T) {
@@ -165,7 +168,10 @@ func (w *proxied) cluster(prefix string, c *clusterv3.Cluster, assignments map[s
 	c.DnsRefreshRate, c.RespectDnsTtl = nil, false //nolint:staticcheck // the form that xds/envoy writes
 	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: prefix + name}
 	if len(assignment.GetEndpoints()) > 0 {
-		server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { fmt.Fprint(out, name) }))
+		server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+			out.Header().Set(seenPath, in.URL.Path)
+			fmt.Fprint(out, name)
+		}))
 		w.t.Cleanup(server.Close)
 		c.LoadAssignment.Endpoints = []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: loopback(server.Listener.Addr().(*net.TCPAddr).Port)}},
@@ -199,6 +205,9 @@ func (w *proxied) compare(t *testing.T, asked, prefix string, req sim.Request, w
 		case sim.Routed:
 			if resp.StatusCode == http.StatusServiceUnavailable {
 				body = "503"
+			}
+			if got := resp.Header.Get(seenPath); want.Rewrite.V != nil && got != "" && got != want.Rewrite.V.Path {
+				t.Errorf("%s: the upstream is asked for %q, want %q", asked, got, want.Rewrite.V.Path)
 			}
 			seen[body]++
 		case sim.DirectResponse:

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -68,10 +69,16 @@ func (p Part[T]) MarshalJSON() ([]byte, error) {
 
 // Rewrite is what the upstream sees in place of what the client sent.
 type Rewrite struct {
-	Path      string   `json:"path"`   // the resulting path, without query
-	Prefix    string   `json:"prefix"` // what replaces the matched part
-	Regex     struct{} `json:"regex"`  // always empty, as Policies.Cors
-	Authority string   `json:"authority"`
+	Path      string             `json:"path"`   // the resulting path, without query
+	Prefix    string             `json:"prefix"` // what replaces the matched part
+	Regex     Part[RegexRewrite] `json:"regex"`
+	Authority string             `json:"authority"`
+}
+
+// RegexRewrite replaces everything that matches in the path.
+type RegexRewrite struct {
+	Pattern      string `json:"pattern"`
+	Substitution string `json:"substitution"`
 }
 
 // Redirect is where the client is sent.
@@ -223,8 +230,12 @@ func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatc
 		const million = 1e6
 		out.Mirrors = append(out.Mirrors, Mirror{mirror.GetCluster(), float64(mirror.GetRuntimeFraction().GetDefaultValue().GetNumerator()) / million})
 	}
-	if prefix, authority := a.GetPrefixRewrite(), a.GetHostRewriteLiteral(); prefix != "" || authority != "" {
+	if prefix, authority := a.GetPrefixRewrite(), a.GetHostRewriteLiteral(); prefix != "" || authority != "" || a.GetRegexRewrite() != nil {
 		out.Rewrite.V = &Rewrite{Prefix: prefix, Authority: authority, Path: rewritten(m, pathOf(req.Path), prefix)}
+	}
+	if re := a.GetRegexRewrite(); re != nil {
+		out.Rewrite.V.Regex.V = &RegexRewrite{re.GetPattern().GetRegex(), re.GetSubstitution()}
+		out.Rewrite.V.Path = substituted(pathOf(req.Path), re.GetPattern().GetRegex(), re.GetSubstitution())
 	}
 }
 
@@ -245,6 +256,31 @@ func rewritten(m *routev3.RouteMatch, path, prefix string) string {
 		return prefix + path[min(len(p.Prefix), len(path)):]
 	}
 	return prefix
+}
+
+// substituted replaces everything that matches. A backslash and a digit stand for a group, two backslashes for one.
+func substituted(path, pattern, substitution string) string {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return path // no proxy would take the route
+	}
+	var template strings.Builder
+	for i := 0; i < len(substitution); i++ {
+		switch c := substitution[i]; {
+		case c == '$':
+			template.WriteString("$$")
+		case c == '\\' && i+1 < len(substitution):
+			i++
+			if substitution[i] == '\\' {
+				template.WriteByte('\\')
+			} else {
+				template.WriteString("${" + substitution[i:i+1] + "}")
+			}
+		default:
+			template.WriteByte(c)
+		}
+	}
+	return re.ReplaceAllString(path, template.String())
 }
 
 // destinations lists where the request may go; false: none of it can be served.
