@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/xds"
 
 	"github.com/sluice-dev/sluice/xds/envoy"
@@ -63,6 +65,7 @@ func TestTranslate_servesGRPCsOwnClient(t *testing.T) {
 
 	client := dialXDS(t, listener.Addr().String())
 	call(ctx, t, client, "") // it connects with the first call
+	checkPolicies(ctx, t, client)
 	stopLoad := background(ctx, t, client)
 	defer stopLoad()
 	for i, w := range []int{15, 50, 100, 0} {
@@ -81,6 +84,29 @@ func TestTranslate_servesGRPCsOwnClient(t *testing.T) {
 		if got := call(ctx, t, client, "yes"); got != "v2" {
 			t.Errorf("at %d %%: a tester gets %s, want v2", w, got)
 		}
+	}
+}
+
+// checkPolicies asks for a fault, and for users who stay where their hash sends them.
+func checkPolicies(ctx context.Context, t *testing.T, c healthgrpc.HealthClient) {
+	t.Helper()
+	broken := metadata.AppendToOutgoingContext(ctx, "x-broken", "yes")
+	if _, err := c.Check(broken, &healthgrpc.HealthCheckRequest{}); status.Code(err) != codes.DataLoss {
+		t.Errorf("a call with a fault ends with %v, want DATA_LOSS", err)
+	}
+	versions := map[string]bool{}
+	for i := range 20 {
+		user := metadata.AppendToOutgoingContext(ctx, "x-user", fmt.Sprintf("user-%d", i))
+		first := call(user, t, c, "")
+		versions[first] = true
+		for range 10 {
+			if got := call(user, t, c, ""); got != first {
+				t.Errorf("user %d goes to %s, then to %s", i, first, got)
+			}
+		}
+	}
+	if len(versions) != 2 {
+		t.Errorf("20 users go to %v only", versions)
 	}
 }
 
@@ -122,23 +148,26 @@ func backend(t *testing.T, version string) string {
 
 func grpcMesh(t *testing.T, backends map[string]string) istio.Input {
 	t.Helper()
-	text := `
+	text := ""
+	for _, name := range []string{"echo", "sticky"} {
+		text += fmt.Sprintf(`---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: echo, namespace: shop}
+metadata: {name: %[1]s, namespace: shop}
 spec:
-  hosts: [echo.shop.svc.cluster.local]
+  hosts: [%[1]s.shop.svc.cluster.local]
   ports: [{number: 7070, name: grpc, protocol: GRPC}]
   resolution: STATIC
   location: MESH_INTERNAL
   endpoints:
-`
-	for _, v := range []string{"v1", "v2"} {
-		host, port, err := net.SplitHostPort(backends[v])
-		if err != nil {
-			t.Fatal(err)
+`, name)
+		for _, v := range []string{"v1", "v2"} {
+			host, port, err := net.SplitHostPort(backends[v])
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += fmt.Sprintf("  - {address: %s, ports: {grpc: %s}, labels: {version: %s}}\n", host, port, v)
 		}
-		text += fmt.Sprintf("  - {address: %s, ports: {grpc: %s}, labels: {version: %s}}\n", host, port, v)
 	}
 	text += `---
 apiVersion: networking.istio.io/v1
@@ -149,6 +178,11 @@ spec:
   subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
 ---
 apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: sticky, namespace: shop}
+spec: {host: sticky, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: echo, namespace: shop}
 spec:
@@ -156,6 +190,11 @@ spec:
   http:
   - match: [{headers: {x-tester: {exact: "yes"}}}]
     route: [{destination: {host: echo, subset: v2}}]
+  - match: [{headers: {x-broken: {exact: "yes"}}}]
+    fault: {abort: {grpcStatus: DATA_LOSS, percentage: {value: 100}}}
+    route: [{destination: {host: echo}}]
+  - match: [{headers: {x-user: {}}}]
+    route: [{destination: {host: sticky}}]
   - timeout: 5s
     route: [{destination: {host: echo}}]
 `
