@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -289,4 +290,39 @@ func (d *deleting) Patch(ctx context.Context, o client.Object, p client.Patch, o
 		d.after(ctx)
 	}
 	return err
+}
+
+func TestSession_versionThatMovedUnderAMetadataPatchIsAConflict(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.admin.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "a"}, Data: map[string]string{"old": "1"}}, client.FieldOwner("kubectl-create")); err != nil {
+		t.Fatal(err)
+	}
+	edits := 0
+	s := session(&editing{Client: w.applier.(*Applier).client, before: func(ctx context.Context) {
+		edits++
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"seen":"%d"}}}`, edits)
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "a"}}
+		if err := w.admin.Patch(ctx, cm, client.RawPatch(types.MergePatchType, patch)); err != nil {
+			t.Error(err)
+		}
+	}})
+	err := s.apply(t.Context(), gitsync.Item{Object: w.configMap("a", map[string]any{"x": "1"})})
+	if edits == 0 || !apierrors.IsConflict(err) {
+		t.Errorf("apply over %d edits in between: %v, want a conflict, which is tried again", edits, err)
+	}
+}
+
+// editing lets something happen right before each metadata patch.
+type editing struct {
+	client.Client
+	before func(context.Context)
+}
+
+// Patch implements client.Client.
+func (e *editing) Patch(ctx context.Context, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+	if p.Type() == types.JSONPatchType {
+		e.before(ctx)
+	}
+	return e.Client.Patch(ctx, o, p, opts...)
 }

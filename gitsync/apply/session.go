@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -155,10 +156,25 @@ func (c *conditional) patchMetadata(ctx context.Context, obj client.Object, patc
 		return fmt.Errorf("writing a patch: %w", err)
 	}
 	if err := c.Client.Patch(ctx, obj, client.RawPatch(types.JSONPatchType, data), opts...); err != nil {
-		return err
+		return c.conflictOr(ctx, obj, err)
 	}
 	c.see(obj)
 	return nil
+}
+
+// conflictOr tells why a patch with a test was refused: the server answers a failed test with the same 422 as a bad patch,
+// so a version that has moved is a conflict, and anything else is err.
+func (c *conditional) conflictOr(ctx context.Context, obj client.Object, err error) error {
+	if !apierrors.IsInvalid(err) {
+		return err
+	}
+	now := &unstructured.Unstructured{}
+	now.SetGroupVersionKind(c.live.GroupVersionKind())
+	if again := c.Client.Get(ctx, client.ObjectKeyFromObject(obj), now); again != nil || now.GetResourceVersion() == c.live.GetResourceVersion() {
+		return err
+	}
+	resource := schema.GroupResource{Group: c.live.GroupVersionKind().Group, Resource: c.live.GetKind()}
+	return apierrors.NewConflict(resource, obj.GetName(), err)
 }
 
 func deletion(r gitsync.Removal) *client.DeleteOptions {
