@@ -3,6 +3,7 @@ package up_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,9 +79,21 @@ func kubectl(t *testing.T, d stack.Document, stdin string, args ...string) strin
 
 const note = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"note"},"data":{"text":"kept"}}`
 
+// occupyDefaultPort makes every up of this test choose a port that no other test wants: another one's server would take
+// the default port while this test's is down. Somebody else having it is as good.
+func occupyDefaultPort(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:6443")
+	if err != nil {
+		return
+	}
+	t.Cleanup(func() { _ = l.Close() })
+}
+
 func TestUpOnly_keepsObjectsWhenStoppedAndWhenKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	occupyDefaultPort(t)
 	first, d := up(t, dir, "--only", "apiserver")
 	kubectl(t, d, note, "apply", "-f", "-")
 	crds := kubectl(t, d, "", "get", "crd", "-o", "name")
