@@ -106,6 +106,7 @@ func keepGood(into *envoy.Resources, from envoy.Resources, bad *envoy.ResourceEr
 		envoy.TypeRoute:    {&into.Routes, &from.Routes},
 		envoy.TypeCluster:  {&into.Clusters, &from.Clusters},
 		envoy.TypeEndpoint: {&into.Endpoints, &from.Endpoints},
+		envoy.TypeSecret:   {&into.Secrets, &from.Secrets},
 	}
 	pair, ok := pairs[bad.Type]
 	if !ok {
@@ -126,7 +127,7 @@ func equal(a, b envoy.Resources) bool {
 	same := func(a, b []envoy.Resource) bool {
 		return slices.EqualFunc(a, b, func(x, y envoy.Resource) bool { return x.Name == y.Name && x.Version == y.Version })
 	}
-	return same(a.Listeners, b.Listeners) && same(a.Routes, b.Routes) && same(a.Clusters, b.Clusters) && same(a.Endpoints, b.Endpoints) &&
+	return same(a.Listeners, b.Listeners) && same(a.Routes, b.Routes) && same(a.Clusters, b.Clusters) && same(a.Endpoints, b.Endpoints) && same(a.Secrets, b.Secrets) &&
 		slices.EqualFunc(a.Splits, b.Splits, func(x, y ir.SplitUse) bool {
 			return x.Key == y.Key && x.UID == y.UID && x.Seq == y.Seq && x.Weight == y.Weight &&
 				slices.Equal(x.Tables, y.Tables) && slices.Equal(x.Listeners, y.Listeners)

@@ -20,6 +20,7 @@ const (
 	TypeRoute    = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	TypeCluster  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 	TypeEndpoint = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	TypeSecret   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 )
 
 // ResourceError is a resource, or a virtual host of one, that a proxy would refuse and that is therefore left out.

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// secretRefused stands for what a proxy says of a secret, which may repeat parts of it.
+const secretRefused = "the proxy refuses the secret; its words may repeat the secret and are in its own log only"
+
 // maxFlights bounds the unanswered responses of one kind that are kept.
 const maxFlights = 1024
 
@@ -91,6 +94,9 @@ func (c *conversation) settle(k kind, f *flight, r request) {
 	for _, i := range f.items {
 		e := sub.entries[i.name]
 		switch {
+		case e == nil && slices.Contains(guilty, i):
+			c.refuseUnasked(k, i, r.nack)
+			continue
 		case e == nil:
 			continue // unsubscribed meanwhile
 		case slices.Contains(guilty, i):
@@ -197,5 +203,19 @@ func (c *conversation) refuse(k kind, e *entry, i *item, message string) {
 	if want := c.set.of[k].get(e.name); want != nil && want.version == i.version {
 		e.refused, e.owed = i.version, false // what is not wanted any more need not be remembered
 	}
-	c.outcomes = append(c.outcomes, outcome{kind: k, name: e.name, what: rejected, item: i, message: message})
+	c.notice(k, i, message)
+}
+
+// refuseUnasked records the rejection of what the client is not subscribed to any more: should it ask again, it is not
+// sent that version.
+func (c *conversation) refuseUnasked(k kind, i *item, message string) {
+	c.notice(k, i, message)
+	c.outcomes = append(c.outcomes, outcome{kind: k, name: i.name, what: dropped})
+}
+
+func (c *conversation) notice(k kind, i *item, message string) {
+	if k == secrets {
+		message = secretRefused
+	}
+	c.outcomes = append(c.outcomes, outcome{kind: k, name: i.name, what: rejected, item: i, message: message})
 }

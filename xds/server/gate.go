@@ -15,7 +15,7 @@ import (
 // held reports whether next must wait for clusters that it names, and until when at most (zero: until they are
 // acknowledged, however long that takes).
 func (c *conversation) held(k kind, e *entry, next *item, now time.Time) (bool, time.Time) {
-	if !k.single() || lowers(e, next) {
+	if !k.steers() || lowers(e, next) {
 		return false, time.Time{}
 	}
 	missing := c.missing(k, e, next)

@@ -12,8 +12,8 @@ import (
 // maxMessage is how much of a proxy's own words is kept, in bytes.
 const maxMessage = 512
 
-// ledger knows what the connected proxies run of the routes and listeners that carry splits. Counts are kept per
-// (class, kind, name, version) and change with each answer; nobody scans streams.
+// ledger knows what the connected proxies run. Counts are kept per (class, kind, name, version) and change with each
+// answer; nobody scans streams.
 type ledger struct {
 	now    func() time.Time
 	timing Timing
@@ -169,7 +169,7 @@ func (l *ledger) move(c *client, class ir.ProxyClass) {
 	l.announce()
 }
 
-// record takes what a stream has learned. Only routes and listeners are counted: they carry the splits.
+// record takes what a stream has learned.
 func (l *ledger) record(c *client, outcomes []outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -189,12 +189,8 @@ func (l *ledger) record(c *client, outcomes []outcome) {
 			continue
 		case acked, reported, dropped: // no refusal
 		}
-		if o.kind.single() {
-			l.enter(c, at, o)
-			changed = true
-		} else if o.what == acked && o.item.known() {
-			l.row(c.class, at).good = o.item
-		}
+		l.enter(c, at, o)
+		changed = changed || o.kind.steers() || o.what == rejected
 	}
 	if changed {
 		l.announce()

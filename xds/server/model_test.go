@@ -145,6 +145,10 @@ func (m *model) wanted(k kind) map[string]bool {
 				out[n] = true
 			}
 		}
+	case secrets:
+		for name := range m.has[listeners] {
+			out["s"+name] = true
+		}
 	default: // clusters and listeners come by the wildcard
 	}
 	return out
@@ -152,7 +156,7 @@ func (m *model) wanted(k kind) map[string]bool {
 
 // subscribe tells the server of names that have come and gone.
 func (m *model) subscribe() {
-	for _, k := range []kind{endpoints, routes} {
+	for _, k := range []kind{endpoints, secrets, routes} {
 		wanted := m.wanted(k)
 		// State of the world: the form loses a name that is given up and asked for again while a response is under way.
 		// The proxy is let keep its resource then.
@@ -226,6 +230,9 @@ func (m *model) publish() {
 		version := fmt.Sprintf("r%d:%s", draw("version", 2), strings.Join(refs, ""))
 		r.Routes = append(r.Routes, res(routes, table, version, refs...))
 		r.Listeners = append(r.Listeners, res(listeners, "l"+table, "l1", table))
+		if v := draw("secret "+table, 3); v > 0 {
+			r.Secrets = append(r.Secrets, res(secrets, "sl"+table, "s"+strconv.Itoa(v)))
+		}
 	}
 	next, err := newSet(m.set, r)
 	if err != nil {
@@ -402,6 +409,7 @@ func TestModel(t *testing.T) {
 			"handle2": func(*rapid.T) { m.handle(); m.handle() },
 			"wait":    func(*rapid.T) { m.now = m.now.Add(3 * time.Second); m.work() },
 			"poison": func(t *rapid.T) {
+				m.poison["slt1s"+strconv.Itoa(rapid.IntRange(1, 3).Draw(t, "v"))] = true
 				m.poison["t1r"+strconv.Itoa(rapid.IntRange(0, 2).Draw(t, "v"))+":a"] = true
 				if v := rapid.IntRange(1, 3).Draw(t, "v"); !m.sotw || v == 3 {
 					// State of the world: of responses that follow each other closely only the answer to the last one

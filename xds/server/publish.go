@@ -70,6 +70,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 		return err
 	}
 	before := c.set.Load()
+	r.Secrets = s.ownSecrets(of, r.Secrets)
 	next, err := newSet(before, s.registry.share(r))
 	if err != nil {
 		return fmt.Errorf("publishing to %s proxies of namespace %q: %w", of.Kind, of.Namespace, err)
@@ -85,6 +86,17 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 		ss.poke()
 	}
 	return nil
+}
+
+// ownSecrets are those that are held in the namespace of the class: whoever compiled, no proxy gets another's.
+func (s *Server) ownSecrets(of ir.ProxyClass, in []envoy.Resource) []envoy.Resource {
+	return slices.DeleteFunc(slices.Clone(in), func(r envoy.Resource) bool {
+		foreign := slices.ContainsFunc(r.Origins, func(o ir.Origin) bool { return o.Kind == "Secret" && o.Namespace != of.Namespace })
+		if foreign {
+			s.log.Error("a secret was published to proxies of another namespace and is left out", "secret", r.Name, "namespace", of.Namespace)
+		}
+		return foreign
+	})
 }
 
 // poke wakes the stream's sending goroutine.
@@ -217,7 +229,7 @@ func (s *Server) reenter(ss *session) (*class, error) {
 
 // share replaces the bytes of resources by those that another class uses already, where they are equal.
 func (r *registry) share(in envoy.Resources) envoy.Resources {
-	for k, list := range [kinds]*[]envoy.Resource{clusters: &in.Clusters, endpoints: &in.Endpoints, listeners: &in.Listeners, routes: &in.Routes} {
+	for k, list := range [kinds]*[]envoy.Resource{clusters: &in.Clusters, endpoints: &in.Endpoints, secrets: &in.Secrets, listeners: &in.Listeners, routes: &in.Routes} {
 		out := slices.Clone(*list)
 		for i := range out {
 			if same := r.bytes[content{kind: kind(k), version: out[i].Version}]; same != nil {

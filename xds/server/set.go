@@ -64,13 +64,13 @@ func newSet(prev *set, r envoy.Resources) (*set, error) {
 			weights[name][use.Key] = use.Weight
 		}
 	}
-	for k, resources := range [kinds][]envoy.Resource{clusters: r.Clusters, endpoints: r.Endpoints, listeners: r.Listeners, routes: r.Routes} {
+	for k, resources := range [kinds][]envoy.Resource{clusters: r.Clusters, endpoints: r.Endpoints, secrets: r.Secrets, listeners: r.Listeners, routes: r.Routes} {
 		var before *collection
 		if prev != nil {
 			before = prev.of[k]
 		}
 		var carried map[string]map[string]int
-		if kind(k).single() {
+		if kind(k).steers() {
 			carried = weights // splits are carried by routes and listeners only
 		}
 		c, err := newCollection(before, resources, carried)
