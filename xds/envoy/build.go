@@ -43,22 +43,22 @@ func Build(c ir.Config) (Resources, error) {
 	b := builder{kind: c.Kind, names: map[string]bool{}}
 	var out Resources
 	for _, l := range c.Listeners {
-		out.Listeners = b.add(out.Listeners, item{TypeListener, l.Name, l.Origins, []string{l.Table}}, b.listener(l))
+		out.Listeners = b.add(out.Listeners, item{typeURL: TypeListener, name: l.Name, origins: l.Origins, tables: tables(l)}, b.listener(l))
 	}
 	for _, t := range c.Tables {
 		message, refs := b.table(t)
-		out.Routes = b.add(out.Routes, item{TypeRoute, t.Name, t.Origins, refs}, message)
+		out.Routes = b.add(out.Routes, item{typeURL: TypeRoute, name: t.Name, origins: t.Origins, refs: refs}, message)
 	}
 	assigned := map[string]bool{}
 	for _, e := range c.Endpoints {
 		assigned[e.Cluster] = true
-		out.Endpoints = b.add(out.Endpoints, item{TypeEndpoint, e.Cluster, e.Origins, nil}, b.assignment(e))
+		out.Endpoints = b.add(out.Endpoints, item{typeURL: TypeEndpoint, name: e.Cluster, origins: e.Origins}, b.assignment(e))
 	}
 	for _, cl := range c.Clusters {
 		if cl.Discovery == ir.DiscoveryEDS && !assigned[cl.Name] {
-			out.Endpoints = b.add(out.Endpoints, item{TypeEndpoint, cl.Name, cl.Origins, nil}, b.assignment(ir.Endpoints{Cluster: cl.Name}))
+			out.Endpoints = b.add(out.Endpoints, item{typeURL: TypeEndpoint, name: cl.Name, origins: cl.Origins}, b.assignment(&ir.Endpoints{Cluster: cl.Name}))
 		}
-		out.Clusters = b.add(out.Clusters, item{TypeCluster, cl.Name, cl.Origins, nil}, b.cluster(cl))
+		out.Clusters = b.add(out.Clusters, item{typeURL: TypeCluster, name: cl.Name, origins: cl.Origins}, b.cluster(cl))
 	}
 	out.Splits = slices.Clone(c.Splits)
 	out.Listeners = b.listed(out.Listeners)
@@ -81,6 +81,8 @@ type item struct {
 	name    string
 	origins []ir.Origin
 	refs    []string
+	tables  []string
+	secrets []string
 }
 
 // validated is a message with the checks that protoc-gen-validate made for it.
@@ -101,10 +103,9 @@ func (b *builder) add(list []Resource, it item, m validated) []Resource {
 	b.names[it.typeURL+it.name] = true
 	value := marshal(m)
 	sum := sha256.Sum256(value)
-	slices.Sort(it.refs)
 	return append(list, Resource{
 		Name: it.name, Version: hex.EncodeToString(sum[:16]), Any: &anypb.Any{TypeUrl: it.typeURL, Value: value},
-		Refs: slices.Compact(it.refs), Origins: it.origins,
+		Refs: sorted(it.refs), Tables: sorted(it.tables), Secrets: sorted(it.secrets), Origins: it.origins,
 	})
 }
 
@@ -115,12 +116,18 @@ func (b *builder) fail(it item, err error) {
 // listed drops listeners whose table was left out: they would wait for it for ever.
 func (b *builder) listed(listeners []Resource) []Resource {
 	return slices.DeleteFunc(listeners, func(l Resource) bool {
-		missing := !b.names[TypeRoute+l.Refs[0]]
-		if missing {
-			b.fail(item{TypeListener, l.Name, l.Origins, nil}, fmt.Errorf("its route table %s is missing", l.Refs[0]))
+		at := slices.IndexFunc(l.Tables, func(table string) bool { return !b.names[TypeRoute+table] })
+		if at >= 0 {
+			b.fail(item{typeURL: TypeListener, name: l.Name, origins: l.Origins}, fmt.Errorf("its route table %s is missing", l.Tables[at]))
 		}
-		return missing
+		return at >= 0
 	})
+}
+
+// sorted gives each name once.
+func sorted(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // marshal encodes a message of our own making; that cannot fail.

@@ -24,13 +24,13 @@ func config(w uint32) ir.Config {
 	}
 	return ir.Config{
 		Kind:      ir.KindGateway,
-		Listeners: []ir.Listener{{Name: "0.0.0.0_80", Address: "0.0.0.0", Port: 80, Table: "http.80"}},
-		Tables: []ir.RouteTable{{Name: "http.80", VirtualHosts: []ir.VirtualHost{
+		Listeners: []*ir.Listener{{Name: "0.0.0.0_80", Address: "0.0.0.0", Port: 80, Chains: []ir.Chain{{Table: "http.80"}}}},
+		Tables: []*ir.RouteTable{{Name: "http.80", VirtualHosts: []*ir.VirtualHost{
 			{Name: "a:80", Domains: []string{"a"}, Routes: []ir.Route{route(ir.Destination{Cluster: "s", Weight: 100 - w}, ir.Destination{Cluster: "c", Weight: w})}},
 			{Name: "b:80", Domains: []string{"b"}, Routes: []ir.Route{route(ir.Destination{Cluster: "s", Weight: 1})}},
 		}}},
-		Clusters:  []ir.Cluster{{Name: "s"}, {Name: "c"}},
-		Endpoints: []ir.Endpoints{{Cluster: "s", Localities: []ir.Locality{{Zone: "z", Endpoints: []ir.Endpoint{{Address: "10.0.0.1", Port: 80, Weight: 1}}}}}},
+		Clusters:  []*ir.Cluster{{Name: "s"}, {Name: "c"}},
+		Endpoints: []*ir.Endpoints{{Cluster: "s", Localities: []ir.Locality{{Zone: "z", Endpoints: []ir.Endpoint{{Address: "10.0.0.1", Port: 80, Weight: 1}}}}}},
 		Splits:    []ir.SplitUse{{Key: "n/r", Seq: 1, Weight: int(w), Tables: []string{"http.80"}}},
 	}
 }
@@ -75,7 +75,7 @@ func TestBuild_aWeightChangesTheTableAndNothingElse(t *testing.T) {
 	if diff := cmp.Diff([]string{"c", "m", "s"}, after.Routes[0].Refs); diff != "" {
 		t.Errorf("refs of the table (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"http.80"}, after.Listeners[0].Refs); diff != "" {
+	if diff := cmp.Diff([]string{"http.80"}, after.Listeners[0].Tables); diff != "" {
 		t.Errorf("refs of the listener (-want +got):\n%s", diff)
 	}
 	if after.Splits[0].Weight != 50 {
@@ -118,9 +118,9 @@ func TestBuild_aBadPartCostsItselfOnly(t *testing.T) {
 		{"bad header name", func(c *ir.Config) {
 			c.Tables[0].VirtualHosts[1].Routes[0].Headers.Request.Set = []ir.Header{{Name: "a\nb", Value: "x"}}
 		}, "http.80/b:80"},
-		{"cluster twice", func(c *ir.Config) { c.Clusters = append(c.Clusters, ir.Cluster{Name: "s"}) }, "s"},
+		{"cluster twice", func(c *ir.Config) { c.Clusters = append(c.Clusters, &ir.Cluster{Name: "s"}) }, "s"},
 		{"cluster without a name", func(c *ir.Config) {
-			c.Clusters = append(c.Clusters, ir.Cluster{Name: "", Discovery: ir.DiscoveryStrictDNS})
+			c.Clusters = append(c.Clusters, &ir.Cluster{Name: "", Discovery: ir.DiscoveryStrictDNS})
 		}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestBuild_aListenerWithoutItsTableIsLeftOut(t *testing.T) {
 func BenchmarkBuild_thousandClusters(b *testing.B) {
 	c := config(15)
 	for i := range 1000 {
-		c.Clusters = append(c.Clusters, ir.Cluster{Name: fmt.Sprintf("outbound|80||s%d", i)})
+		c.Clusters = append(c.Clusters, &ir.Cluster{Name: fmt.Sprintf("outbound|80||s%d", i)})
 	}
 	for b.Loop() {
 		if _, err := envoy.Build(c); err != nil {

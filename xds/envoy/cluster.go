@@ -24,7 +24,7 @@ const (
 	httpOptions    = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 )
 
-func (b *builder) cluster(c ir.Cluster) *clusterv3.Cluster {
+func (b *builder) cluster(c *ir.Cluster) *clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name: c.Name,
 		// Envoy's tag rules cut a cluster's name at its first dot; the semicolon marks its end for ours.
@@ -55,7 +55,7 @@ func (b *builder) cluster(c ir.Cluster) *clusterv3.Cluster {
 	return out
 }
 
-func (b *builder) discover(out *clusterv3.Cluster, c ir.Cluster) {
+func (b *builder) discover(out *clusterv3.Cluster, c *ir.Cluster) {
 	switch c.Discovery {
 	case ir.DiscoveryEDS:
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
@@ -69,7 +69,7 @@ func (b *builder) discover(out *clusterv3.Cluster, c ir.Cluster) {
 	// The newer extension envoy.clusters.dns takes the place of these fields and of the type, which is all that gRPC knows.
 	out.RespectDnsTtl = true                        //nolint:staticcheck // one form for both kinds of client
 	out.DnsRefreshRate = durationpb.New(dnsRefresh) //nolint:staticcheck // likewise
-	out.LoadAssignment = b.assignment(ir.Endpoints{Cluster: c.Name, Localities: c.Targets})
+	out.LoadAssignment = b.assignment(&ir.Endpoints{Cluster: c.Name, Localities: c.Targets})
 }
 
 func balance(p ir.Balance) clusterv3.Cluster_LbPolicy {
@@ -88,7 +88,7 @@ func balance(p ir.Balance) clusterv3.Cluster_LbPolicy {
 }
 
 // hashing sizes what a cluster hashes into.
-func hashing(out *clusterv3.Cluster, c ir.Cluster) {
+func hashing(out *clusterv3.Cluster, c *ir.Cluster) {
 	switch {
 	case c.HashSize == 0:
 	case c.Balance == ir.RingHash:
@@ -122,7 +122,7 @@ func span(d time.Duration) *durationpb.Duration {
 	return durationpb.New(d)
 }
 
-func protocol(c ir.Cluster) *upstreamsv3.HttpProtocolOptions {
+func protocol(c *ir.Cluster) *upstreamsv3.HttpProtocolOptions {
 	out := &upstreamsv3.HttpProtocolOptions{}
 	if c.Pool.IdleTimeout != 0 || c.Pool.RequestsPerConnection != 0 || c.Pool.ConnectionDuration != 0 {
 		out.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{
@@ -180,7 +180,7 @@ func detector(n *uint32) (threshold, enforcing *wrapperspb.UInt32Value) {
 	}
 }
 
-func (b *builder) assignment(e ir.Endpoints) *endpointv3.ClusterLoadAssignment {
+func (b *builder) assignment(e *ir.Endpoints) *endpointv3.ClusterLoadAssignment {
 	out := &endpointv3.ClusterLoadAssignment{ClusterName: e.Cluster}
 	for _, l := range e.Localities {
 		group := &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{Region: l.Region, Zone: l.Zone, SubZone: l.SubZone}}

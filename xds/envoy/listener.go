@@ -18,24 +18,43 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-func (b *builder) listener(l ir.Listener) *listenerv3.Listener {
+func (b *builder) listener(l *ir.Listener) *listenerv3.Listener {
 	if b.kind == ir.KindGRPC {
 		return &listenerv3.Listener{
 			Name:        l.Name,
-			ApiListener: &listenerv3.ApiListener{ApiListener: packed(b.manager(l))},
+			ApiListener: &listenerv3.ApiListener{ApiListener: packed(b.manager(l, l.Chains[0]))},
 		}
 	}
-	return &listenerv3.Listener{
+	out := &listenerv3.Listener{
 		Name:             l.Name,
 		Address:          address(l.Address, l.Port),
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
-		FilterChains: []*listenerv3.FilterChain{{
-			Filters: []*listenerv3.Filter{{
-				Name:       "envoy.filters.network.http_connection_manager",
-				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(b.manager(l))},
-			}},
+	}
+	for _, c := range l.Chains {
+		out.FilterChains = append(out.FilterChains, b.chain(l, c))
+	}
+	return out
+}
+
+func (b *builder) chain(l *ir.Listener, c ir.Chain) *listenerv3.FilterChain {
+	return &listenerv3.FilterChain{
+		Name: c.Name,
+		Filters: []*listenerv3.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(b.manager(l, c))},
 		}},
 	}
+}
+
+// tables are the names of the route tables that a listener routes by.
+func tables(l *ir.Listener) []string {
+	var out []string
+	for _, c := range l.Chains {
+		if c.Table != "" {
+			out = append(out, c.Table)
+		}
+	}
+	return out
 }
 
 func address(host string, port int) *corev3.Address {
@@ -45,11 +64,11 @@ func address(host string, port int) *corev3.Address {
 }
 
 // manager is the HTTP connection manager of a listener; its routes come by RDS.
-func (b *builder) manager(l ir.Listener) *hcmv3.HttpConnectionManager {
+func (b *builder) manager(l *ir.Listener, c ir.Chain) *hcmv3.HttpConnectionManager {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: "outbound_" + l.Name,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-			RouteConfigName: l.Table,
+			RouteConfigName: c.Table,
 			ConfigSource:    ads(0),
 		}},
 		HttpFilters: b.filters(),
@@ -81,7 +100,7 @@ func (b *builder) filters() []*hcmv3.HttpFilter {
 }
 
 // statPrefix has no dot, so that Envoy's tag rules keep it whole.
-func statPrefix(kind ir.Kind, l ir.Listener) string {
+func statPrefix(kind ir.Kind, l *ir.Listener) string {
 	return string(kind) + "_" + strconv.Itoa(l.Port)
 }
 

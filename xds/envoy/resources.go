@@ -11,8 +11,18 @@ type Resource struct {
 	Name    string
 	Version string // lower-case hex of the first 16 bytes of SHA-256 over Any.Value
 	Any     *anypb.Any
-	Refs    []string // clusters (in routes and listeners) or tables (in listeners) it names, sorted
+	Refs    []string // clusters it names, sorted
+	Tables  []string // route tables that a listener names, sorted
+	Secrets []string // Secrets that a listener or cluster names, sorted
+	Parts   []Part   // of a route table: its virtual hosts, in their order
 	Origins []ir.Origin
+}
+
+// Part is one virtual host of a route table.
+type Part struct {
+	Name    string
+	Version string // as that of a Resource, over Bytes
+	Bytes   []byte // the virtual host, marshalled; a table is its parts between what is before and after them
 }
 
 // Resources is everything one class of proxies is served. Each slice is sorted by name, names are unique.

@@ -25,7 +25,7 @@ const (
 )
 
 // table builds a route configuration. A virtual host that a proxy would refuse is left out alone.
-func (b *builder) table(t ir.RouteTable) (*routev3.RouteConfiguration, []string) {
+func (b *builder) table(t *ir.RouteTable) (*routev3.RouteConfiguration, []string) {
 	out := &routev3.RouteConfiguration{
 		Name: t.Name, ValidateClusters: wrapperspb.Bool(false), IgnorePortInHostMatching: b.kind != ir.KindGRPC,
 		MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(maxDirectBody),
@@ -35,7 +35,7 @@ func (b *builder) table(t ir.RouteTable) (*routev3.RouteConfiguration, []string)
 	for _, h := range t.VirtualHosts {
 		built := b.host(h)
 		if err := errors.Join(built.ValidateAll(), checkHost(h, domains)); err != nil {
-			b.fail(item{TypeRoute, t.Name + "/" + h.Name, h.Origins, nil}, err)
+			b.fail(item{typeURL: TypeRoute, name: t.Name + "/" + h.Name, origins: h.Origins}, err)
 			continue
 		}
 		for _, d := range h.Domains {
@@ -47,7 +47,7 @@ func (b *builder) table(t ir.RouteTable) (*routev3.RouteConfiguration, []string)
 	return out, refs
 }
 
-func clusters(h ir.VirtualHost) []string {
+func clusters(h *ir.VirtualHost) []string {
 	var out []string
 	for _, r := range h.Routes {
 		if r.Forward == nil {
@@ -64,7 +64,7 @@ func clusters(h ir.VirtualHost) []string {
 }
 
 // checkHost holds what a proxy checks beyond the generated rules.
-func checkHost(h ir.VirtualHost, taken map[string]bool) error {
+func checkHost(h *ir.VirtualHost, taken map[string]bool) error {
 	for _, d := range h.Domains {
 		if taken[d] {
 			return fmt.Errorf("domain %s is in the table already", d)
@@ -114,7 +114,7 @@ func checkRoute(r ir.Route) error {
 	return nil
 }
 
-func (b *builder) host(h ir.VirtualHost) *routev3.VirtualHost {
+func (b *builder) host(h *ir.VirtualHost) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{Name: h.Name, Domains: h.Domains}
 	if h.RequireTLS {
 		out.RequireTls = routev3.VirtualHost_ALL

@@ -3,29 +3,22 @@ package ir
 import "time"
 
 // Config is everything that the proxies of one class are given, before it takes Envoy's form.
-// Each slice is sorted by name and holds a name once.
+// Each slice is sorted by name and holds a name once. What is pointed to is never changed once it is in a Config: the
+// next Config shares all that stayed the same, so equal pointers are equal content.
 type Config struct {
 	Kind      Kind
-	Listeners []Listener
-	Tables    []RouteTable
-	Clusters  []Cluster
-	Endpoints []Endpoints
+	Listeners []*Listener
+	Tables    []*RouteTable
+	Clusters  []*Cluster
+	Endpoints []*Endpoints
+	Secrets   []*Secret
 	Splits    []SplitUse // sorted by Key
-}
-
-// Listener accepts HTTP connections and routes their requests by a table.
-type Listener struct {
-	Name    string
-	Address string // IP address to bind; empty for KindGRPC, where clients dial the listener by its name
-	Port    int
-	Table   string // name of the RouteTable
-	Origins []Origin
 }
 
 // RouteTable is a set of virtual hosts whose domains are disjoint.
 type RouteTable struct {
 	Name         string
-	VirtualHosts []VirtualHost
+	VirtualHosts []*VirtualHost // sorted by name
 	Origins      []Origin
 }
 

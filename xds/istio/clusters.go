@@ -63,11 +63,11 @@ func (t *translator) readClusters() {
 }
 
 func (t *translator) addCluster(s registry.Service, port registry.Port, p policy, sub subset) {
-	c := ir.Cluster{
+	c := &ir.Cluster{
 		Name: ir.ClusterName(port.Number, sub.name, s.Host), Host: s.Host, Subset: sub.name, Port: port.Number,
 		HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC, Origins: t.clusterOrigins(s, p),
 	}
-	t.shape(&c, p, sub)
+	t.shape(c, p, sub)
 	groups, ready := localities(s, port, sub.labels)
 	if sub.name != "" && ready == 0 {
 		t.found.warn(sub.at, "S018", sub.field, fmt.Sprintf("subset %q of %s has no ready endpoint", sub.name, s.Host),
@@ -75,7 +75,7 @@ func (t *translator) addCluster(s registry.Service, port registry.Port, p policy
 	}
 	switch {
 	case s.Resolution == registry.Static:
-		t.cfg.Endpoints = append(t.cfg.Endpoints, ir.Endpoints{Cluster: c.Name, Localities: groups, Origins: c.Origins})
+		t.cfg.Endpoints = append(t.cfg.Endpoints, &ir.Endpoints{Cluster: c.Name, Localities: groups, Origins: c.Origins})
 	case s.Resolution == registry.DNSFirst || t.class.Kind == ir.KindGRPC:
 		c.Discovery, c.Targets = ir.DiscoveryLogicalDNS, first(groups)
 	default:

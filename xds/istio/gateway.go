@@ -37,8 +37,8 @@ func (t *translator) gatewayListeners() {
 			bind = "0.0.0.0"
 		}
 		t.cfg.Tables = append(t.cfg.Tables, table)
-		t.cfg.Listeners = append(t.cfg.Listeners, ir.Listener{
-			Name: bind + "_" + strconv.Itoa(o.port), Address: bind, Port: o.port, Table: table.Name, Origins: table.Origins,
+		t.cfg.Listeners = append(t.cfg.Listeners, &ir.Listener{
+			Name: bind + "_" + strconv.Itoa(o.port), Address: bind, Port: o.port, Chains: []ir.Chain{{Table: table.Name, Origins: table.Origins}}, Origins: table.Origins,
 		})
 	}
 	t.reportUnreached(reached)
@@ -96,8 +96,8 @@ type domain struct {
 	origins  []ir.Origin
 }
 
-func (t *translator) gatewayTable(o *opening, reached map[string]bool) ir.RouteTable {
-	table := ir.RouteTable{Name: "http." + strconv.Itoa(o.port)}
+func (t *translator) gatewayTable(o *opening, reached map[string]bool) *ir.RouteTable {
+	table := &ir.RouteTable{Name: "http." + strconv.Itoa(o.port)}
 	if o.bind != "" {
 		table.Name += "." + o.bind
 	}
@@ -111,7 +111,7 @@ func (t *translator) gatewayTable(o *opening, reached map[string]bool) ir.RouteT
 	}
 	table.VirtualHosts = collapse(table.VirtualHosts)
 	if len(table.VirtualHosts) == 0 {
-		table.VirtualHosts = []ir.VirtualHost{{Name: "blackhole:" + strconv.Itoa(o.port), Domains: []string{"*"}, Origins: table.Origins}}
+		table.VirtualHosts = []*ir.VirtualHost{{Name: "blackhole:" + strconv.Itoa(o.port), Domains: []string{"*"}, Origins: table.Origins}}
 	}
 	return table
 }
@@ -169,8 +169,8 @@ func serverHost(written, own string) (namespace, host string) {
 	}
 }
 
-func (t *translator) gatewayHost(name string, d *domain, table string, port int) ir.VirtualHost {
-	out := ir.VirtualHost{Name: name + ":" + strconv.Itoa(port), Domains: []string{name}, RequireTLS: d.tls, Origins: d.origins}
+func (t *translator) gatewayHost(name string, d *domain, table string, port int) *ir.VirtualHost {
+	out := &ir.VirtualHost{Name: name + ":" + strconv.Itoa(port), Domains: []string{name}, RequireTLS: d.tls, Origins: d.origins}
 	var before Meta
 	for i, vs := range t.virtuals {
 		gateways := d.virtuals[i]
@@ -191,9 +191,9 @@ func (t *translator) gatewayHost(name string, d *domain, table string, port int)
 }
 
 // collapse joins virtual hosts that answer alike into one with several domains, named after the most specific.
-func collapse(hosts []ir.VirtualHost) []ir.VirtualHost {
-	slices.SortFunc(hosts, func(a, b ir.VirtualHost) int { return compareSpecific(a.Domains[0], b.Domains[0]) })
-	var out []ir.VirtualHost
+func collapse(hosts []*ir.VirtualHost) []*ir.VirtualHost {
+	slices.SortFunc(hosts, func(a, b *ir.VirtualHost) int { return compareSpecific(a.Domains[0], b.Domains[0]) })
+	var out []*ir.VirtualHost
 	at := map[string]int{}
 	for _, h := range hosts {
 		key, err := json.Marshal(struct {
@@ -214,7 +214,7 @@ func collapse(hosts []ir.VirtualHost) []ir.VirtualHost {
 	for i := range out {
 		slices.Sort(out[i].Domains)
 	}
-	slices.SortFunc(out, func(a, b ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

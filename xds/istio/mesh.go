@@ -88,7 +88,7 @@ func (t *translator) sidecarListeners() {
 		t.found.selection(Meta{Kind: "ProxyClass", Namespace: t.class.Namespace, Name: t.class.Labels}, "capture", "capture by redirection")
 		return
 	}
-	hosts := map[int][]ir.VirtualHost{}
+	hosts := map[int][]*ir.VirtualHost{}
 	for _, s := range t.visible {
 		for _, p := range s.Ports {
 			if t.http(s, p) {
@@ -99,32 +99,32 @@ func (t *translator) sidecarListeners() {
 	t.hostsWithoutService(hosts)
 	for port, list := range hosts {
 		number := strconv.Itoa(port)
-		table := ir.RouteTable{Name: number, VirtualHosts: t.distinct(list)}
-		table.VirtualHosts = append(table.VirtualHosts, ir.VirtualHost{
+		table := &ir.RouteTable{Name: number, VirtualHosts: t.distinct(list)}
+		table.VirtualHosts = append(table.VirtualHosts, &ir.VirtualHost{
 			Name: "block_all", Domains: []string{"*"},
 			Routes: []ir.Route{{Name: "block_all", Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Direct: &ir.Direct{Status: 502}}},
 		})
-		slices.SortFunc(table.VirtualHosts, func(a, b ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(table.VirtualHosts, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
 		t.cfg.Tables = append(t.cfg.Tables, table)
-		t.cfg.Listeners = append(t.cfg.Listeners, ir.Listener{Name: "0.0.0.0_" + number, Address: "127.0.0.1", Port: port, Table: number})
+		t.cfg.Listeners = append(t.cfg.Listeners, &ir.Listener{Name: "0.0.0.0_" + number, Address: "127.0.0.1", Port: port, Chains: []ir.Chain{{Table: number}}})
 	}
 }
 
-func (t *translator) sidecarHost(s registry.Service, port int) ir.VirtualHost {
+func (t *translator) sidecarHost(s registry.Service, port int) *ir.VirtualHost {
 	routes, origins := t.meshRoutes(s, port, strconv.Itoa(port))
 	domains := t.domainsOf(s.Host, s.Namespace, s.VIPs)
 	slices.Sort(domains)
-	return ir.VirtualHost{Name: s.Host + ":" + strconv.Itoa(port), Domains: domains, Routes: routes, Origins: origins}
+	return &ir.VirtualHost{Name: s.Host + ":" + strconv.Itoa(port), Domains: domains, Routes: routes, Origins: origins}
 }
 
 // hostsWithoutService adds to port 80 the hosts of VirtualServices that no service has.
-func (t *translator) hostsWithoutService(hosts map[int][]ir.VirtualHost) {
+func (t *translator) hostsWithoutService(hosts map[int][]*ir.VirtualHost) {
 	for _, h := range sortedKeys(t.owners.exact) {
 		vs := t.owners.exact[h]
 		if _, known := t.service(h); known || len(vs.Spec.GetHttp()) == 0 {
 			continue
 		}
-		hosts[80] = append(hosts[80], ir.VirtualHost{
+		hosts[80] = append(hosts[80], &ir.VirtualHost{
 			Name: h + ":80", Domains: t.domainsOf(h, vs.Namespace, nil), Origins: []ir.Origin{vs.origin("spec")},
 			Routes: t.routes(vs, place{table: "80", port: 80, gateways: map[string]bool{mesh: true}}),
 		})
@@ -132,10 +132,10 @@ func (t *translator) hostsWithoutService(hosts map[int][]ir.VirtualHost) {
 }
 
 // distinct takes a domain away from all virtual hosts but the first by name: a proxy refuses the whole table otherwise.
-func (t *translator) distinct(hosts []ir.VirtualHost) []ir.VirtualHost {
-	slices.SortFunc(hosts, func(a, b ir.VirtualHost) int { return compareSpecific(a.Name, b.Name) })
+func (t *translator) distinct(hosts []*ir.VirtualHost) []*ir.VirtualHost {
+	slices.SortFunc(hosts, func(a, b *ir.VirtualHost) int { return compareSpecific(a.Name, b.Name) })
 	taken := map[string]string{}
-	var out []ir.VirtualHost
+	var out []*ir.VirtualHost
 	for _, h := range hosts {
 		h.Domains = slices.DeleteFunc(slices.Clone(h.Domains), func(d string) bool {
 			first, dup := taken[d]
@@ -171,10 +171,10 @@ func (t *translator) grpcListeners() {
 			}
 			slices.Sort(domains)
 			name := s.Host + ":" + strconv.Itoa(p.Number)
-			t.cfg.Tables = append(t.cfg.Tables, ir.RouteTable{
-				Name: table, Origins: origins, VirtualHosts: []ir.VirtualHost{{Name: name, Domains: domains, Routes: routes, Origins: origins}},
+			t.cfg.Tables = append(t.cfg.Tables, &ir.RouteTable{
+				Name: table, Origins: origins, VirtualHosts: []*ir.VirtualHost{{Name: name, Domains: domains, Routes: routes, Origins: origins}},
 			})
-			t.cfg.Listeners = append(t.cfg.Listeners, ir.Listener{Name: name, Port: p.Number, Table: table, Origins: origins})
+			t.cfg.Listeners = append(t.cfg.Listeners, &ir.Listener{Name: name, Port: p.Number, Chains: []ir.Chain{{Table: table}}, Origins: origins})
 		}
 	}
 }

@@ -59,10 +59,10 @@ func (t *translator) run() ir.Config {
 }
 
 func (t *translator) sort() {
-	slices.SortFunc(t.cfg.Listeners, func(a, b ir.Listener) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(t.cfg.Tables, func(a, b ir.RouteTable) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(t.cfg.Clusters, func(a, b ir.Cluster) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(t.cfg.Endpoints, func(a, b ir.Endpoints) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	slices.SortFunc(t.cfg.Listeners, func(a, b *ir.Listener) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.cfg.Tables, func(a, b *ir.RouteTable) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.cfg.Clusters, func(a, b *ir.Cluster) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.cfg.Endpoints, func(a, b *ir.Endpoints) int { return cmp.Compare(a.Cluster, b.Cluster) })
 }
 
 // service finds the service of a host as this class sees it.
