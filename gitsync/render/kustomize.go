@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/sluice-dev/sluice/api/document"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
 )
@@ -114,7 +115,7 @@ func (b *build) results(result resmap.ResMap) {
 			b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: "kustomize gave a document that cannot be read for " + res.CurId().String()})
 			return
 		}
-		v, found := value(docs[0])
+		v, found := document.Value(docs[0])
 		content, ok := v.(map[string]any)
 		if found != nil || !ok {
 			b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: "kustomize gave no object for " + res.CurId().String()})

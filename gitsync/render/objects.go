@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sluice-dev/sluice/api/document"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
 )
@@ -17,7 +18,7 @@ const localConfig = "config.kubernetes.io/local-config"
 func (b *build) collect(p string, docs []*yaml.Node) {
 	var objects []gitsync.Object
 	for _, doc := range docs {
-		v, found := value(doc)
+		v, found := document.Value(doc)
 		if found != nil {
 			found.Path = p
 			b.report(*found)
@@ -38,7 +39,7 @@ func (b *build) collect(p string, docs []*yaml.Node) {
 func (b *build) expand(p string, doc *yaml.Node, v any) ([]gitsync.Object, *problem.Problem) {
 	content, ok := v.(map[string]any)
 	if !ok {
-		return nil, at(doc, "S320", "a document that is not an object", "write apiVersion, kind and metadata, or move the file elsewhere")
+		return nil, document.At(doc, "S320", "a document that is not an object", "write apiVersion, kind and metadata, or move the file elsewhere")
 	}
 	kind, _ := content["kind"].(string)
 	items, isList := content["items"].([]any)
@@ -51,7 +52,7 @@ func (b *build) expand(p string, doc *yaml.Node, v any) ([]gitsync.Object, *prob
 	}
 	var out []gitsync.Object
 	for i, item := range items {
-		node := child(child(doc, "items"), strconv.Itoa(i))
+		node := document.Child(document.Child(doc, "items"), strconv.Itoa(i))
 		if node == nil {
 			node = doc
 		}
@@ -70,14 +71,14 @@ func (b *build) object(p string, doc *yaml.Node, content map[string]any) (*gitsy
 	kind, _ := content["kind"].(string)
 	meta, _ := content["metadata"].(map[string]any)
 	if version == "" || kind == "" {
-		return nil, at(doc, "S320", "a document without apiVersion or kind", "write both, or move the file elsewhere")
+		return nil, document.At(doc, "S320", "a document without apiVersion or kind", "write both, or move the file elsewhere")
 	}
 	if gitsync.Annotation(content, localConfig) == "true" {
 		return nil, nil
 	}
 	name, _ := meta["name"].(string)
 	if name == "" || strings.ContainsAny(name, "/ \t\n%") {
-		return nil, at(nearest(doc, "metadata.name"), "S321", fmt.Sprintf("%s needs a metadata.name that is a name, not %.60q", kind, name),
+		return nil, document.At(document.Nearest(doc, "metadata.name"), "S321", fmt.Sprintf("%s needs a metadata.name that is a name, not %.60q", kind, name),
 			"generateName is not possible: Git must say which object it means")
 	}
 	id := gitsync.ID{Kind: kind, Name: name}

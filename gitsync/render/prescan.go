@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sluice-dev/sluice/api/document"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
 )
@@ -129,7 +130,7 @@ func (s *scan) kustomization(dir, name string) {
 	}
 	s.docs.keep(name, docs)
 	doc := docs[0]
-	v, found := value(doc)
+	v, found := document.Value(doc)
 	if found != nil {
 		s.bad(&yaml.Node{Line: found.Line, Column: found.Column}, name, found.Code, found.Message, found.Hint)
 		return
@@ -149,7 +150,7 @@ func (s *scan) kustomization(dir, name string) {
 // field scans the paths of one field.
 func (s *scan) field(dir, name, field string, v any, n *yaml.Node) {
 	entry := func(i int) *yaml.Node {
-		if e := child(nearest(n, ""), fmt.Sprint(i)); e != nil {
+		if e := document.Child(document.Nearest(n, ""), fmt.Sprint(i)); e != nil {
 			return e
 		}
 		return n
@@ -342,7 +343,7 @@ func (s *scan) special(kind fileKind, target string, n *yaml.Node, file string) 
 
 // keyNode finds the value of a field for its position; merged fields have the document's.
 func keyNode(doc *yaml.Node, field string) *yaml.Node {
-	if n := child(doc, field); n != nil {
+	if n := document.Child(doc, field); n != nil {
 		return n
 	}
 	return doc

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/sluice-dev/sluice/api/document"
 	"github.com/sluice-dev/sluice/gitsync"
 )
 
@@ -247,7 +248,7 @@ func TestCounter_vectorAndBomb(t *testing.T) {
 		"a: !foo x": "S504", "? [a]\n: b": "S504", "a: [": "S501", "\x00": "S501", "a: 1\na: 2": "S503"} {
 		docs, found := parseDocuments([]byte(in), Limits{}.withDefaults())
 		if found == nil && len(docs) == 1 {
-			_, found = value(docs[0])
+			_, found = document.Value(docs[0])
 		}
 		if found == nil || found.Code != code || found.Line == 0 {
 			t.Errorf("%.20q: %v, want %s with a line", in, found, code)
@@ -261,7 +262,7 @@ func TestValue_keepsTypes(t *testing.T) {
 	if found != nil {
 		t.Fatal(found)
 	}
-	got, found := value(docs[0])
+	got, found := document.Value(docs[0])
 	want := map[string]any{"i": int64(7), "o": int64(15), "f": 1.5, "b": true, "n": nil, "s": "yes", "d": "2026-01-02", "big": 18446744073709551615.0, "1": "k",
 		"m": map[string]any{"x": int64(2), "y": int64(1)}}
 	if diff := cmp.Diff(any(want), got); diff != "" || found != nil {
@@ -298,7 +299,7 @@ func TestRender_positions(t *testing.T) {
 	if len(build.Objects) != 1 {
 		t.Fatalf("objects: %v, problems: %v", build.Objects, build.Problems)
 	}
-	for field, want := range map[string][2]int{"": {3, 1}, "metadata.name": {6, 9}, "data[k.x]": {8, 8}, "data.none": {8, 3}, "spec.x": {3, 1}} {
+	for field, want := range map[string][2]int{"": {3, 1}, "metadata.name": {6, 9}, "data[k.x]": {8, 8}, "data.none": {7, 1}, "spec.x": {3, 1}} {
 		if line, column := build.Position(build.Objects[0], field); line != want[0] || column != want[1] {
 			t.Errorf("position of %q = %d:%d, want %d:%d", field, line, column, want[0], want[1])
 		}
@@ -341,7 +342,7 @@ func TestKustomize_equalsTheLibraryAlone(t *testing.T) {
 					return
 				}
 				docs, _ := parseDocuments(raw, r.limits)
-				v, _ := value(docs[0])
+				v, _ := document.Value(docs[0])
 				at := slices.IndexFunc(build.Objects, func(o gitsync.Object) bool { return o.ID.Kind == res.GetKind() && o.ID.Name == res.GetName() })
 				if at < 0 {
 					t.Errorf("%s is missing", res.CurId())
@@ -390,7 +391,7 @@ func FuzzParseDocuments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		docs, found := parseDocuments(in, Limits{}.withDefaults())
 		for _, doc := range docs {
-			if v, found := value(doc); found == nil {
+			if v, found := document.Value(doc); found == nil {
 				if _, err := gitsync.Canonical(v); err != nil && !strings.Contains(err.Error(), "UTF-8") {
 					t.Errorf("%q: %v", in, err)
 				}

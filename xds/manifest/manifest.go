@@ -1,7 +1,8 @@
 // Package manifest reads a mesh from the text of manifests: Istio objects, Services, EndpointSlices, pods and Rollouts.
 //
 // It decides what counts of a directory of YAML: which kinds say something about traffic, and which of two objects of
-// one name. It opens no file; `sluice route` hands it their content:
+// one name; and it knows where each field of them stands. It opens no file; `sluice route` and `sluice lint` hand it
+// their content:
 //
 //	mesh := manifest.New()
 //	err := mesh.Read("mesh/shop.yaml", file)
@@ -9,21 +10,18 @@
 package manifest
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
 
+	"github.com/sluice-dev/sluice/api/document"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -38,80 +36,112 @@ type Mesh struct {
 	slices   []*discoveryv1.EndpointSlice
 	pods     map[string]map[string]string // labels by namespace/name
 	rollouts map[string]*v1alpha1.Rollout // by namespace/name
-	places   map[string]string            // file of each object, by "Kind/namespace/name"
+	items    []Item
+	byRef    map[string]int // of items
 	problems []problem.Problem
 }
 
 // New is a mesh without anything in it.
 func New() *Mesh {
-	return &Mesh{pods: map[string]map[string]string{}, rollouts: map[string]*v1alpha1.Rollout{}, places: map[string]string{}}
+	return &Mesh{pods: map[string]map[string]string{}, rollouts: map[string]*v1alpha1.Rollout{}, byRef: map[string]int{}}
 }
 
 // Read adds the YAML or JSON documents of a file. Objects of kinds without effect become Problems; text that is no
 // Kubernetes object is an error.
 func (m *Mesh) Read(name string, in io.Reader) error {
-	docs := utilyaml.NewYAMLReader(bufio.NewReader(in))
-	for n := 1; ; n++ {
-		doc, err := docs.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", name, err)
-		}
-		if err := m.readDocument(name, doc); err != nil {
-			return fmt.Errorf("reading %s, document %d: %w", name, n, err)
-		}
-	}
-}
-
-func (m *Mesh) readDocument(name string, doc []byte) error {
-	if len(bytes.TrimSpace(doc)) == 0 {
-		return nil
-	}
-	data, err := yaml.YAMLToJSON(doc)
+	content, err := io.ReadAll(in)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
-	if string(data) == "null" {
-		return nil
+	first := len(m.items)
+	for _, p := range m.Load(name, content) {
+		if p.Code != codeTwice && p.Code != codeKeyTwice {
+			return fmt.Errorf("reading %s, line %d: %s", name, p.Line, p.Message)
+		}
 	}
-	var object map[string]any
-	if err := json.Unmarshal(data, &object); err != nil {
-		return errors.New("it is not an object with apiVersion and kind")
+	for _, it := range m.items[first:] {
+		if it.Err != nil {
+			return fmt.Errorf("reading %s, line %d: %w", name, it.line(), it.Err)
+		}
 	}
-	return m.add(name, object)
+	return nil
 }
 
-func (m *Mesh) add(name string, object map[string]any) error {
+// The codes of what can be wrong with a file.
+const (
+	codeTwice    = "S004" // an object given twice
+	codeNoObject = "S320" // a document that is not an object
+	codeKeyTwice = "S503" // a key that stands twice
+)
+
+// Load adds what can be read of a file, and gives what cannot. All of it also comes back from Placed.
+func (m *Mesh) Load(name string, content []byte) []problem.Problem {
+	before := len(m.problems)
+	docs, found := document.Parse(content, document.Limits{})
+	for _, p := range found {
+		p.Path = name
+		m.problems = append(m.problems, p)
+	}
+	for _, doc := range docs {
+		m.document(name, doc)
+	}
+	return m.problems[before:]
+}
+
+func (m *Mesh) document(name string, doc *yaml.Node) {
+	value, found := document.Value(doc)
+	if found != nil {
+		found.Path = name
+		m.problems = append(m.problems, *found)
+		return
+	}
+	m.expand(name, doc, value)
+}
+
+// expand adds the object of a document, or the items of a list.
+func (m *Mesh) expand(name string, doc *yaml.Node, value any) {
+	object, ok := value.(map[string]any)
 	apiVersion, _ := object["apiVersion"].(string)
 	kind, _ := object["kind"].(string)
-	if apiVersion == "" || kind == "" {
-		return errors.New("it has no apiVersion or no kind")
+	if !ok || apiVersion == "" || kind == "" {
+		message := "a document without apiVersion or kind"
+		if !ok {
+			message = "a document that is not an object with apiVersion and kind"
+		}
+		p := *document.At(doc, codeNoObject, message, "write them, or move the file elsewhere")
+		p.Path = name
+		m.problems = append(m.problems, p)
+		return
 	}
 	if items, ok := object["items"].([]any); ok && strings.HasSuffix(kind, "List") {
-		for _, item := range items {
-			if one, ok := item.(map[string]any); ok {
-				if err := m.add(name, one); err != nil {
-					return err
-				}
-			}
+		list := document.Child(doc, "items")
+		for i, item := range items {
+			m.expand(name, document.Child(list, fmt.Sprint(i)), item)
 		}
-		return nil
+		return
 	}
-	ref := refOf(kind, object)
-	if first, twice := m.places[ref]; twice {
-		m.problems = append(m.problems, problem.Problem{
-			Code: "S004", Severity: problem.Error, Object: ref, Path: name,
-			Message: "the object stands also in " + first + ", which holds", Hint: "remove one of the two",
-		})
-		return nil
-	}
-	m.places[ref] = name
-	return m.keep(apiVersion, kind, object)
+	m.Add(Item{Path: name, Content: object, Position: func(field string) (int, int) { return document.Position(doc, field) }})
 }
 
-func refOf(kind string, object map[string]any) string {
+// Add adds one object. Of two of one name the first holds.
+func (m *Mesh) Add(it Item) {
+	it.Ref = refOf(it.Content)
+	if i, twice := m.byRef[it.Ref]; twice {
+		first := m.items[i]
+		line, column := it.place("")
+		m.problems = append(m.problems, problem.Problem{
+			Code: codeTwice, Severity: problem.Error, Object: it.Ref, Path: it.Path, Line: line, Column: column,
+			Message: fmt.Sprintf("the object stands also in %s:%d, which holds", first.Path, first.line()), Hint: "remove one of the two",
+		})
+		return
+	}
+	it.Err = m.keep(it.Content, it.Ref)
+	m.byRef[it.Ref] = len(m.items)
+	m.items = append(m.items, it)
+}
+
+func refOf(object map[string]any) string {
+	kind, _ := object["kind"].(string)
 	meta, _ := object["metadata"].(map[string]any)
 	namespace, _ := meta["namespace"].(string)
 	name, _ := meta["name"].(string)
@@ -122,8 +152,9 @@ func refOf(kind string, object map[string]any) string {
 }
 
 // keep sorts an object to its kind. Kinds of Sluice that say nothing about traffic are passed over.
-func (m *Mesh) keep(apiVersion, kind string, object map[string]any) error {
-	_, key, _ := strings.Cut(refOf(kind, object), "/")
+func (m *Mesh) keep(object map[string]any, ref string) error {
+	apiVersion, _ := object["apiVersion"].(string)
+	kind, key, _ := strings.Cut(ref, "/")
 	namespace, _, _ := strings.Cut(key, "/")
 	switch {
 	case apiVersion == "v1" && kind == "Service":
@@ -139,7 +170,7 @@ func (m *Mesh) keep(apiVersion, kind string, object map[string]any) error {
 		err := into(object, pod, &pod.Namespace, namespace)
 		m.pods[key] = pod.Labels
 		return err
-	case apiVersion == v1alpha1.GroupVersion().String() && kind == "Rollout":
+	case apiVersion == v1alpha1.GroupVersion().String() && kind == v1alpha1.KindRollout:
 		ro := &v1alpha1.Rollout{}
 		m.rollouts[key] = ro
 		return into(object, ro, &ro.Namespace, namespace)
@@ -157,7 +188,7 @@ func into(object map[string]any, target any, namespace *string, value string) er
 		return err
 	}
 	if err := json.Unmarshal(data, target); err != nil {
-		return fmt.Errorf("%s: %w", refOf(fmt.Sprint(object["kind"]), object), err)
+		return errors.New(refOf(object) + ": " + strings.TrimPrefix(err.Error(), "json: "))
 	}
 	*namespace = value
 	return nil
@@ -194,16 +225,4 @@ func SplitOf(ro *v1alpha1.Rollout) ir.Split {
 		}
 	}
 	return s
-}
-
-// Placed joins Problems with those found while reading, and says of each in which file its object stands.
-func (m *Mesh) Placed(ps []problem.Problem) []problem.Problem {
-	out := slices.Concat(ps, m.problems)
-	for i := range out {
-		if out[i].Path == "" {
-			out[i].Path = m.places[out[i].Object]
-		}
-	}
-	problem.Sort(out)
-	return out
 }
