@@ -37,11 +37,17 @@ var rewrite = flag.Bool("rewrite", false, "write what the cases give into their 
 //	-- ask --         METHOD URL [; Header: value]... one a line
 //	-- answers --     a block for each question
 //	-- problems --    of this class
-//	-- envoy TYPE NAME --   a resource as YAML
+//	-- ir [NAME...] --      the neutral form of what the case's own objects make (not those of files read with it), or of the named
+//	-- envoy [NAME...] --   the fields of the same resources that differ from a plain resource's
+//	-- envoy TYPE NAME --   a whole resource as YAML
+//
+// Sections that a case lacks are added by -rewrite.
 type story struct {
 	path     string
 	archive  *txtar.Archive
+	own      map[string]bool // Kind/namespace/name of the case's own objects
 	class    ir.ProxyClass
+	cfg      ir.Config
 	res      envoy.Resources
 	problems []problem.Problem
 	requests []sim.Request
@@ -67,11 +73,12 @@ func load(t *testing.T, path string) story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := story{path: path, archive: archive}
+	s := story{path: path, archive: archive, own: map[string]bool{}}
 	mesh, class := manifest.New(), ""
 	for _, f := range archive.Files {
 		switch {
 		case strings.HasSuffix(f.Name, ".yaml"):
+			s.owns(t, f.Data)
 			if err := mesh.Read(f.Name, bytes.NewReader(f.Data)); err != nil {
 				t.Fatal(err)
 			}
@@ -99,12 +106,28 @@ func load(t *testing.T, path string) story {
 	}
 	in := mesh.Input("", "")
 	s.class = classOf(t, in, class)
-	cfg, problems := istio.Translate(in, s.class)
+	var problems []problem.Problem
+	s.cfg, problems = istio.Translate(in, s.class)
 	s.problems = mesh.Placed(problems)
-	if s.res, err = envoy.Build(cfg); err != nil {
+	if s.res, err = envoy.Build(s.cfg); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return s
+}
+
+// owns notes the objects of one of the case's files.
+func (s story) owns(t *testing.T, data []byte) {
+	t.Helper()
+	for doc := range strings.SplitSeq("\n"+string(data), "\n---") {
+		var object struct {
+			Kind     string
+			Metadata struct{ Namespace, Name string }
+		}
+		if err := yaml.Unmarshal([]byte(doc), &object); err != nil {
+			t.Fatal(err)
+		}
+		s.own[object.Kind+"/"+object.Metadata.Namespace+"/"+object.Metadata.Name] = true
+	}
 }
 
 func classOf(t *testing.T, in istio.Input, text string) ir.ProxyClass {
@@ -159,6 +182,7 @@ func TestRoute_answersAsTheCasesSay(t *testing.T) {
 				got.Files = append(got.Files, txtar.File{Name: f.Name, Data: s.section(t, f)})
 			}
 			if *rewrite {
+				s.complete(t, got)
 				if err := os.WriteFile(s.path, txtar.Format(got), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -185,10 +209,27 @@ func (s story) section(t *testing.T, f txtar.File) []byte {
 			fmt.Fprintln(&b, p)
 		}
 		return []byte(b.String())
-	case words[0] == "envoy":
+	case f.Name == "ir" || strings.HasPrefix(f.Name, "ir "):
+		return s.neutral(t, words[1:])
+	case len(words) == 3 && words[0] == "envoy" && slices.Contains([]string{"listener", "route", "cluster", "endpoints"}, words[1]):
 		return s.resource(t, words[1], words[2])
+	case words[0] == "envoy":
+		return s.different(t, words[1:])
 	default:
 		return f.Data
+	}
+}
+
+// complete adds the sections that a case lacks.
+func (s story) complete(t *testing.T, a *txtar.Archive) {
+	t.Helper()
+	for _, name := range []string{"answers", "ir", "envoy", "problems"} {
+		if slices.ContainsFunc(a.Files, func(f txtar.File) bool { return strings.Fields(f.Name)[0] == name }) {
+			continue
+		}
+		f := txtar.File{Name: name}
+		f.Data = s.section(t, f)
+		a.Files = append(a.Files, f)
 	}
 }
 
@@ -205,7 +246,7 @@ func (s story) answers(t *testing.T) string {
 		for _, d := range r.Destinations {
 			fmt.Fprintf(&b, "  %.4g %s %s\n", d.Probability, d.Cluster, d.LB)
 		}
-		b.WriteString(policies(t, r.Policies))
+		b.WriteString(policies(t, r))
 		if r.Body != "" {
 			fmt.Fprintf(&b, "  body %q\n", r.Body)
 		}
@@ -213,9 +254,16 @@ func (s story) answers(t *testing.T) string {
 	return b.String()
 }
 
-// policies prints what differs from a route without any.
-func policies(t *testing.T, p sim.Policies) string {
+// policies prints what differs from a route that sets none, which has no timeout and the usual retries.
+func policies(t *testing.T, r sim.Result) string {
 	t.Helper()
+	p := r.Policies
+	switch usual := (sim.Retries{Attempts: 2, RetryOn: plainRetry().On}); {
+	case p.Retries.V != nil && *p.Retries.V == usual:
+		p.Retries.V = nil
+	case p.Retries.V == nil && r.Outcome == sim.Routed:
+		p.Retries.V = &sim.Retries{}
+	}
 	plain, err := json.Marshal(sim.Route(envoy.Resources{}, sim.Request{}).Policies)
 	if err != nil {
 		t.Fatal(err)
