@@ -42,7 +42,7 @@ type proxies struct {
 
 	mu        sync.Mutex
 	published []envoy.Resources
-	keys      []string
+	keys      ir.ClassKeys
 }
 
 func (p *proxies) Publish(_ context.Context, of ir.ProxyClass, r envoy.Resources) error {
@@ -59,13 +59,13 @@ func (p *proxies) Classes() ([]ir.ProxyClass, <-chan struct{}) {
 	return []ir.ProxyClass{p.class}, nil
 }
 
-func (p *proxies) SetLabelKeys(keys []string) {
+func (p *proxies) SetClassKeys(keys ir.ClassKeys) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.keys = keys
 }
 
-func (p *proxies) labelKeys() []string {
+func (p *proxies) classKeys() ir.ClassKeys {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.keys
@@ -323,8 +323,8 @@ func TestController_projectsTheClusterAndStoredWeights(t *testing.T) {
 	if !f.Known || f.StableReady != 1 || f.CanaryReady != 1 || !f.SubsetDefined || len(f.BlockingCodes) > 0 {
 		t.Errorf("facts %+v", f)
 	}
-	if keys := s.proxies.labelKeys(); !slices.Equal(keys, []string{"istio"}) {
-		t.Errorf("label keys %v, want [istio]", keys)
+	if keys := s.proxies.classKeys(); !keys.Equal(ir.ClassKeys{Labels: []string{"istio"}}) {
+		t.Errorf("class keys %v, want [istio]", keys)
 	}
 
 	s.store(failed)

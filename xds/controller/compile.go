@@ -25,7 +25,7 @@ func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, chang
 	maps.DeleteFunc(c.classes, func(of ir.ProxyClass, _ *compiled) bool { return !slices.Contains(classes, of) })
 	in := c.world.snapshot()
 	if changed {
-		c.config.Demand.SetLabelKeys(labelKeys(in))
+		c.config.Demand.SetClassKeys(istio.ClassKeys(in))
 	}
 	work := false
 	for _, of := range classes {

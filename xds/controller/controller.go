@@ -27,8 +27,8 @@ type Publisher interface {
 type Demand interface {
 	// Classes that are compiled for, and a channel that is closed when they change.
 	Classes() ([]ir.ProxyClass, <-chan struct{})
-	// SetLabelKeys says which labels of proxies tell classes apart.
-	SetLabelKeys(keys []string)
+	// SetClassKeys says what of proxies tells classes apart.
+	SetClassKeys(keys ir.ClassKeys)
 }
 
 // Config is what a Controller works with. The first four fields are required.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -226,17 +225,4 @@ func (w *world) assemble() istio.Input {
 	}
 	slices.SortFunc(in.Splits, func(a, b ir.Split) int { return cmp.Compare(a.Key, b.Key) })
 	return in
-}
-
-// labelKeys are the labels of proxies that some selector in force uses, sorted.
-func labelKeys(in istio.Input) []string {
-	keys := map[string]bool{}
-	for _, o := range in.Objects {
-		if g, ok := o.Spec.(*networking.Gateway); ok && g != nil {
-			for k := range g.GetSelector() {
-				keys[k] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(keys))
 }

@@ -6,14 +6,12 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/types/known/anypb"
-	networking "istio.io/api/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
-	"github.com/sluice-dev/sluice/xds/istio"
 )
 
 func stored(uid types.UID, seq int64, weight int32) *v1alpha1.Rollout {
@@ -83,17 +81,6 @@ func TestWorld_podsMatterByTheirLabels(t *testing.T) {
 		if got := w.setPod(name, tt.labels, tt.exists); got != tt.want {
 			t.Errorf("change %d: urgency %v, want %v", i, got, tt.want)
 		}
-	}
-}
-
-func TestLabelKeys_areThoseOfGateways(t *testing.T) {
-	in := istio.Input{Objects: []istio.Object{
-		{Spec: &networking.Gateway{Selector: map[string]string{"istio": "x", "app": "y"}}},
-		{Spec: &networking.Gateway{Selector: map[string]string{"app": "z"}}},
-		{Spec: &networking.VirtualService{}}, {},
-	}}
-	if got := labelKeys(in); !slices.Equal(got, []string{"app", "istio"}) {
-		t.Errorf("got %v, want [app istio]", got)
 	}
 }
 

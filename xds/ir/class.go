@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // Kind is what sort of proxy a class serves.
 type Kind string
 
@@ -18,6 +20,17 @@ const (
 	CaptureNone     Capture = ""         // clients dial 127.0.0.1:<port>
 	CaptureRedirect Capture = "REDIRECT" // iptables send everything to 15001
 )
+
+// ClassKeys say what of proxies, besides their kind and namespace, tells classes apart.
+type ClassKeys struct {
+	Labels   []string // keys that some selector in force uses, sorted, each once
+	Locality bool     // where a proxy runs matters
+}
+
+// Equal reports whether proxies are told apart alike.
+func (k ClassKeys) Equal(other ClassKeys) bool {
+	return k.Locality == other.Locality && slices.Equal(k.Labels, other.Labels)
+}
 
 // ProxyClass names all proxies that get the same configuration. It is comparable.
 type ProxyClass struct {

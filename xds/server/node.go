@@ -23,8 +23,9 @@ const (
 // identity is what a proxy says of itself in its first message.
 type identity struct {
 	id     string
-	class  ir.ProxyClass // without labels
+	class  ir.ProxyClass // without labels and locality
 	labels map[string]string
+	place  string // region/zone/subzone; empty: not told
 }
 
 // identify reads a node: Istio's ids "<type>~<ip>~<name>.<ns>~<domain>" and plain ones, with the same metadata.
@@ -43,6 +44,9 @@ func identify(n *corev3.Node) (identity, error) {
 	who := identity{id: n.GetId(), labels: make(map[string]string, len(labels))}
 	for k, v := range labels {
 		who.labels[k] = v.GetStringValue()
+	}
+	if l := n.GetLocality(); l.GetRegion() != "" || l.GetZone() != "" || l.GetSubZone() != "" {
+		who.place = l.GetRegion() + "/" + l.GetZone() + "/" + l.GetSubZone()
 	}
 	who.class.Kind = kindOfProxy(n, fields)
 	who.class.Namespace = fields["NAMESPACE"].GetStringValue()
@@ -83,12 +87,15 @@ func namespaceOf(id string) string {
 	return namespace
 }
 
-// classify is the class of the proxy when only the labels with keys (sorted) matter.
-func (w identity) classify(keys []string) ir.ProxyClass {
+// classify is the class of the proxy when only what keys say matters.
+func (w identity) classify(keys ir.ClassKeys) ir.ProxyClass {
 	class := w.class
+	if keys.Locality {
+		class.Locality = w.place
+	}
 	var pairs []string
 	for _, k := range slices.Sorted(maps.Keys(w.labels)) {
-		if _, matters := slices.BinarySearch(keys, k); matters {
+		if _, matters := slices.BinarySearch(keys.Labels, k); matters {
 			pairs = append(pairs, k+"="+w.labels[k])
 		}
 	}

@@ -32,7 +32,7 @@ type class struct {
 type registry struct {
 	mu      *sync.Mutex // guards everything below
 	classes map[ir.ProxyClass]*class
-	keys    []string // labels that matter, sorted
+	keys    ir.ClassKeys
 	streams int
 	changed chan struct{} // closed when the classes change
 	bytes   map[content]*shared
@@ -132,15 +132,15 @@ func compareClasses(a, b ir.ProxyClass) int {
 		cmp.Compare(a.Locality, b.Locality), cmp.Compare(a.Capture, b.Capture), cmp.Compare(flag(a.Unprivileged), flag(b.Unprivileged)))
 }
 
-// SetLabelKeys tells which labels of proxies tell classes apart: those that some selector in force uses. Streams move
-// to their new classes; what is equal there is not sent again.
-func (s *Server) SetLabelKeys(keys []string) {
-	keys = slices.Clone(keys)
-	slices.Sort(keys)
-	keys = slices.Compact(keys)
+// SetClassKeys tells what of proxies tells classes apart. Streams move to their new classes; what is equal there is not
+// sent again.
+func (s *Server) SetClassKeys(keys ir.ClassKeys) {
+	keys.Labels = slices.Clone(keys.Labels)
+	slices.Sort(keys.Labels)
+	keys.Labels = slices.Compact(keys.Labels)
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
-	if slices.Equal(keys, s.registry.keys) {
+	if keys.Equal(s.registry.keys) {
 		return
 	}
 	s.registry.keys = keys

@@ -188,13 +188,13 @@ func TestClasses_areInDemandWhileSomebodyIsThere(t *testing.T) {
 	}
 }
 
-func TestSetLabelKeys_movesStreamsAndSendsWhatDiffers(t *testing.T) {
+func TestSetClassKeys_movesStreamsAndSendsWhatDiffers(t *testing.T) {
 	h := start(t, Timing{})
 	h.publish(two("t1"))
 	p := settled(t, h, "n1")
 	labelled := gateway
 	labelled.Labels = "istio=ingressgateway"
-	h.SetLabelKeys([]string{"istio"})
+	h.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})
 	err := wait(h, func(classes []ir.ProxyClass) bool { return slices.Contains(classes, labelled) })
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func start(t *testing.T, weight int) *edge {
 	}
 	port := proxy.FreePort(t)
 	e := &edge{t: t, plane: serve(t, "127.0.0.1:0"), in: mesh(t, port, "HTTP", to), url: fmt.Sprintf("http://127.0.0.1:%d/", port)}
-	e.plane.SetLabelKeys([]string{"istio"})
+	e.plane.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})
 	e.plane.publish(gatewayClass, e.resources(1, weight))
 	file, err := bootstrap.JSON(bootstrap.Options{
 		Kind: ir.KindGateway, ID: "edge-1", Namespace: "shop", Labels: map[string]string{"istio": "ingressgateway", "pod": "edge-1"},
@@ -303,7 +303,7 @@ func TestEnvoy_servesWithoutSluiceAndIsNotDisturbedByItsReturn(t *testing.T) {
 	const n = 2000
 	within(t, 50, n, e.ask(n))
 	again := serve(t, e.plane.addr)
-	again.SetLabelKeys([]string{"istio"})
+	again.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})
 	again.publish(gatewayClass, e.resources(1, 50))
 	again.done(1)
 	if after := e.updates(); !slices.Equal(before, after) {
