@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"regexp"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -9,25 +8,25 @@ import (
 )
 
 // matches reports whether a route's conditions all hold.
-func matches(m *routev3.RouteMatch, req Request) bool {
-	if !matchPath(m, pathOf(req.Path)) {
+func (t transaction) matches(m *routev3.RouteMatch) bool {
+	if !t.matchPath(m, pathOf(t.Path)) {
 		return false
 	}
 	for _, h := range m.GetHeaders() {
-		if !matchHeader(h, req) {
+		if !t.matchHeader(h) {
 			return false
 		}
 	}
 	for _, q := range m.GetQueryParameters() {
-		value, found := query(req.Path, q.GetName())
-		if s := q.GetStringMatch(); !found || (s != nil && !matchString(s, value)) {
+		value, found := query(t.Path, q.GetName())
+		if s := q.GetStringMatch(); !found || (s != nil && !t.matchString(s, value)) {
 			return false
 		}
 	}
 	return true
 }
 
-func matchPath(m *routev3.RouteMatch, path string) bool {
+func (t transaction) matchPath(m *routev3.RouteMatch, path string) bool {
 	fold := m.GetCaseSensitive() != nil && !m.GetCaseSensitive().GetValue()
 	if fold {
 		path = strings.ToLower(path)
@@ -44,7 +43,7 @@ func matchPath(m *routev3.RouteMatch, path string) bool {
 	case *routev3.RouteMatch_Path:
 		return path == lower(p.Path)
 	case *routev3.RouteMatch_SafeRegex:
-		return matchRegex(p.SafeRegex.GetRegex(), path)
+		return t.matchRegex(p.SafeRegex.GetRegex(), path)
 	default:
 		return false
 	}
@@ -52,28 +51,33 @@ func matchPath(m *routev3.RouteMatch, path string) bool {
 
 // matchHeader follows Envoy: a missing header matches nothing, inverted or not, except where presence is asked for or
 // the missing one counts as empty.
-func matchHeader(h *routev3.HeaderMatcher, req Request) bool {
-	value, found := header(req, h.GetName())
+func (t transaction) matchHeader(h *routev3.HeaderMatcher) bool {
+	value, found := t.header(h.GetName())
 	if p, ok := h.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); ok {
 		return (found == p.PresentMatch) != h.GetInvertMatch()
 	}
 	if !found && !h.GetTreatMissingHeaderAsEmpty() {
 		return false
 	}
-	return matchString(h.GetStringMatch(), value) != h.GetInvertMatch()
+	return t.matchString(h.GetStringMatch(), value) != h.GetInvertMatch()
+}
+
+// header gives the value of a header, or of what HTTP/2 calls a pseudo-header; several values are joined.
+func (t transaction) header(name string) (string, bool) {
+	switch strings.ToLower(name) {
+	case ":method":
+		return t.Method, true
+	case ":authority", "host":
+		return t.Host, true
+	case ":path":
+		return t.Path, true
+	case ":scheme":
+		return t.scheme, true
+	}
+	return header(t.Request, name)
 }
 
 func header(req Request, name string) (string, bool) {
-	switch strings.ToLower(name) {
-	case ":method":
-		return req.Method, true
-	case ":authority", "host":
-		return req.Host, true
-	case ":path":
-		return req.Path, true
-	case ":scheme":
-		return scheme(req), true
-	}
 	var values []string
 	for have, list := range req.Headers {
 		if strings.EqualFold(have, name) {
@@ -81,13 +85,6 @@ func header(req Request, name string) (string, bool) {
 		}
 	}
 	return strings.Join(values, ","), len(values) > 0
-}
-
-func scheme(req Request) string {
-	if req.TLS {
-		return "https"
-	}
-	return "http"
 }
 
 // query gives the first value of a query parameter, as it was sent.
@@ -102,21 +99,15 @@ func query(target, name string) (string, bool) {
 	return "", false
 }
 
-func matchString(m *matcherv3.StringMatcher, value string) bool {
+func (t transaction) matchString(m *matcherv3.StringMatcher, value string) bool {
 	switch p := m.GetMatchPattern().(type) {
 	case *matcherv3.StringMatcher_Exact:
 		return value == p.Exact
 	case *matcherv3.StringMatcher_Prefix:
 		return strings.HasPrefix(value, p.Prefix)
 	case *matcherv3.StringMatcher_SafeRegex:
-		return matchRegex(p.SafeRegex.GetRegex(), value)
+		return t.matchRegex(p.SafeRegex.GetRegex(), value)
 	default:
 		return false
 	}
-}
-
-// matchRegex matches the whole text; a pattern that does not compile matches nothing.
-func matchRegex(pattern, text string) bool {
-	re, err := regexp.Compile("^(?:" + pattern + ")$")
-	return err == nil && re.MatchString(text)
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -173,19 +172,19 @@ func newResult() Result {
 }
 
 // follow fills in what a route does with the request.
-func (w world) follow(out *Result, r *routev3.Route, req Request) {
+func (t transaction) follow(out *Result, r *routev3.Route) {
 	fillEdits(&out.Headers.Request, r.GetRequestHeadersToAdd(), r.GetRequestHeadersToRemove())
 	fillEdits(&out.Headers.Response, r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
 	out.Fault.V, out.Cors.V = fault(r), cors(r)
 	switch action := r.GetAction().(type) {
 	case *routev3.Route_Redirect:
-		out.Outcome, out.Redirect.V = Redirected, redirect(action.Redirect, r.GetMatch(), req)
+		out.Outcome, out.Redirect.V = Redirected, t.redirect(action.Redirect, r.GetMatch())
 		out.Status = out.Redirect.V.Status
 	case *routev3.Route_DirectResponse:
 		out.Outcome, out.Status = DirectResponse, int(action.DirectResponse.GetStatus())
 		out.Body = action.DirectResponse.GetBody().GetInlineString()
 	case *routev3.Route_Route:
-		w.forward(out, action.Route, r.GetMatch(), req)
+		t.forward(out, action.Route, r.GetMatch())
 	}
 }
 
@@ -200,9 +199,9 @@ func fillEdits(into *Edits, add []*corev3.HeaderValueOption, remove []string) {
 	into.Remove = append(into.Remove, remove...)
 }
 
-func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatch, req Request) {
+func (t transaction) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatch) {
 	out.Outcome = Routed
-	alive := w.destinations(out, a)
+	alive := t.destinations(out, a)
 	if !alive {
 		out.Outcome, out.Status = NoHealthyUpstream, 503
 	}
@@ -231,11 +230,11 @@ func (w world) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatc
 		out.Mirrors = append(out.Mirrors, Mirror{mirror.GetCluster(), float64(mirror.GetRuntimeFraction().GetDefaultValue().GetNumerator()) / million})
 	}
 	if prefix, authority := a.GetPrefixRewrite(), a.GetHostRewriteLiteral(); prefix != "" || authority != "" || a.GetRegexRewrite() != nil {
-		out.Rewrite.V = &Rewrite{Prefix: prefix, Authority: authority, Path: rewritten(m, pathOf(req.Path), prefix)}
+		out.Rewrite.V = &Rewrite{Prefix: prefix, Authority: authority, Path: rewritten(m, pathOf(t.Path), prefix)}
 	}
 	if re := a.GetRegexRewrite(); re != nil {
 		out.Rewrite.V.Regex.V = &RegexRewrite{re.GetPattern().GetRegex(), re.GetSubstitution()}
-		out.Rewrite.V.Path = substituted(pathOf(req.Path), re.GetPattern().GetRegex(), re.GetSubstitution())
+		out.Rewrite.V.Path = substituted(pathOf(t.Path), t.parts[re.GetPattern().GetRegex()], re.GetSubstitution())
 	}
 }
 
@@ -247,44 +246,8 @@ func text(d *durationpb.Duration) string {
 	return d.AsDuration().String()
 }
 
-// rewritten replaces what the route matched of the path.
-func rewritten(m *routev3.RouteMatch, path, prefix string) string {
-	if prefix == "" {
-		return path
-	}
-	if p, ok := m.GetPathSpecifier().(*routev3.RouteMatch_Prefix); ok {
-		return prefix + path[min(len(p.Prefix), len(path)):]
-	}
-	return prefix
-}
-
-// substituted replaces everything that matches. A backslash and a digit stand for a group, two backslashes for one.
-func substituted(path, pattern, substitution string) string {
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		return path // no proxy would take the route
-	}
-	var template strings.Builder
-	for i := 0; i < len(substitution); i++ {
-		switch c := substitution[i]; {
-		case c == '$':
-			template.WriteString("$$")
-		case c == '\\' && i+1 < len(substitution):
-			i++
-			if substitution[i] == '\\' {
-				template.WriteByte('\\')
-			} else {
-				template.WriteString("${" + substitution[i:i+1] + "}")
-			}
-		default:
-			template.WriteByte(c)
-		}
-	}
-	return re.ReplaceAllString(path, template.String())
-}
-
 // destinations lists where the request may go; false: none of it can be served.
-func (w world) destinations(out *Result, a *routev3.RouteAction) bool {
+func (p *Proxy) destinations(out *Result, a *routev3.RouteAction) bool {
 	type share struct {
 		cluster string
 		weight  uint64
@@ -307,9 +270,9 @@ func (w world) destinations(out *Result, a *routev3.RouteAction) bool {
 		}
 		d := Destination{Cluster: s.cluster, Probability: float64(s.weight) / float64(total)}
 		d.Port, d.Subset, d.Host, _ = ir.ParseClusterName(s.cluster)
-		if c, ok := w.cluster(s.cluster); ok {
-			d.LB, d.MaxConnections = c.GetLbPolicy().String(), maxConnections(c)
-			alive = alive || w.ready(c)
+		if c, ok := p.clusters[s.cluster]; ok {
+			d.LB, d.MaxConnections = c.lb, c.maxConnections
+			alive = alive || c.ready
 		}
 		out.Destinations = append(out.Destinations, d)
 	}
@@ -324,42 +287,4 @@ func maxConnections(c *clusterv3.Cluster) int {
 		}
 	}
 	return envoyDefault
-}
-
-// redirect makes the location as Envoy does.
-func redirect(a *routev3.RedirectAction, m *routev3.RouteMatch, req Request) *Redirect {
-	statuses := map[routev3.RedirectAction_RedirectResponseCode]int{
-		routev3.RedirectAction_MOVED_PERMANENTLY: 301, routev3.RedirectAction_FOUND: 302, routev3.RedirectAction_SEE_OTHER: 303,
-		routev3.RedirectAction_TEMPORARY_REDIRECT: 307, routev3.RedirectAction_PERMANENT_REDIRECT: 308,
-	}
-	out := &Redirect{Scheme: a.GetSchemeRedirect(), Host: a.GetHostRedirect(), Port: int(a.GetPortRedirect()), Path: a.GetPathRedirect(), Status: statuses[a.GetResponseCode()]}
-	to := scheme(req)
-	if out.Scheme != "" {
-		to = out.Scheme
-	}
-	host := out.Host
-	if host == "" {
-		host = req.Host
-		_, port, _ := strings.Cut(host[len(bareHost(host)):], ":")
-		wasDefault := (scheme(req) == "http" && port == "80") || (scheme(req) == "https" && port == "443")
-		if out.Port != 0 || (to != scheme(req) && wasDefault) {
-			host = bareHost(host)
-		}
-	}
-	if out.Port != 0 {
-		host += ":" + strconv.Itoa(out.Port)
-	}
-	path := req.Path
-	out.Prefix = a.GetPrefixRewrite()
-	if out.Prefix != "" {
-		path = rewritten(m, pathOf(req.Path), out.Prefix) + req.Path[len(pathOf(req.Path)):]
-	}
-	if out.Path != "" {
-		path = out.Path
-		if _, q, ok := strings.Cut(req.Path, "?"); ok && !strings.Contains(path, "?") {
-			path += "?" + q
-		}
-	}
-	out.Location = to + "://" + host + path
-	return out
 }
