@@ -18,10 +18,10 @@ const maxBody = 1 << 20
 
 // action is what a rule does with the requests it matches; false: the rule is dropped.
 func (t *translator) action(r rule, catchAll bool) (ir.Route, bool) {
-	out := ir.Route{Origins: []ir.Origin{r.vs.origin(r.field)}}
+	out := ir.Route{Origins: r.origins()}
 	var authority string
 	out.Cors = t.cors(r)
-	out.Headers, authority = t.headerOps(r.vs.Meta, r.field+".headers", r.spec.GetHeaders())
+	out.Headers, authority = t.headerOps(r.from, r.field+".headers", r.spec.GetHeaders())
 	ok := true
 	switch {
 	case r.spec.GetRedirect() != nil:
@@ -52,7 +52,7 @@ func (t *translator) reportUnbuilt(r rule) {
 		{r.spec.GetRedirect() != nil, "redirect"}, {r.spec.GetDirectResponse() != nil, "directResponse"},
 	} {
 		if p.set {
-			t.found.policy(r.vs.Meta, r.field+"."+p.field, p.field+" in a gRPC client")
+			t.found.policy(r.from, r.field+"."+p.field, p.field+" in a gRPC client")
 		}
 	}
 }
@@ -63,7 +63,7 @@ func (t *translator) forward(r rule, catchAll bool, route *ir.Route) *ir.Forward
 	f := &ir.Forward{
 		Timeout: span(r.spec.GetTimeout()), Retry: t.retry(r), Rewrite: t.rewrite(r), Mirrors: t.mirrors(r), Fault: t.fault(r),
 	}
-	laid, split := t.overlay(ruleSite{name: r.spec.GetName(), catchAll: catchAll, table: r.place.table, at: r.vs.Meta, field: r.field}, written)
+	laid, split := t.overlay(ruleSite{name: r.spec.GetName(), catchAll: catchAll, table: r.place.table, at: r.from, field: r.field}, written)
 	f.Weighted = split || len(written) > 1
 	if !f.Weighted {
 		only := laid[0]
@@ -102,10 +102,10 @@ func (t *translator) retry(r rule) *ir.Retry {
 		return defaultRetry()
 	}
 	if in.GetRetryRemoteLocalities() != nil {
-		t.found.policy(r.vs.Meta, r.field+".retries.retryRemoteLocalities", "retryRemoteLocalities")
+		t.found.policy(r.from, r.field+".retries.retryRemoteLocalities", "retryRemoteLocalities")
 	}
 	if in.GetRetryIgnorePreviousHosts() != nil {
-		t.found.policy(r.vs.Meta, r.field+".retries.retryIgnorePreviousHosts", "retryIgnorePreviousHosts")
+		t.found.policy(r.from, r.field+".retries.retryIgnorePreviousHosts", "retryIgnorePreviousHosts")
 	}
 	if in.GetAttempts() <= 0 {
 		return nil
@@ -138,7 +138,7 @@ func (t *translator) mirrors(r rule) []ir.Mirror {
 			share = percent.GetValue()
 		}
 		if share < 0 || share > 100 {
-			t.found.fail(r.vs.Meta, "S002", at, fmt.Sprintf("%v is not a percentage", share), "give a number from 0 to 100; until then nothing is mirrored")
+			t.found.fail(r.from, "S002", at, fmt.Sprintf("%v is not a percentage", share), "give a number from 0 to 100; until then nothing is mirrored")
 			return
 		}
 		if share > 0 {
@@ -166,12 +166,12 @@ func (t *translator) redirect(r rule) (*ir.Redirect, bool) {
 	case 302, 303, 307, 308:
 		out.Status = int(code)
 	default:
-		t.found.fail(r.vs.Meta, "S028", r.field+".redirect.redirectCode", fmt.Sprintf("%d is no redirect", code),
+		t.found.fail(r.from, "S028", r.field+".redirect.redirectCode", fmt.Sprintf("%d is no redirect", code),
 			"use 301, 302, 303, 307 or 308; until then the rule is left out")
 		return nil, false
 	}
 	if in.GetPrefixRewrite() != "" && in.GetUri() != "" {
-		t.found.fail(r.vs.Meta, "S026", r.field+".redirect", "redirect has uri beside prefixRewrite", "keep one of them; until then the rule is left out")
+		t.found.fail(r.from, "S026", r.field+".redirect", "redirect has uri beside prefixRewrite", "keep one of them; until then the rule is left out")
 		return nil, false
 	}
 	switch port := in.GetRedirectPort().(type) {
@@ -179,7 +179,7 @@ func (t *translator) redirect(r rule) (*ir.Redirect, bool) {
 		out.Port = port.Port
 	case *networking.HTTPRedirect_DerivePort:
 		if port.DerivePort == networking.HTTPRedirect_FROM_PROTOCOL_DEFAULT {
-			t.found.info(r.vs.Meta, "S080", r.field+".redirect.derivePort", "the port of a redirect follows its scheme anyway", "leave derivePort out")
+			t.found.info(r.from, "S080", r.field+".redirect.derivePort", "the port of a redirect follows its scheme anyway", "leave derivePort out")
 		} else {
 			out.Port = uint32(r.place.port)
 		}
@@ -193,7 +193,7 @@ func (t *translator) redirect(r rule) (*ir.Redirect, bool) {
 func (t *translator) direct(r rule) (*ir.Direct, bool) {
 	in := r.spec.GetDirectResponse()
 	if in.GetStatus() < 200 || in.GetStatus() > 599 {
-		t.found.fail(r.vs.Meta, "S002", r.field+".directResponse.status", fmt.Sprintf("%d is no status code", in.GetStatus()),
+		t.found.fail(r.from, "S002", r.field+".directResponse.status", fmt.Sprintf("%d is no status code", in.GetStatus()),
 			"use a number from 200 to 599; until then the rule is left out")
 		return nil, false
 	}
@@ -202,7 +202,7 @@ func (t *translator) direct(r rule) (*ir.Direct, bool) {
 		body = string(b)
 	}
 	if len(body) > maxBody {
-		t.found.fail(r.vs.Meta, "S002", r.field+".directResponse.body", "the body is longer than 1 MiB", "shorten it; until then the rule is left out")
+		t.found.fail(r.from, "S002", r.field+".directResponse.body", "the body is longer than 1 MiB", "shorten it; until then the rule is left out")
 		return nil, false
 	}
 	return &ir.Direct{Status: int(in.GetStatus()), Body: body}, true

@@ -21,7 +21,7 @@ func Check(from map[string]any) []problem.Problem {
 	t.found.add(o.Problems...)
 	if spec, ok := o.Spec.(*networking.VirtualService); ok {
 		for i, r := range spec.GetHttp() {
-			t.checkRule(rule{vs: virtualService{Meta: o.Meta, Spec: spec}, spec: r, field: fmt.Sprintf("spec.http[%d]", i)})
+			t.checkRule(rule{httpRule: httpRule{r, fmt.Sprintf("spec.http[%d]", i), o.Meta}})
 		}
 	}
 	var out []problem.Problem

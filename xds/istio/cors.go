@@ -17,10 +17,10 @@ func (t *translator) cors(r rule) *ir.Cors {
 	case in == nil:
 		return nil
 	case t.class.Kind == ir.KindGRPC:
-		t.found.policy(r.vs.Meta, at, "corsPolicy in a gRPC client")
+		t.found.policy(r.from, at, "corsPolicy in a gRPC client")
 		return nil
 	case r.spec.GetRedirect() != nil || r.spec.GetDirectResponse() != nil: // Envoy's filter passes over what has no upstream
-		t.found.policy(r.vs.Meta, at, "corsPolicy beside redirect or directResponse")
+		t.found.policy(r.from, at, "corsPolicy beside redirect or directResponse")
 		return nil
 	}
 	out := &ir.Cors{
@@ -37,7 +37,7 @@ func (t *translator) cors(r rule) *ir.Cors {
 	if in.GetMaxAge() != nil {
 		age := in.GetMaxAge().AsDuration()
 		if age < 0 || age%time.Second != 0 {
-			t.found.fail(r.vs.Meta, "S002", at+".maxAge", fmt.Sprintf("%v is no number of whole seconds", age), "give a duration such as 24h; until then it is left out")
+			t.found.fail(r.from, "S002", at+".maxAge", fmt.Sprintf("%v is no number of whole seconds", age), "give a duration such as 24h; until then it is left out")
 		} else {
 			out.MaxAge = &age
 		}
@@ -56,13 +56,13 @@ func (t *translator) corsOrigins(r rule, at string, in *networking.CorsPolicy) [
 		case *networking.StringMatch_Prefix:
 			one = ir.OriginMatch{Kind: ir.Prefix, Value: v.Prefix}
 		case *networking.StringMatch_Regex:
-			if !t.compiles(r.vs.Meta, field, v.Regex, "no origin is allowed by it") {
+			if !t.compiles(r.from, field, v.Regex, "no origin is allowed by it") {
 				continue
 			}
 			one = ir.OriginMatch{Kind: ir.Regex, Value: v.Regex}
 		}
 		if one.Value == "" || len(one.Value) > maxMatchValue {
-			t.found.fail(r.vs.Meta, "S002", field, fmt.Sprintf("the origin is empty or longer than %d bytes", maxMatchValue),
+			t.found.fail(r.from, "S002", field, fmt.Sprintf("the origin is empty or longer than %d bytes", maxMatchValue),
 				"give exact, prefix or regex; until then no origin is allowed by it")
 			continue
 		}
@@ -81,7 +81,7 @@ func (t *translator) corsNames(r rule, at string, names []string) []string {
 	var out []string
 	for i, name := range names {
 		if !token(name) {
-			t.found.fail(r.vs.Meta, "S002", fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("%q is no name of a method or header", name), "correct it; until then it is left out")
+			t.found.fail(r.from, "S002", fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("%q is no name of a method or header", name), "correct it; until then it is left out")
 			continue
 		}
 		out = append(out, name)

@@ -33,10 +33,10 @@ func (t *translator) delay(r rule, in *networking.HTTPFaultInjection_Delay) *ir.
 	fixed := in.GetFixedDelay().AsDuration()
 	switch {
 	case in.GetExponentialDelay() != nil:
-		t.found.policy(r.vs.Meta, at+".exponentialDelay", "exponentialDelay")
+		t.found.policy(r.from, at+".exponentialDelay", "exponentialDelay")
 		return nil
 	case fixed < time.Millisecond:
-		t.found.fail(r.vs.Meta, "S002", at+".fixedDelay", fmt.Sprintf("%v is no delay", fixed),
+		t.found.fail(r.from, "S002", at+".fixedDelay", fmt.Sprintf("%v is no delay", fixed),
 			"give a duration of at least 1ms; until then nothing is delayed")
 		return nil
 	case !ok || share == 0:
@@ -52,7 +52,7 @@ func (t *translator) abort(r rule, in *networking.HTTPFaultInjection_Abort) *ir.
 	switch e := in.GetErrorType().(type) {
 	case *networking.HTTPFaultInjection_Abort_HttpStatus:
 		if e.HttpStatus < 200 || e.HttpStatus > 599 {
-			t.found.fail(r.vs.Meta, "S002", at+".httpStatus", fmt.Sprintf("%d is no status code", e.HttpStatus),
+			t.found.fail(r.from, "S002", at+".httpStatus", fmt.Sprintf("%d is no status code", e.HttpStatus),
 				"use a number from 200 to 599; until then nothing is aborted")
 			return nil
 		}
@@ -60,16 +60,16 @@ func (t *translator) abort(r rule, in *networking.HTTPFaultInjection_Abort) *ir.
 	case *networking.HTTPFaultInjection_Abort_GrpcStatus:
 		code, known := ir.ParseGRPCStatus(e.GrpcStatus)
 		if !known {
-			t.found.fail(r.vs.Meta, "S002", at+".grpcStatus", fmt.Sprintf("%q is no gRPC status", e.GrpcStatus),
+			t.found.fail(r.from, "S002", at+".grpcStatus", fmt.Sprintf("%q is no gRPC status", e.GrpcStatus),
 				"use a name such as UNAVAILABLE; until then nothing is aborted")
 			return nil
 		}
 		out.GRPC, out.Status = true, code
 	case *networking.HTTPFaultInjection_Abort_Http2Error:
-		t.found.policy(r.vs.Meta, at+".http2Error", "http2Error")
+		t.found.policy(r.from, at+".http2Error", "http2Error")
 		return nil
 	default:
-		t.found.fail(r.vs.Meta, "S002", at, "the abort has no status", "give httpStatus or grpcStatus; until then nothing is aborted")
+		t.found.fail(r.from, "S002", at, "the abort has no status", "give httpStatus or grpcStatus; until then nothing is aborted")
 		return nil
 	}
 	if !ok || share == 0 {
@@ -82,7 +82,7 @@ func (t *translator) abort(r rule, in *networking.HTTPFaultInjection_Abort) *ir.
 func (t *translator) share(r rule, at string, percent *networking.Percent) (uint32, bool) {
 	value := percent.GetValue()
 	if !(value >= 0 && value <= 100) { // the negation also holds for what is no number
-		t.found.fail(r.vs.Meta, "S002", at+".percentage", fmt.Sprintf("%v is not a percentage", value), "give a number from 0 to 100; until then no request is touched")
+		t.found.fail(r.from, "S002", at+".percentage", fmt.Sprintf("%v is not a percentage", value), "give a number from 0 to 100; until then no request is touched")
 		return 0, false
 	}
 	return uint32(math.Round(value * 10000)), true

@@ -22,7 +22,6 @@ type typed[S proto.Message] struct {
 
 type (
 	gateway         = typed[*networking.Gateway]
-	virtualService  = typed[*networking.VirtualService]
 	destinationRule = typed[*networking.DestinationRule]
 	serviceEntry    = typed[*networking.ServiceEntry]
 	workloadEntry   = typed[*networking.WorkloadEntry]
@@ -50,7 +49,7 @@ func newIndex(in Input) *index {
 		x.found.add(o.Problems...)
 	}
 	x.gateways = pick[*networking.Gateway](in.Objects)
-	x.virtuals = pick[*networking.VirtualService](in.Objects)
+	x.virtuals = x.readVirtuals(pick[*networking.VirtualService](in.Objects))
 	x.rules = pick[*networking.DestinationRule](in.Objects)
 	for _, s := range pick[*networking.Sidecar](in.Objects) {
 		x.found.selection(s.Meta, "spec", "the kind Sidecar")
@@ -109,18 +108,18 @@ func (x *index) byName(a, b Meta) {
 // assumeHTTP marks TCP ports that an http rule sends to, and says so.
 func (x *index) assumeHTTP() {
 	for _, vs := range x.virtuals {
-		for i, rule := range vs.Spec.GetHttp() {
-			for j, r := range rule.GetRoute() {
-				host := ResolveHost(r.GetDestination().GetHost(), vs.Namespace, x.in.suffix())
+		for _, rule := range vs.rules {
+			for j, r := range rule.spec.GetRoute() {
+				host := ResolveHost(r.GetDestination().GetHost(), rule.from.Namespace, x.in.suffix())
 				for _, s := range x.servicesOf(host) {
-					x.assumePort(vs, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), s, int(r.GetDestination().GetPort().GetNumber()))
+					x.assumePort(rule.from, fmt.Sprintf("%s.route[%d].destination", rule.field, j), s, int(r.GetDestination().GetPort().GetNumber()))
 				}
 			}
 		}
 	}
 }
 
-func (x *index) assumePort(vs virtualService, field string, s registry.Service, number int) {
+func (x *index) assumePort(from Meta, field string, s registry.Service, number int) {
 	if number == 0 && len(s.Ports) == 1 {
 		number = s.Ports[0].Number
 	}
@@ -129,7 +128,7 @@ func (x *index) assumePort(vs virtualService, field string, s registry.Service, 
 		return
 	}
 	x.assumed[ir.ClusterName(number, "", s.Host)] = true
-	x.found.info(vs.Meta, "S053", field, fmt.Sprintf("port %d of %s is taken as HTTP because an http rule sends to it", number, s.Host),
+	x.found.info(from, "S053", field, fmt.Sprintf("port %d of %s is taken as HTTP because an http rule sends to it", number, s.Host),
 		"name the port http-"+strings.ToLower(p.Name)+" or set appProtocol")
 }
 

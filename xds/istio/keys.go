@@ -19,6 +19,10 @@ func ClassKeys(in Input) ir.ClassKeys {
 		switch spec := o.Spec.(type) {
 		case *networking.Gateway:
 			selects(labels, spec.GetSelector())
+		case *networking.VirtualService:
+			sourceKeys(labels, spec)
+		case *networking.Sidecar:
+			selects(labels, spec.GetWorkloadSelector().GetLabels())
 		case *networking.DestinationRule:
 			selects(labels, spec.GetWorkloadSelector().GetMatchLabels())
 			for _, tp := range policiesOf(spec) {

@@ -23,27 +23,12 @@ type place struct {
 	gateways map[string]bool // namespace/name, or mesh
 }
 
-// applies reports whether a match entry is meant for the place at all.
-func (p place) applies(m *networking.HTTPMatchRequest, namespace string) bool {
-	if m.GetPort() != 0 && int(m.GetPort()) != p.port {
-		return false
-	}
-	if len(m.GetGateways()) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(gatewayNames(m.GetGateways(), namespace), func(n string) bool { return p.gateways[n] })
-}
-
 // match translates a match entry; false: it is dropped, so that no rule matches more than is written.
-func (t *translator) match(vs virtualService, at string, m *networking.HTTPMatchRequest) (ir.Match, bool) {
-	if len(m.GetGateways()) == 0 && (len(m.GetSourceLabels()) > 0 || m.GetSourceNamespace() != "") {
-		t.found.selection(vs.Meta, at, "a match on the client's labels or namespace")
-		return ir.Match{}, false
-	}
+func (t *translator) match(from Meta, at string, m *networking.HTTPMatchRequest) (ir.Match, bool) {
 	if m.GetStatPrefix() != "" {
-		t.found.policy(vs.Meta, at+".statPrefix", "statPrefix")
+		t.found.policy(from, at+".statPrefix", "statPrefix")
 	}
-	c := matchReader{t: t, vs: vs, ok: true}
+	c := matchReader{t: t, from: from, ok: true}
 	var out ir.Match
 	out.Path = c.path(at, m)
 	for _, pseudo := range []struct {
@@ -66,9 +51,9 @@ func (t *translator) match(vs virtualService, at string, m *networking.HTTPMatch
 
 // matchReader reads the parts of one match entry; ok turns false when the entry must be dropped.
 type matchReader struct {
-	t  *translator
-	vs virtualService
-	ok bool
+	t    *translator
+	from Meta
+	ok   bool
 }
 
 func (c *matchReader) path(at string, m *networking.HTTPMatchRequest) ir.PathMatch {
@@ -132,13 +117,13 @@ func (c *matchReader) text(field, name string, m *networking.StringMatch) ir.Hea
 			return out
 		}
 		out.Kind, out.Value = ir.Regex, v.Regex
-		if !c.t.compiles(c.vs.Meta, field, v.Regex, "the match entry is left out") {
+		if !c.t.compiles(c.from, field, v.Regex, "the match entry is left out") {
 			c.ok = false
 		}
 	}
 	if len(out.Value) > maxMatchValue {
 		c.ok = false
-		c.t.found.fail(c.vs.Meta, "S002", field, fmt.Sprintf("the value is longer than %d bytes", maxMatchValue), "shorten it; until then the match entry is left out")
+		c.t.found.fail(c.from, "S002", field, fmt.Sprintf("the value is longer than %d bytes", maxMatchValue), "shorten it; until then the match entry is left out")
 	}
 	return out
 }
@@ -155,7 +140,7 @@ func (c *matchReader) grpc(at string, m *networking.HTTPMatchRequest) {
 
 func (c *matchReader) drop(field, what string) {
 	c.ok = false
-	c.t.found.selection(c.vs.Meta, field, what)
+	c.t.found.selection(c.from, field, what)
 }
 
 // compiles reports a regular expression that no proxy would take, and what becomes of it until it is corrected.

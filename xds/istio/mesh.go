@@ -121,7 +121,7 @@ func (t *translator) sidecarHost(s registry.Service, port int) *ir.VirtualHost {
 func (t *translator) hostsWithoutService(hosts map[int][]*ir.VirtualHost) {
 	for _, h := range sortedKeys(t.owners.exact) {
 		vs := t.owners.exact[h]
-		if _, known := t.service(h); known || len(vs.Spec.GetHttp()) == 0 {
+		if _, known := t.service(h); known || len(vs.rules) == 0 {
 			continue
 		}
 		hosts[80] = append(hosts[80], &ir.VirtualHost{

@@ -30,9 +30,9 @@ func Assume(in Input, port int, hosts ...string) Input {
 		a.add(s.host, 0, s.meta.Namespace)
 	}
 	for _, vs := range x.virtuals {
-		for _, r := range vs.Spec.GetHttp() {
-			for _, d := range targets(r) {
-				a.add(ResolveHost(d.GetHost(), vs.Namespace, in.suffix()), int(d.GetPort().GetNumber()), vs.Namespace)
+		for _, r := range vs.rules {
+			for _, d := range targets(r.spec) {
+				a.add(ResolveHost(d.GetHost(), r.from.Namespace, in.suffix()), int(d.GetPort().GetNumber()), r.from.Namespace)
 			}
 		}
 	}

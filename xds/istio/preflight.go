@@ -72,10 +72,11 @@ type writtenRule struct {
 func (x *index) readWritten() {
 	x.written = map[string][]writtenRule{}
 	for _, vs := range x.virtuals {
-		for i, r := range vs.Spec.GetHttp() {
-			w := writtenRule{site: ruleSite{name: r.GetName(), catchAll: writtenCatchAll(r), at: vs.Meta, field: fmt.Sprintf("spec.http[%d]", i)}, vs: vs}
+		for _, one := range vs.rules {
+			r := one.spec
+			w := writtenRule{site: ruleSite{name: r.GetName(), catchAll: writtenCatchAll(r), at: one.from, field: one.field}, vs: vs}
 			for _, d := range r.GetRoute() {
-				one := x.writtenDestination(vs, d.GetDestination())
+				one := x.writtenDestination(one.from, d.GetDestination())
 				one.weight = max(0, int64(d.GetWeight()))
 				if len(r.GetRoute()) == 1 {
 					one.weight = 1
@@ -83,7 +84,7 @@ func (x *index) readWritten() {
 				w.destinations = append(w.destinations, one)
 			}
 			for _, d := range targets(r)[len(r.GetRoute()):] {
-				w.mirrors = append(w.mirrors, x.writtenDestination(vs, d))
+				w.mirrors = append(w.mirrors, x.writtenDestination(one.from, d))
 			}
 			hosts := map[string]bool{}
 			for _, d := range slices.Concat(w.destinations, w.mirrors) {
@@ -96,8 +97,8 @@ func (x *index) readWritten() {
 	}
 }
 
-func (x *index) writtenDestination(vs virtualService, d *networking.Destination) destination {
-	return destination{host: ResolveHost(d.GetHost(), vs.Namespace, x.in.suffix()), subset: d.GetSubset()}
+func (x *index) writtenDestination(from Meta, d *networking.Destination) destination {
+	return destination{host: ResolveHost(d.GetHost(), from.Namespace, x.in.suffix()), subset: d.GetSubset()}
 }
 
 // writtenCatchAll reports whether some match entry, where it applies, lets every request through.
@@ -251,6 +252,9 @@ func (x *index) eachSender(s split, visit func(virtualService)) {
 func (x *index) originsOf(s split) map[string]bool {
 	out := map[string]bool{s.meta.ref(): true}
 	x.eachSender(s, func(vs virtualService) { out[vs.ref()] = true })
+	for _, r := range x.written[s.host] {
+		out[r.site.at.ref()] = true
+	}
 	for _, dr := range x.rules {
 		if ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix()) == s.host {
 			out[dr.ref()] = true

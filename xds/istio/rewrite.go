@@ -22,16 +22,16 @@ func (t *translator) regexRewrite(r rule) ir.RegexRewrite {
 	case in == nil:
 		return ir.RegexRewrite{}
 	case r.spec.GetRewrite().GetUri() != "":
-		t.found.fail(r.vs.Meta, "S026", at, "uriRegexRewrite stands beside uri", "keep one of them; until then uri holds")
+		t.found.fail(r.from, "S026", at, "uriRegexRewrite stands beside uri", "keep one of them; until then uri holds")
 		return ir.RegexRewrite{}
 	case in.GetMatch() == "":
-		t.found.fail(r.vs.Meta, "S002", at+".match", "the match is empty", "give a regular expression; until then "+until)
+		t.found.fail(r.from, "S002", at+".match", "the match is empty", "give a regular expression; until then "+until)
 		return ir.RegexRewrite{}
-	case !t.compiles(r.vs.Meta, at+".match", in.GetMatch(), until):
+	case !t.compiles(r.from, at+".match", in.GetMatch(), until):
 		return ir.RegexRewrite{}
 	}
 	if fault := substitution(in.GetRewrite(), regexp.MustCompile(in.GetMatch()).NumSubexp()); fault != "" {
-		t.found.fail(r.vs.Meta, "S002", at+".rewrite", fmt.Sprintf("%q %s", in.GetRewrite(), fault), "correct it; until then "+until)
+		t.found.fail(r.from, "S002", at+".rewrite", fmt.Sprintf("%q %s", in.GetRewrite(), fault), "correct it; until then "+until)
 		return ir.RegexRewrite{}
 	}
 	return ir.RegexRewrite{Pattern: in.GetMatch(), Substitution: in.GetRewrite()}

@@ -12,24 +12,32 @@ import (
 
 // rule is one http rule at one place.
 type rule struct {
-	vs    virtualService
-	spec  *networking.HTTPRoute
-	field string // spec.http[0]
+	httpRule
+	root  Meta // the VirtualService whose hosts it decides for
 	place place
+}
+
+// origins are the objects it is written in.
+func (r rule) origins() []ir.Origin {
+	out := []ir.Origin{r.from.origin(r.field)}
+	if r.root.ref() != r.from.ref() {
+		out = append(out, r.root.origin("spec"))
+	}
+	return out
 }
 
 // routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything.
 func (t *translator) routes(vs virtualService, p place) []ir.Route {
 	t.reportOtherProtocols(vs)
 	var out []ir.Route
-	for i, spec := range vs.Spec.GetHttp() {
-		r := rule{vs, spec, fmt.Sprintf("spec.http[%d]", i), p}
+	for _, one := range vs.rules {
+		r := rule{one, vs.Meta, p}
 		matches := t.matches(r)
 		if len(matches) == 0 || !t.checkRule(r) {
 			continue
 		}
 		if len(out) > 0 && out[len(out)-1].Match.CatchAll() {
-			t.found.warn(vs.Meta, "S020", r.field, "no request reaches this rule, since the one before it matches everything", "move it up, or remove it")
+			t.found.warn(r.from, "S020", r.field, "no request reaches this rule, since the one before it matches everything", "move it up, or remove it")
 			continue
 		}
 		out = append(out, t.routesOf(r, matches)...)
@@ -58,10 +66,10 @@ func (t *translator) matches(r rule) []namedMatch {
 	}
 	var out []namedMatch
 	for j, m := range r.spec.GetMatch() {
-		if !r.place.applies(m, r.vs.Namespace) {
+		if !t.applies(r, m) {
 			continue
 		}
-		if match, ok := t.match(r.vs, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
+		if match, ok := t.match(r.from, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
 			out = append(out, namedMatch{m.GetName(), match})
 		}
 	}
@@ -99,9 +107,6 @@ func (t *translator) checkRule(r rule) bool {
 	forwards, rewrites, faults := len(s.GetRoute()) > 0, s.GetRewrite() != nil, s.GetFault() != nil
 	conflict := ""
 	switch {
-	case s.GetDelegate() != nil:
-		t.found.selection(r.vs.Meta, r.field+".delegate", "delegate")
-		return false
 	case s.GetRedirect() != nil && (forwards || faults || rewrites || s.GetDirectResponse() != nil):
 		conflict = "redirect stands beside route, fault, rewrite or directResponse"
 	case s.GetDirectResponse() != nil && (forwards || faults || rewrites):
@@ -112,7 +117,7 @@ func (t *translator) checkRule(r rule) bool {
 		conflict = "the rule says neither route nor redirect nor directResponse"
 	}
 	if conflict != "" {
-		t.found.fail(r.vs.Meta, "S026", r.field, conflict, "keep one of them; until then the rule is left out")
+		t.found.fail(r.from, "S026", r.field, conflict, "keep one of them; until then the rule is left out")
 		return false
 	}
 	return t.checkWeights(r)
@@ -123,14 +128,14 @@ func (t *translator) checkWeights(r rule) bool {
 	total := int64(0)
 	for j, d := range r.spec.GetRoute() {
 		if d.GetWeight() < 0 {
-			t.found.fail(r.vs.Meta, "S025", fmt.Sprintf("%s.route[%d].weight", r.field, j), fmt.Sprintf("the weight %d is negative", d.GetWeight()),
+			t.found.fail(r.from, "S025", fmt.Sprintf("%s.route[%d].weight", r.field, j), fmt.Sprintf("the weight %d is negative", d.GetWeight()),
 				"give a weight of 0 or more; until then the rule is left out")
 			return false
 		}
 		total += int64(d.GetWeight())
 	}
 	if len(r.spec.GetRoute()) > 1 && (total == 0 || total > math.MaxUint32) {
-		t.found.fail(r.vs.Meta, "S025", r.field+".route", fmt.Sprintf("the weights add up to %d", total),
+		t.found.fail(r.from, "S025", r.field+".route", fmt.Sprintf("the weights add up to %d", total),
 			"give at least one destination a weight above 0; until then the rule is left out")
 		return false
 	}
@@ -160,7 +165,7 @@ func (t *translator) destinations(r rule) []destination {
 		if len(list) == 1 {
 			to.weight = 1
 		}
-		to.headers, to.authority = t.headerOps(r.vs.Meta, at+".headers", d.GetHeaders())
+		to.headers, to.authority = t.headerOps(r.from, at+".headers", d.GetHeaders())
 		out = append(out, to)
 	}
 	return out
@@ -168,7 +173,7 @@ func (t *translator) destinations(r rule) []destination {
 
 // resolve finds host and port of a destination. What does not exist keeps its name: the proxy answers 503, as written.
 func (t *translator) resolve(r rule, at string, d *networking.Destination) destination {
-	out := destination{host: ResolveHost(d.GetHost(), r.vs.Namespace, t.in.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
+	out := destination{host: ResolveHost(d.GetHost(), r.from.Namespace, t.in.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
 	s, known := t.service(out.host)
 	if out.port == 0 {
 		out.port = t.portOf(r, at, s)
@@ -177,10 +182,10 @@ func (t *translator) resolve(r rule, at string, d *networking.Destination) desti
 	case !known:
 		t.unknownHost(r, at, out.host)
 	case !hasPort(s, out.port):
-		t.found.fail(r.vs.Meta, "S013", at+".port", fmt.Sprintf("%s has no port %d", out.host, out.port), "name a port of the service")
+		t.found.fail(r.from, "S013", at+".port", fmt.Sprintf("%s has no port %d", out.host, out.port), "name a port of the service")
 	case out.subset != "":
 		if _, ok := t.policies[out.host].subset(out.subset); !ok {
-			t.found.fail(r.vs.Meta, "S010", at+".subset", fmt.Sprintf("no DestinationRule defines subset %q of %s", out.subset, out.host),
+			t.found.fail(r.from, "S010", at+".subset", fmt.Sprintf("no DestinationRule defines subset %q of %s", out.subset, out.host),
 				"define it, or correct the name; until then its requests are answered 503")
 		}
 	}
@@ -189,11 +194,11 @@ func (t *translator) resolve(r rule, at string, d *networking.Destination) desti
 
 func (t *translator) unknownHost(r rule, at, host string) {
 	if len(t.servicesOf(host)) > 0 {
-		t.found.warn(r.vs.Meta, "S017", at+".host", fmt.Sprintf("%s is not exported to namespace %s", host, t.class.Namespace),
+		t.found.warn(r.from, "S017", at+".host", fmt.Sprintf("%s is not exported to namespace %s", host, t.class.Namespace),
 			"export the service to it; until then its requests are answered 503")
 		return
 	}
-	t.found.warn(r.vs.Meta, "S011", at+".host", fmt.Sprintf("no service has the host %s", host),
+	t.found.warn(r.from, "S011", at+".host", fmt.Sprintf("no service has the host %s", host),
 		"create it, or correct the name; until then its requests are answered 503")
 }
 
@@ -208,7 +213,7 @@ func (t *translator) portOf(r rule, at string, s registry.Service) int {
 		return s.Ports[0].Number
 	}
 	if len(s.Ports) > 1 && !hasPort(s, r.place.port) {
-		t.found.warn(r.vs.Meta, "S014", at+".port", fmt.Sprintf("%s has several ports; %d, that of the listener, is taken", s.Host, r.place.port),
+		t.found.warn(r.from, "S014", at+".port", fmt.Sprintf("%s has several ports; %d, that of the listener, is taken", s.Host, r.place.port),
 			"name the port")
 	}
 	return r.place.port

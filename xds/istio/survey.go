@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -33,7 +34,8 @@ type surveyed struct {
 	object   Object
 	gateways []string
 	hosts    []string // that it decides for
-	sends    []string // hosts that it sends or mirrors to
+	sends    []string // hosts that it, or a delegate of it, sends or mirrors to
+	follows  []Object // its delegates
 }
 
 // NewSurvey reads in, which must not be changed any more.
@@ -42,12 +44,13 @@ func NewSurvey(in Input) *Survey {
 		in: in, senders: map[string][]int{}, routed: map[string][]int{}, rules: map[string][]Object{}, entries: map[string][]int{},
 		workloads: map[string][]Object{}, services: map[string][]int{}, splits: map[string][]ir.Split{},
 	}
+	delegates := delegatesOf(in.Objects)
 	for i, o := range in.Objects {
 		switch spec := o.Spec.(type) {
 		case *networking.Gateway:
 			v.gateways = append(v.gateways, gateway{o.Meta, spec})
 		case *networking.VirtualService:
-			v.addVirtual(o, spec)
+			v.addVirtual(o, spec, delegates)
 		case *networking.DestinationRule:
 			v.addRule(o, spec)
 		case *networking.ServiceEntry:
@@ -82,15 +85,30 @@ func (v *Survey) hostOf(s ir.Split) string {
 	return ResolveHost(s.Host, namespace, v.in.suffix())
 }
 
-func (v *Survey) addVirtual(o Object, spec *networking.VirtualService) {
+// delegatesOf are the VirtualServices without hosts, by namespace/name.
+func delegatesOf(objects []Object) map[string]Object {
+	out := map[string]Object{}
+	for _, o := range objects {
+		if spec, ok := o.Spec.(*networking.VirtualService); ok && len(spec.GetHosts()) == 0 {
+			out[o.Namespace+"/"+o.Name] = o
+		}
+	}
+	return out
+}
+
+func (v *Survey) addVirtual(o Object, spec *networking.VirtualService, delegates map[string]Object) {
 	at := len(v.virtuals)
 	vs := surveyed{object: o, gateways: gatewayNames(spec.GetGateways(), o.Namespace)}
 	for _, h := range spec.GetHosts() {
 		vs.hosts = append(vs.hosts, ResolveHost(h, o.Namespace, v.in.suffix()))
 	}
+	vs.addSends(o, spec, v.in.suffix())
 	for _, r := range spec.GetHttp() {
-		for _, d := range targets(r) {
-			vs.sends = append(vs.sends, ResolveHost(d.GetHost(), o.Namespace, v.in.suffix()))
+		to := r.GetDelegate()
+		delegate, known := delegates[cmp.Or(to.GetNamespace(), o.Namespace)+"/"+to.GetName()]
+		if spec, ok := delegate.Spec.(*networking.VirtualService); ok && known {
+			vs.follows = append(vs.follows, delegate)
+			vs.addSends(delegate, spec, v.in.suffix())
 		}
 	}
 	slices.Sort(vs.sends)
@@ -106,6 +124,14 @@ func (v *Survey) addVirtual(o Object, spec *networking.VirtualService) {
 		v.routed[h] = append(v.routed[h], at)
 		if strings.HasPrefix(h, "*") {
 			v.wild = append(v.wild, at)
+		}
+	}
+}
+
+func (vs *surveyed) addSends(o Object, spec *networking.VirtualService, suffix string) {
+	for _, r := range spec.GetHttp() {
+		for _, d := range targets(r) {
+			vs.sends = append(vs.sends, ResolveHost(d.GetHost(), o.Namespace, suffix))
 		}
 	}
 }
@@ -243,9 +269,14 @@ func (n *neighbourhood) domainsOf(host string) []string {
 func (n *neighbourhood) addVirtuals() {
 	v := n.survey
 	n.out = Input{DomainSuffix: v.in.DomainSuffix, RootNamespace: v.in.RootNamespace, Objects: slices.Clone(v.wildRules)}
+	delegates := map[string]Object{}
 	for i := range n.virtuals {
 		n.out.Objects = append(n.out.Objects, v.virtuals[i].object)
+		for _, o := range v.virtuals[i].follows {
+			delegates[o.ref()] = o
+		}
 	}
+	n.out.Objects = slices.AppendSeq(n.out.Objects, maps.Values(delegates))
 	for _, g := range v.gateways {
 		if slices.ContainsFunc(n.selects, func(labels map[string]string) bool { return contains(labels, g.Spec.GetSelector()) }) {
 			n.out.Objects = append(n.out.Objects, Object{Meta: g.Meta, Spec: g.Spec})

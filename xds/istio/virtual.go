@@ -1,0 +1,101 @@
+package istio
+
+import (
+	"fmt"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+)
+
+// The bounds of how much one object may hold.
+const (
+	maxRules   = 1000 // http rules of a VirtualService
+	maxMatches = 1000 // match entries of a rule
+)
+
+// virtualService is a VirtualService that decides for hosts. Read its http rules from rules, not from Spec.
+type virtualService struct {
+	typed[*networking.VirtualService]
+	rules []httpRule
+}
+
+// httpRule is one http rule of a VirtualService, with what it delegates put in its place.
+type httpRule struct {
+	spec  *networking.HTTPRoute
+	field string // where it is written in from: spec.http[0]
+	from  Meta   // the VirtualService, or its delegate: short names of hosts and gateways are of its namespace
+}
+
+// readVirtuals keeps what can have an effect: VirtualServices with hosts, with all rules of their delegates.
+func (x *index) readVirtuals(all []typed[*networking.VirtualService]) []virtualService {
+	d := delegation{x: x, known: map[string]typed[*networking.VirtualService]{}, used: map[string]bool{}}
+	for _, vs := range all {
+		d.known[vs.Namespace+"/"+vs.Name] = vs
+	}
+	var out []virtualService
+	for _, vs := range all {
+		if len(vs.Spec.GetHosts()) > 0 {
+			out = append(out, x.readVirtual(d, vs))
+		}
+	}
+	d.reportUnused(all)
+	return out
+}
+
+func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) virtualService {
+	spec := vs.Spec
+	if len(spec.GetHttp())+len(spec.GetTcp())+len(spec.GetTls()) == 0 {
+		x.found.fail(vs.Meta, "S026", "spec", "it has none of http, tcp and tls", "give it rules, or remove it")
+	}
+	hosts := make([]string, 0, len(spec.GetHosts()))
+	for i, h := range spec.GetHosts() {
+		if !validHost(h) {
+			x.found.fail(vs.Meta, "S002", fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("%q is no host", h),
+				"write a DNS name or an address, a wildcard only as the first label; until then this host is left out")
+			continue
+		}
+		hosts = append(hosts, h)
+	}
+	out := virtualService{typed: typed[*networking.VirtualService]{vs.Meta, &networking.VirtualService{
+		Hosts: hosts, Gateways: spec.GetGateways(), Http: spec.GetHttp(), Tls: spec.GetTls(), Tcp: spec.GetTcp(), ExportTo: spec.GetExportTo(),
+	}}}
+	for _, r := range x.ownRules(vs) {
+		if r.spec.GetDelegate() == nil {
+			out.rules = append(out.rules, r)
+			continue
+		}
+		out.rules = append(out.rules, d.expand(vs, r)...)
+	}
+	return out
+}
+
+// ownRules are the rules as written, within the bounds.
+func (x *index) ownRules(vs typed[*networking.VirtualService]) []httpRule {
+	var out []httpRule
+	for i, r := range vs.Spec.GetHttp() {
+		if i == maxRules {
+			x.found.fail(vs.Meta, "S002", "spec.http", fmt.Sprintf("there are %d rules; those after the first %d are left out", len(vs.Spec.GetHttp()), maxRules),
+				"divide it among several VirtualServices")
+			break
+		}
+		out = append(out, httpRule{spec: r, field: fmt.Sprintf("spec.http[%d]", i), from: vs.Meta})
+	}
+	return out
+}
+
+// validHost reports whether a proxy could tell requests by a host: a name, an address, or a wildcard for the first labels.
+func validHost(host string) bool {
+	rest := host
+	if host == "*" {
+		return true
+	}
+	if after, wild := strings.CutPrefix(host, "*"); wild {
+		if !strings.HasPrefix(after, ".") && !strings.HasPrefix(after, "-") {
+			return false
+		}
+		rest = after
+	}
+	return rest != "" && len(rest) <= 255 && !strings.ContainsFunc(rest, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_:[]", r)
+	})
+}
