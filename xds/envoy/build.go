@@ -43,7 +43,12 @@ func Build(c ir.Config) (Resources, error) {
 	b := builder{kind: c.Kind, names: map[string]bool{}}
 	var out Resources
 	for _, l := range c.Listeners {
-		out.Listeners = b.add(out.Listeners, item{typeURL: TypeListener, name: l.Name, origins: l.Origins, tables: tables(l)}, b.listener(l))
+		it, message := item{typeURL: TypeListener, name: l.Name, origins: l.Origins, refs: upstreams(l), tables: tables(l)}, b.listener(l)
+		if message.GetApiListener() == nil && len(message.GetFilterChains()) == 0 && message.GetDefaultFilterChain() == nil {
+			b.fail(it, errors.New("no chain of it is left"))
+			continue
+		}
+		out.Listeners = b.add(out.Listeners, it, message)
 	}
 	for _, t := range c.Tables {
 		message, refs := b.table(t)

@@ -61,6 +61,12 @@ func (b *builder) discover(out *clusterv3.Cluster, c *ir.Cluster) {
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 		out.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads(edsWait), ServiceName: c.Name}
 		return
+	case ir.DiscoveryOriginal:
+		chosenByClient(out)
+		return
+	case ir.DiscoveryNothing:
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		return
 	case ir.DiscoveryStrictDNS:
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 	case ir.DiscoveryLogicalDNS:

@@ -1,6 +1,9 @@
 package envoy
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,28 +33,75 @@ func (b *builder) listener(l *ir.Listener) *listenerv3.Listener {
 		Address:          address(l.Address, l.Port),
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 	}
+	taken := map[string]bool{}
 	for _, c := range l.Chains {
-		out.FilterChains = append(out.FilterChains, b.chain(l, c))
+		if built := b.chain(l, c, taken); built != nil {
+			out.FilterChains = append(out.FilterChains, built)
+		}
+	}
+	if l.Default != nil {
+		unmatched := *l.Default
+		unmatched.Match = ir.ChainMatch{}
+		out.DefaultFilterChain = b.chain(l, unmatched, map[string]bool{})
+	}
+	accept(out, l)
+	return out
+}
+
+// chain is nil for one that a proxy would refuse; it is left out alone.
+func (b *builder) chain(l *ir.Listener, c ir.Chain, taken map[string]bool) *listenerv3.FilterChain {
+	match, err := chainMatch(c.Match)
+	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: match}
+	for _, condition := range conditions(c.Match) {
+		if taken[condition] {
+			err = errors.Join(err, fmt.Errorf("another chain already takes %s", condition))
+		}
+		taken[condition] = true
+	}
+	if c.Proxy != nil {
+		err = errors.Join(err, checkProxy(c.Proxy))
+		out.Filters = []*listenerv3.Filter{tcpProxy(statPrefix(b.kind, l), c.Proxy)}
+	} else {
+		out.Filters = []*listenerv3.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(b.manager(l, c))},
+		}}
+	}
+	if err = errors.Join(err, out.ValidateAll()); err != nil {
+		b.fail(item{typeURL: TypeListener, name: l.Name + "/" + c.Name, origins: c.Origins}, err)
+		return nil
 	}
 	return out
 }
 
-func (b *builder) chain(l *ir.Listener, c ir.Chain) *listenerv3.FilterChain {
-	return &listenerv3.FilterChain{
-		Name: c.Name,
-		Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(b.manager(l, c))},
-		}},
+// chainsOf are all chains of a listener.
+func chainsOf(l *ir.Listener) []ir.Chain {
+	if l.Default == nil {
+		return l.Chains
 	}
+	return append(slices.Clone(l.Chains), *l.Default)
 }
 
 // tables are the names of the route tables that a listener routes by.
 func tables(l *ir.Listener) []string {
 	var out []string
-	for _, c := range l.Chains {
+	for _, c := range chainsOf(l) {
 		if c.Table != "" {
 			out = append(out, c.Table)
+		}
+	}
+	return out
+}
+
+// upstreams are the names of the clusters that a listener itself forwards to.
+func upstreams(l *ir.Listener) []string {
+	var out []string
+	for _, c := range chainsOf(l) {
+		if c.Proxy == nil {
+			continue
+		}
+		for _, d := range c.Proxy.Destinations {
+			out = append(out, d.Cluster)
 		}
 	}
 	return out

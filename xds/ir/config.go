@@ -55,6 +55,8 @@ const (
 	DiscoveryEDS        Discovery = iota // Endpoints of the same name in the Config
 	DiscoveryStrictDNS                   // every address of every target
 	DiscoveryLogicalDNS                  // one address of the single target
+	DiscoveryOriginal                    // none: connections go where the client meant them to go
+	DiscoveryNothing                     // there is no endpoint and never will be
 )
 
 // Balance is a load-balancing policy. The zero value is LeastRequest.

@@ -8,6 +8,7 @@ type Listener struct {
 	Address string // IP address to bind; empty for KindGRPC, where clients dial the listener by its name
 	Port    int
 	Chains  []Chain // matches are disjoint; one for KindGRPC
+	Default *Chain  // what no other chain takes; its Match is not used; nil: such connections are closed
 	Capture ListenerCapture
 	Origins []Origin
 }
@@ -34,6 +35,7 @@ type Chain struct {
 
 // ChainMatch is a condition on a connection; all parts must hold. The zero value matches every connection.
 type ChainMatch struct {
+	Port        int      // of the original destination; 0: any
 	ServerNames []string // sorted; SNI names, exact or with a leading "*."
 	Transport   Transport
 	Prefixes    []string // sorted CIDR blocks of the original destination
