@@ -7,7 +7,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	upstreamsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -28,19 +27,16 @@ func (b *builder) cluster(c *ir.Cluster) *clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name: c.Name,
 		// Envoy's tag rules cut a cluster's name at its first dot; the semicolon marks its end for ours.
-		AltStatName:    c.Name + ";",
-		ConnectTimeout: durationpb.New(cmp.Or(c.Pool.ConnectTimeout, defaultConnect)),
-		LbPolicy:       balance(c.Balance),
-		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxConnections: bound(c.Pool.MaxConnections), MaxPendingRequests: bound(c.Pool.MaxPending),
-			MaxRequests: bound(c.Pool.MaxRequests), MaxRetries: bound(c.Pool.MaxRetries),
-		}}},
+		AltStatName:     c.Name + ";",
+		ConnectTimeout:  durationpb.New(cmp.Or(c.Pool.ConnectTimeout, defaultConnect)),
+		LbPolicy:        balance(c.Balance),
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{thresholds(c.Pool.Limits)}},
 	}
-	hashing(out, c)
+	spread(out, c.Spread)
 	b.discover(out, c)
 	if c.Outlier != nil {
 		out.OutlierDetection = outlier(*c.Outlier)
-		out.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: float64(c.Outlier.PanicThreshold)}}
+		common(out).HealthyPanicThreshold = &typev3.Percent{Value: float64(c.Outlier.PanicThreshold)}
 	}
 	if k := c.Pool.Keepalive; k != nil {
 		out.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
@@ -78,30 +74,24 @@ func (b *builder) discover(out *clusterv3.Cluster, c *ir.Cluster) {
 	out.LoadAssignment = b.assignment(&ir.Endpoints{Cluster: c.Name, Localities: c.Targets})
 }
 
-func balance(p ir.Balance) clusterv3.Cluster_LbPolicy {
-	switch p {
-	case ir.RoundRobin:
-		return clusterv3.Cluster_ROUND_ROBIN
-	case ir.Random:
-		return clusterv3.Cluster_RANDOM
-	case ir.RingHash:
-		return clusterv3.Cluster_RING_HASH
-	case ir.Maglev:
-		return clusterv3.Cluster_MAGLEV
-	default:
-		return clusterv3.Cluster_LEAST_REQUEST
+func thresholds(l ir.Limits) *clusterv3.CircuitBreakers_Thresholds {
+	out := &clusterv3.CircuitBreakers_Thresholds{
+		MaxConnections: bound(l.MaxConnections), MaxPendingRequests: bound(l.MaxPending),
+		MaxRequests: bound(l.MaxRequests), MaxRetries: bound(l.MaxRetries),
 	}
+	if b := l.Budget; b != nil {
+		out.RetryBudget = &clusterv3.CircuitBreakers_Thresholds_RetryBudget{
+			BudgetPercent: percent(b.Percent), MinRetryConcurrency: count(b.Least), BudgetInterval: span(b.Interval),
+		}
+	}
+	return out
 }
 
-// hashing sizes what a cluster hashes into.
-func hashing(out *clusterv3.Cluster, c *ir.Cluster) {
-	switch {
-	case c.HashSize == 0:
-	case c.Balance == ir.RingHash:
-		out.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: &clusterv3.Cluster_RingHashLbConfig{MinimumRingSize: wrapperspb.UInt64(c.HashSize)}}
-	case c.Balance == ir.Maglev:
-		out.LbConfig = &clusterv3.Cluster_MaglevLbConfig_{MaglevLbConfig: &clusterv3.Cluster_MaglevLbConfig{TableSize: wrapperspb.UInt64(c.HashSize)}}
+func percent(p *float64) *typev3.Percent {
+	if p == nil {
+		return nil
 	}
+	return &typev3.Percent{Value: *p}
 }
 
 // bound is a threshold; without one, Envoy would stop at 1024 of each.
@@ -137,6 +127,9 @@ func protocol(c *ir.Cluster) *upstreamsv3.HttpProtocolOptions {
 		}
 	}
 	http2 := &corev3.Http2ProtocolOptions{MaxConcurrentStreams: count(c.Pool.ConcurrentStreams)}
+	if p := c.Pool.Ping; p != nil {
+		http2.ConnectionKeepalive = &corev3.KeepaliveSettings{Interval: span(p.Interval), Timeout: span(p.Timeout)}
+	}
 	switch {
 	case c.Pool.ClientProtocol:
 		out.UpstreamProtocolOptions = &upstreamsv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
@@ -184,22 +177,4 @@ func detector(n *uint32) (threshold, enforcing *wrapperspb.UInt32Value) {
 	default:
 		return wrapperspb.UInt32(*n), wrapperspb.UInt32(100)
 	}
-}
-
-func (b *builder) assignment(e *ir.Endpoints) *endpointv3.ClusterLoadAssignment {
-	out := &endpointv3.ClusterLoadAssignment{ClusterName: e.Cluster}
-	for _, l := range e.Localities {
-		group := &endpointv3.LocalityLbEndpoints{Locality: &corev3.Locality{Region: l.Region, Zone: l.Zone, SubZone: l.SubZone}}
-		total := uint32(0)
-		for _, ep := range l.Endpoints {
-			total += ep.Weight
-			group.LbEndpoints = append(group.LbEndpoints, &endpointv3.LbEndpoint{
-				HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(ep.Address, ep.Port)}},
-				LoadBalancingWeight: wrapperspb.UInt32(ep.Weight),
-			})
-		}
-		group.LoadBalancingWeight = wrapperspb.UInt32(total)
-		out.Endpoints = append(out.Endpoints, group)
-	}
-	return out
 }

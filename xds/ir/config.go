@@ -1,7 +1,5 @@
 package ir
 
-import "time"
-
 // Config is everything that the proxies of one class are given, before it takes Envoy's form.
 // Each slice is sorted by name and holds a name once. What is pointed to is never changed once it is in a Config: the
 // next Config shares all that stayed the same, so equal pointers are equal content.
@@ -40,11 +38,10 @@ type Cluster struct {
 	Discovery Discovery
 	Targets   []Locality // where Discovery is by DNS: the host names to resolve
 	HTTP2     bool       // upstream connections speak HTTP/2
-	Balance   Balance
-	HashSize  uint64 // least size of RingHash's ring, or size of Maglev's table; 0: Envoy's default
-	Pool      Pool
-	Outlier   *Outlier // nil: endpoints are never ejected
-	Origins   []Origin
+	Spread
+	Pool    Pool
+	Outlier *Outlier // nil: endpoints are never ejected
+	Origins []Origin
 }
 
 // Discovery is how a cluster learns its endpoints. The zero value is DiscoveryEDS.
@@ -59,68 +56,6 @@ const (
 	DiscoveryNothing                     // there is no endpoint and never will be
 )
 
-// Balance is a load-balancing policy. The zero value is LeastRequest.
-type Balance int
-
-// The policies.
-const (
-	LeastRequest Balance = iota
-	RoundRobin
-	Random
-	RingHash // by the route's Hash
-	Maglev   // likewise
-)
-
-// String is the policy's name in Envoy.
-func (b Balance) String() string {
-	switch b {
-	case RoundRobin:
-		return "ROUND_ROBIN"
-	case Random:
-		return "RANDOM"
-	case RingHash:
-		return "RING_HASH"
-	case Maglev:
-		return "MAGLEV"
-	default:
-		return "LEAST_REQUEST"
-	}
-}
-
-// Pool bounds what one proxy sends to a cluster at once. A zero count means no bound, a zero duration Envoy's default.
-type Pool struct {
-	ConnectTimeout        time.Duration // 0: 10 s
-	MaxConnections        uint32
-	MaxPending            uint32
-	MaxRequests           uint32
-	MaxRetries            uint32
-	RequestsPerConnection uint32
-	ConcurrentStreams     uint32
-	IdleTimeout           time.Duration
-	ConnectionDuration    time.Duration
-	Keepalive             *Keepalive
-	ClientProtocol        bool // upstream uses the protocol of the client's request
-}
-
-// Keepalive is TCP keepalive towards endpoints. Zero fields mean the operating system's default.
-type Keepalive struct {
-	Probes   uint32
-	Time     time.Duration
-	Interval time.Duration
-}
-
-// Outlier ejects endpoints that keep failing. A nil count leaves that detector at Envoy's default, 0 turns it off.
-type Outlier struct {
-	Consecutive5xx     *uint32
-	ConsecutiveGateway *uint32
-	ConsecutiveLocal   *uint32
-	SplitLocal         bool
-	Interval           time.Duration // 0: Envoy's default
-	BaseEjection       time.Duration // 0: Envoy's default
-	MaxEjectionPercent uint32        // 0: Envoy's default
-	PanicThreshold     uint32        // percent; 0: panic mode is off
-}
-
 // Endpoints are where the requests of an EDS cluster go.
 type Endpoints struct {
 	Cluster    string
@@ -133,12 +68,14 @@ type Locality struct {
 	Region    string
 	Zone      string
 	SubZone   string
+	Priority  uint32     // 0 is served first; the next one as far as this one fails. Without gaps
+	Weight    uint32     // 0: the sum of those of its endpoints
 	Endpoints []Endpoint // sorted by address and port
 }
 
 // Endpoint is one address that serves requests.
 type Endpoint struct {
-	Address string
-	Port    int
+	Address string // an IP address, a name where Discovery is by DNS, or the path of a Unix socket
+	Port    int    // not used with a Unix socket
 	Weight  uint32 // at least 1
 }

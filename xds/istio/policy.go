@@ -235,11 +235,13 @@ func (t *translator) pool(c *ir.Cluster, b block[*networking.ConnectionPoolSetti
 	}
 	tcp, http := b.value.GetTcp(), b.value.GetHttp()
 	c.Pool = ir.Pool{
-		ConnectTimeout:        span(tcp.GetConnectTimeout()),
-		MaxConnections:        count("tcp.maxConnections", tcp.GetMaxConnections()),
-		MaxPending:            count("http.http1MaxPendingRequests", http.GetHttp1MaxPendingRequests()),
-		MaxRequests:           count("http.http2MaxRequests", http.GetHttp2MaxRequests()),
-		MaxRetries:            count("http.maxRetries", http.GetMaxRetries()),
+		ConnectTimeout: span(tcp.GetConnectTimeout()),
+		Limits: ir.Limits{
+			MaxConnections: count("tcp.maxConnections", tcp.GetMaxConnections()),
+			MaxPending:     count("http.http1MaxPendingRequests", http.GetHttp1MaxPendingRequests()),
+			MaxRequests:    count("http.http2MaxRequests", http.GetHttp2MaxRequests()),
+			MaxRetries:     count("http.maxRetries", http.GetMaxRetries()),
+		},
 		RequestsPerConnection: count("http.maxRequestsPerConnection", http.GetMaxRequestsPerConnection()),
 		ConcurrentStreams:     count("http.maxConcurrentStreams", http.GetMaxConcurrentStreams()),
 		IdleTimeout:           span(http.GetIdleTimeout()),
