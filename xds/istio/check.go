@@ -17,7 +17,7 @@ func Check(from map[string]any) []problem.Problem {
 		return nil
 	}
 	o := Decode(from)
-	t := &translator{index: &index{found: &findings{}}}
+	t := &translator{found: &findings{}}
 	t.found.add(o.Problems...)
 	if spec, ok := o.Spec.(*networking.VirtualService); ok {
 		for i, r := range spec.GetHttp() {

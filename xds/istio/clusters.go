@@ -11,34 +11,40 @@ import (
 
 // visibleServices picks, for each host that the class sees, the service that counts: the one in the class's
 // namespace, else one of Kubernetes, else the first in order.
-func (t *translator) visibleServices() []registry.Service {
-	var out []registry.Service
-	for i := 0; i < len(t.services); {
+func (p *planner) visibleServices() []*service {
+	var out []*service
+	for i := 0; i < len(p.services); {
 		j := i
-		var seen []registry.Service
-		for ; j < len(t.services) && t.services[j].Host == t.services[i].Host; j++ {
-			if t.services[j].VisibleTo(t.class.Namespace) {
-				seen = append(seen, t.services[j])
+		var seen []*service
+		for ; j < len(p.services) && p.services[j].shape.Host == p.services[i].shape.Host; j++ {
+			if p.services[j].shape.VisibleTo(p.class.Namespace) {
+				seen = append(seen, p.services[j])
 			}
 		}
 		i = j
 		if len(seen) == 0 {
 			continue
 		}
-		slices.SortStableFunc(seen, func(a, b registry.Service) int {
-			return cmp.Or(
-				cmp.Compare(rank(a.Namespace == t.class.Namespace), rank(b.Namespace == t.class.Namespace)),
-				cmp.Compare(rank(a.Origin.Kind == "Service"), rank(b.Origin.Kind == "Service")),
-				registry.CompareCreated(a.Origin.Created, b.Origin.Created))
-		})
-		for _, other := range seen[1:] {
-			t.found.warn(Meta{Kind: other.Origin.Kind, Namespace: other.Origin.Namespace, Name: other.Origin.Name}, "S050", "spec.hosts",
-				fmt.Sprintf("host %s is defined in several namespaces; for clients in %s that of %s counts", other.Host, t.class.Namespace, seen[0].Namespace),
-				"limit exportTo, or remove one of them")
-		}
-		out = append(out, seen[0])
+		out = append(out, p.foremost(seen))
 	}
 	return out
+}
+
+// foremost is the service that counts of several with one host.
+func (p *planner) foremost(seen []*service) *service {
+	slices.SortStableFunc(seen, func(a, b *service) int {
+		return cmp.Or(
+			cmp.Compare(rank(a.shape.Namespace == p.class.Namespace), rank(b.shape.Namespace == p.class.Namespace)),
+			cmp.Compare(rank(a.shape.Origin.Kind == "Service"), rank(b.shape.Origin.Kind == "Service")),
+			registry.CompareCreated(a.shape.Origin.Created, b.shape.Origin.Created))
+	})
+	for _, other := range seen[1:] {
+		o := other.shape.Origin
+		p.found.warn(Meta{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, "S050", "spec.hosts",
+			fmt.Sprintf("host %s is defined in several namespaces; for clients in %s that of %s counts", other.shape.Host, p.class.Namespace, seen[0].shape.Namespace),
+			"limit exportTo, or remove one of them")
+	}
+	return seen[0]
 }
 
 func rank(first bool) int {
@@ -48,44 +54,73 @@ func rank(first bool) int {
 	return 1
 }
 
-// readClusters makes one cluster per service port and subset, routed or not.
-func (t *translator) readClusters() {
-	for _, s := range t.visible {
-		p := t.policyOf(t.class.Namespace, s)
-		t.policies[s.Host] = p
-		for _, port := range s.Ports {
-			t.addCluster(s, port, p, subset{})
-			for _, sub := range p.subsets {
-				t.addCluster(s, port, p, sub)
+// makeClusters makes one cluster per service port and subset, routed or not.
+func (p *planner) makeClusters() {
+	for _, s := range p.visible {
+		for _, port := range s.shape.Ports {
+			p.makeCluster(*s.shape, port, "")
+			for _, sub := range p.policies[s.shape.Host].subsets {
+				p.makeCluster(*s.shape, port, sub.name)
 			}
 		}
 	}
 }
 
-func (t *translator) addCluster(s registry.Service, port registry.Port, p policy, sub subset) {
-	c := &ir.Cluster{
-		Name: ir.ClusterName(port.Number, sub.name, s.Host), Host: s.Host, Subset: sub.name, Port: port.Number,
-		HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC, Origins: t.clusterOrigins(s, p),
-	}
-	t.shape(c, p, sub)
-	groups, ready := localities(s, port, sub.labels)
-	if sub.name != "" && ready == 0 {
-		t.found.warn(sub.at, "S018", sub.field, fmt.Sprintf("subset %q of %s has no ready endpoint", sub.name, s.Host),
-			"start endpoints with its labels, or correct the labels")
-	}
-	switch {
-	case s.Resolution == registry.Static:
-		t.cfg.Endpoints = append(t.cfg.Endpoints, &ir.Endpoints{Cluster: c.Name, Localities: groups, Origins: c.Origins})
-	case s.Resolution == registry.DNSFirst || t.class.Kind == ir.KindGRPC:
-		c.Discovery, c.Targets = ir.DiscoveryLogicalDNS, first(groups)
-	default:
-		c.Discovery, c.Targets = ir.DiscoveryStrictDNS, groups
-	}
-	t.cfg.Clusters = append(t.cfg.Clusters, c)
-	t.clusters[c.Name] = true
+// madeCluster is what a unit makes of a cluster.
+type madeCluster struct {
+	cluster *ir.Cluster
+	hash    *ir.Hash // nil: requests are spread evenly
 }
 
-func (t *translator) clusterOrigins(s registry.Service, p policy) []ir.Origin {
+func (p *planner) makeCluster(s registry.Service, port registry.Port, subset string) {
+	name := ir.ClusterName(port.Number, subset, s.Host)
+	one := made(p, key{kind: clusterUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) madeCluster {
+		return t.cluster(s.Host, port, subset)
+	})
+	p.cfg.Clusters = append(p.cfg.Clusters, one.cluster)
+	p.hashes[name] = one.hash
+	endpoints := made(p, key{kind: endpointsUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) *ir.Endpoints {
+		return t.endpointsOf(s.Host, port, subset)
+	})
+	if one.cluster.Discovery == ir.DiscoveryEDS {
+		p.cfg.Endpoints = append(p.cfg.Endpoints, endpoints)
+	}
+}
+
+// cluster makes the cluster of a subset on one port of a host.
+func (t *translator) cluster(host string, port registry.Port, name string) madeCluster {
+	s, _ := t.service(host)
+	p := t.policy(host)
+	sub, _ := p.subset(name)
+	c := &ir.Cluster{
+		Name: ir.ClusterName(port.Number, name, host), Host: host, Subset: name, Port: port.Number,
+		HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC, Origins: t.clusterOrigins(s, p),
+	}
+	hash := t.shape(c, p, sub)
+	switch {
+	case s.Resolution == registry.Static:
+	case s.Resolution == registry.DNSFirst || t.class.Kind == ir.KindGRPC:
+		c.Discovery, c.Targets = ir.DiscoveryLogicalDNS, first(localities(t.endpoints(host), port, sub.labels))
+	default:
+		c.Discovery, c.Targets = ir.DiscoveryStrictDNS, localities(t.endpoints(host), port, sub.labels)
+	}
+	return madeCluster{c, hash}
+}
+
+// endpointsOf are those of a cluster; it reports a subset without any that is ready.
+func (t *translator) endpointsOf(host string, port registry.Port, name string) *ir.Endpoints {
+	s, _ := t.service(host)
+	p := t.policy(host)
+	sub, _ := p.subset(name)
+	groups := localities(t.endpoints(host), port, sub.labels)
+	if name != "" && len(groups) == 0 {
+		t.found.warn(sub.at, "S018", sub.field, fmt.Sprintf("subset %q of %s has no ready endpoint", name, host),
+			"start endpoints with its labels, or correct the labels")
+	}
+	return &ir.Endpoints{Cluster: ir.ClusterName(port.Number, name, host), Localities: groups, Origins: t.clusterOrigins(s, p)}
+}
+
+func (t *translator) clusterOrigins(s registry.Service, p *policy) []ir.Origin {
 	o := s.Origin
 	return append([]ir.Origin{{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Field: "spec", UID: o.UID}}, p.origins...)
 }
@@ -100,16 +135,16 @@ func first(groups []ir.Locality) []ir.Locality {
 }
 
 // localities groups the ready endpoints that have the labels, each address and port once.
-func localities(s registry.Service, port registry.Port, labels map[string]string) ([]ir.Locality, int) {
+func localities(endpoints []registry.Endpoint, port registry.Port, labels map[string]string) []ir.Locality {
 	groups := map[registry.Locality][]ir.Endpoint{}
-	seen := map[string]bool{}
-	for _, e := range s.Endpoints {
-		key := fmt.Sprintf("%s %d", e.Address, e.PortOf(port))
+	seen := map[dial]bool{}
+	for _, e := range endpoints {
+		key := dial{e.Address, e.PortOf(port)}
 		if !e.Ready || !contains(e.Labels, labels) || seen[key] {
 			continue
 		}
 		seen[key] = true
-		groups[e.Locality] = append(groups[e.Locality], ir.Endpoint{Address: e.Address, Port: e.PortOf(port), Weight: max(1, e.Weight)})
+		groups[e.Locality] = append(groups[e.Locality], ir.Endpoint{Address: e.Address, Port: key.port, Weight: max(1, e.Weight)})
 	}
 	out := make([]ir.Locality, 0, len(groups))
 	for l, endpoints := range groups {
@@ -121,5 +156,11 @@ func localities(s registry.Service, port registry.Port, labels map[string]string
 	slices.SortFunc(out, func(a, b ir.Locality) int {
 		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.SubZone, b.SubZone))
 	})
-	return out, len(seen)
+	return out
+}
+
+// dial is where a connection goes.
+type dial struct {
+	address string
+	port    int
 }

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -28,31 +29,31 @@ type opening struct {
 }
 
 // gatewayListeners makes a listener and a table for each port of the Gateways whose selector the class meets.
-func (t *translator) gatewayListeners() {
+func (p *planner) gatewayListeners() {
 	reached := map[string]bool{}
-	for _, o := range t.openings() {
-		table := t.gatewayTable(o, reached)
+	for _, o := range p.openings() {
+		table := p.gatewayTable(o, reached)
 		bind := o.bind
 		if bind == "" {
 			bind = "0.0.0.0"
 		}
-		t.cfg.Tables = append(t.cfg.Tables, table)
-		t.cfg.Listeners = append(t.cfg.Listeners, &ir.Listener{
+		p.cfg.Tables = append(p.cfg.Tables, table)
+		p.cfg.Listeners = append(p.cfg.Listeners, &ir.Listener{
 			Name: bind + "_" + strconv.Itoa(o.port), Address: bind, Port: o.port, Chains: []ir.Chain{{Table: table.Name, Origins: table.Origins}}, Origins: table.Origins,
 		})
 	}
-	t.reportUnreached(reached)
+	p.reportUnreached(reached)
 }
 
-func (t *translator) openings() []*opening {
+func (p *planner) openings() []*opening {
 	var out []*opening
-	for _, g := range t.gateways {
-		if !contains(t.labels, g.Spec.GetSelector()) {
+	for _, g := range p.gateways {
+		if !contains(p.labels, g.Spec.GetSelector()) {
 			continue
 		}
 		for i, s := range g.Spec.GetServers() {
 			one := server{g, s, fmt.Sprintf("spec.servers[%d]", i)}
-			if !t.checkServer(one) {
+			if !p.checkServer(one) {
 				continue
 			}
 			at := slices.IndexFunc(out, func(o *opening) bool { return o.bind == s.GetBind() && o.port == int(s.GetPort().GetNumber()) })
@@ -67,24 +68,24 @@ func (t *translator) openings() []*opening {
 }
 
 // checkServer reports what is not built or not possible; false: the server is left out.
-func (t *translator) checkServer(s server) bool {
+func (p *planner) checkServer(s server) bool {
 	port := s.spec.GetPort()
 	switch {
 	case port.GetNumber() == 0 || port.GetNumber() > 65535:
-		t.found.fail(s.gateway.Meta, "S002", s.field+".port.number", fmt.Sprintf("%d is no port", port.GetNumber()), "give a number from 1 to 65535; until then the server is left out")
+		p.found.fail(s.gateway.Meta, "S002", s.field+".port.number", fmt.Sprintf("%d is no port", port.GetNumber()), "give a number from 1 to 65535; until then the server is left out")
 		return false
 	case !registry.ParseProtocol(port.GetProtocol()).HTTP():
-		t.found.selection(s.gateway.Meta, s.field+".port.protocol", "a server of protocol "+port.GetProtocol())
+		p.found.selection(s.gateway.Meta, s.field+".port.protocol", "a server of protocol "+port.GetProtocol())
 		return false
-	case t.class.Unprivileged && port.GetNumber() < 1024:
-		t.found.warn(s.gateway.Meta, "S033", s.field+".port.number", fmt.Sprintf("these proxies may not open port %d", port.GetNumber()), "use a port of 1024 or more")
+	case p.class.Unprivileged && port.GetNumber() < 1024:
+		p.found.warn(s.gateway.Meta, "S033", s.field+".port.number", fmt.Sprintf("these proxies may not open port %d", port.GetNumber()), "use a port of 1024 or more")
 		return false
 	}
 	if s.spec.GetTls() != nil && s.spec.GetTls().GetMode() != networking.ServerTLSSettings_PASSTHROUGH {
-		t.found.policy(s.gateway.Meta, s.field+".tls.mode", "TLS on a server of protocol HTTP")
+		p.found.policy(s.gateway.Meta, s.field+".tls.mode", "TLS on a server of protocol HTTP")
 	}
 	if s.spec.GetDefaultEndpoint() != "" {
-		t.found.policy(s.gateway.Meta, s.field+".defaultEndpoint", "defaultEndpoint")
+		p.found.policy(s.gateway.Meta, s.field+".defaultEndpoint", "defaultEndpoint")
 	}
 	return true
 }
@@ -92,11 +93,17 @@ func (t *translator) checkServer(s server) bool {
 // domain collects who serves one domain of a table.
 type domain struct {
 	tls      bool
-	virtuals map[int]map[string]bool // index of the VirtualService -> gateways by which it is bound here
+	virtuals []bound // in order
 	origins  []ir.Origin
 }
 
-func (t *translator) gatewayTable(o *opening, reached map[string]bool) *ir.RouteTable {
+// bound is a VirtualService with the gateways by which it serves a domain.
+type bound struct {
+	vs       *virtual
+	gateways []string // sorted
+}
+
+func (p *planner) gatewayTable(o *opening, reached map[string]bool) *ir.RouteTable {
 	table := &ir.RouteTable{Name: "http." + strconv.Itoa(o.port)}
 	if o.bind != "" {
 		table.Name += "." + o.bind
@@ -104,10 +111,10 @@ func (t *translator) gatewayTable(o *opening, reached map[string]bool) *ir.Route
 	domains := map[string]*domain{}
 	for _, s := range o.servers {
 		table.Origins = append(table.Origins, s.gateway.origin(s.field))
-		t.bind(domains, s, reached)
+		p.bind(domains, s, reached)
 	}
 	for _, name := range sortedKeys(domains) {
-		table.VirtualHosts = append(table.VirtualHosts, t.gatewayHost(name, domains[name], table.Name, o.port))
+		table.VirtualHosts = append(table.VirtualHosts, p.gatewayHost(name, domains[name], place{table: table.Name, port: o.port}))
 	}
 	table.VirtualHosts = collapse(table.VirtualHosts)
 	if len(table.VirtualHosts) == 0 {
@@ -117,12 +124,12 @@ func (t *translator) gatewayTable(o *opening, reached map[string]bool) *ir.Route
 }
 
 // bind adds the VirtualServices bound to a server to the domains they serve there.
-func (t *translator) bind(domains map[string]*domain, s server, reached map[string]bool) {
+func (p *planner) bind(domains map[string]*domain, s server, reached map[string]bool) {
 	name := s.gateway.Namespace + "/" + s.gateway.Name
 	at := func(host string) *domain {
 		d := domains[host]
 		if d == nil {
-			d = &domain{virtuals: map[int]map[string]bool{}}
+			d = &domain{}
 			domains[host] = d
 		}
 		return d
@@ -134,25 +141,33 @@ func (t *translator) bind(domains map[string]*domain, s server, reached map[stri
 			d.tls = true
 			d.origins = append(d.origins, s.gateway.origin(s.field))
 		}
-		for i, vs := range t.virtuals {
-			if !slices.Contains(gatewayNames(vs.Spec.GetGateways(), vs.Namespace), name) ||
-				(namespace != "*" && namespace != vs.Namespace) || !registry.Exported(vs.Spec.GetExportTo(), vs.Namespace, t.class.Namespace) {
+		for _, vs := range p.virtuals {
+			if !slices.Contains(vs.gateways, name) ||
+				(namespace != "*" && namespace != vs.Namespace) || !registry.Exported(vs.Spec.GetExportTo(), vs.Namespace, p.class.Namespace) {
 				continue
 			}
-			for _, h := range vs.Spec.GetHosts() {
-				common, ok := narrower(host, ResolveHost(h, vs.Namespace, t.in.suffix()))
+			for _, h := range vs.hosts {
+				common, ok := narrower(host, h)
 				if !ok {
 					continue
 				}
 				reached[vs.ref()+" "+name] = true
 				d := at(common)
 				d.tls = d.tls || s.spec.GetTls().GetHttpsRedirect()
-				if d.virtuals[i] == nil {
-					d.virtuals[i] = map[string]bool{}
-				}
-				d.virtuals[i][name] = true
+				d.add(vs, name)
 			}
 		}
+	}
+}
+
+func (d *domain) add(vs *virtual, gateway string) {
+	i, ok := slices.BinarySearchFunc(d.virtuals, vs.place, func(b bound, place int) int { return cmp.Compare(b.vs.place, place) })
+	if !ok {
+		d.virtuals = slices.Insert(d.virtuals, i, bound{vs: vs})
+	}
+	g := &d.virtuals[i].gateways
+	if j, ok := slices.BinarySearch(*g, gateway); !ok {
+		*g = slices.Insert(*g, j, gateway)
 	}
 }
 
@@ -169,22 +184,33 @@ func serverHost(written, own string) (namespace, host string) {
 	}
 }
 
-func (t *translator) gatewayHost(name string, d *domain, table string, port int) *ir.VirtualHost {
-	out := &ir.VirtualHost{Name: name + ":" + strconv.Itoa(port), Domains: []string{name}, RequireTLS: d.tls, Origins: d.origins}
-	var before Meta
-	for i, vs := range t.virtuals {
-		gateways := d.virtuals[i]
-		if gateways == nil {
-			continue
-		}
-		if before.Name != "" {
-			t.found.info(vs.Meta, "S022", "spec.hosts", fmt.Sprintf("its rules for %s come after those of %s", name, before.ref()),
+// gatewayHost makes the virtual host of one domain at a place.
+func (p *planner) gatewayHost(name string, d *domain, at place) *ir.VirtualHost {
+	inputs := []any{at.port, d.tls}
+	for _, o := range d.origins {
+		inputs = append(inputs, o)
+	}
+	for _, b := range d.virtuals {
+		inputs = append(inputs, b.vs, strings.Join(b.gateways, " "))
+	}
+	return made(p, key{kind: hostUnit, table: at.table, name: name}, inputs, func(t *translator) *ir.VirtualHost { return t.gatewayHost(name, d, at) })
+}
+
+func (t *translator) gatewayHost(name string, d *domain, at place) *ir.VirtualHost {
+	out := &ir.VirtualHost{Name: name + ":" + strconv.Itoa(at.port), Domains: []string{name}, RequireTLS: d.tls, Origins: slices.Clone(d.origins)}
+	for i, b := range d.virtuals {
+		if i > 0 {
+			before := d.virtuals[i-1].vs.Meta
+			t.found.info(b.vs.Meta, "S022", "spec.hosts", fmt.Sprintf("its rules for %s come after those of %s", name, before.ref()),
 				"set the annotation sluice.dev/order where the order matters")
-			t.byName(before, vs.Meta)
+			t.found.byName(before, b.vs.Meta)
 		}
-		before = vs.Meta
-		out.Origins = append(out.Origins, vs.origin("spec"))
-		out.Routes = append(out.Routes, t.routes(vs, place{table: table, port: port, gateways: gateways})...)
+		out.Origins = append(out.Origins, b.vs.origin("spec"))
+		at.gateways = map[string]bool{}
+		for _, g := range b.gateways {
+			at.gateways[g] = true
+		}
+		out.Routes = append(out.Routes, t.routes(b.vs.virtualService, at)...)
 	}
 	slices.SortStableFunc(out.Routes, func(a, b ir.Route) int { return rank(!a.Match.CatchAll()) - rank(!b.Match.CatchAll()) })
 	return out
@@ -209,25 +235,25 @@ func collapse(hosts []*ir.VirtualHost) []*ir.VirtualHost {
 			out = append(out, h)
 			continue
 		}
-		out[i].Domains = append(out[i].Domains, h.Domains...)
-	}
-	for i := range out {
-		slices.Sort(out[i].Domains)
+		joined := *out[i] // a unit's own is never changed
+		joined.Domains = slices.Concat(joined.Domains, h.Domains)
+		slices.Sort(joined.Domains)
+		out[i] = &joined
 	}
 	slices.SortFunc(out, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
 // reportUnreached names VirtualServices that are bound to a Gateway of the class and share no host with it.
-func (t *translator) reportUnreached(reached map[string]bool) {
-	for _, g := range t.gateways {
-		if !contains(t.labels, g.Spec.GetSelector()) {
+func (p *planner) reportUnreached(reached map[string]bool) {
+	for _, g := range p.gateways {
+		if !contains(p.labels, g.Spec.GetSelector()) {
 			continue
 		}
 		name := g.Namespace + "/" + g.Name
-		for _, vs := range t.virtuals {
-			if slices.Contains(gatewayNames(vs.Spec.GetGateways(), vs.Namespace), name) && !reached[vs.ref()+" "+name] {
-				t.found.warn(vs.Meta, "S024", "spec.hosts", fmt.Sprintf("Gateway %s serves none of its hosts over HTTP", name), "add the host to a server of the Gateway, or correct it")
+		for _, vs := range p.virtuals {
+			if slices.Contains(vs.gateways, name) && !reached[vs.ref()+" "+name] {
+				p.found.warn(vs.Meta, "S024", "spec.hosts", fmt.Sprintf("Gateway %s serves none of its hosts over HTTP", name), "add the host to a server of the Gateway, or correct it")
 			}
 		}
 	}

@@ -22,8 +22,8 @@ const (
 
 type consistentHash = block[*networking.LoadBalancerSettings_ConsistentHashLB]
 
-// hash is what requests are told apart by; false: nothing valid is named, and requests are spread evenly.
-func (t *translator) hash(b consistentHash) (ir.Hash, bool) {
+// hashKey is what requests are told apart by; false: nothing valid is named, and requests are spread evenly.
+func (t *translator) hashKey(b consistentHash) (ir.Hash, bool) {
 	const until = "until then requests are spread evenly"
 	field, name := "", ""
 	var out ir.Hash
@@ -110,9 +110,9 @@ func (t *translator) hashing(b consistentHash) (ir.Balance, uint64) {
 // endpoint that was tried: the hash would choose it again anyway.
 func (t *translator) hashBy(f *ir.Forward, single bool) {
 	for _, d := range f.Destinations {
-		h, ok := t.hashes[d.Cluster]
-		if ok && !slices.ContainsFunc(f.Hash, func(have ir.Hash) bool { return reflect.DeepEqual(have, h) }) {
-			f.Hash = append(f.Hash, h)
+		h := t.hash(d.Cluster)
+		if h != nil && !slices.ContainsFunc(f.Hash, func(have ir.Hash) bool { return reflect.DeepEqual(have, *h) }) {
+			f.Hash = append(f.Hash, *h)
 		}
 	}
 	if single && len(f.Hash) > 0 && f.Retry != nil {

@@ -51,7 +51,7 @@ func compareSpecific(a, b string) int {
 // domainsOf are the names by which clients in a namespace call a service's host.
 func (t *translator) domainsOf(host, serviceNamespace string, vips []string) []string {
 	out := []string{host}
-	name, ok := strings.CutSuffix(host, "."+serviceNamespace+".svc."+t.in.suffix())
+	name, ok := strings.CutSuffix(host, "."+serviceNamespace+".svc."+t.suffix())
 	if ok && !strings.ContainsAny(name, ".*") {
 		if serviceNamespace == t.class.Namespace {
 			out = append(out, name)

@@ -29,34 +29,45 @@ type (
 
 // index is the input, sorted and joined; it does not depend on a class.
 type index struct {
+	hostIndex
 	in       Input
 	found    *findings
 	gateways []gateway
-	virtuals []virtualService
-	rules    []destinationRule
-	services []registry.Service // by host
-	splits   []split
-	written  map[string][]writtenRule // by the host they send to
-	byHost   map[string]hostRules     // DestinationRules by the namespace they stand in
+	virtuals []*virtual
+	named    map[string]*virtual // by namespace/name
+	rules    []*destinationRule
+	services []*service // by host and namespace
+	splits   []*split
+}
+
+// hostIndex finds what stands in the input for a host.
+type hostIndex struct {
+	divided map[string]*split        // splits that render
+	written map[string][]writtenRule // by the host they send to
+	byHost  map[string]hostRules     // DestinationRules by the namespace they stand in
 	// VirtualServices for clients inside the mesh, by exact host; those with a wildcard under "*".
 	meshHosts map[string][]meshHost
 	assumed   map[string]bool // cluster name of a bare host and port: TCP by name, but an http rule sends there
 }
 
 func newIndex(in Input) *index {
-	x := &index{in: in, found: &findings{}, assumed: map[string]bool{}}
+	x := &index{in: in, found: &findings{}, hostIndex: hostIndex{assumed: map[string]bool{}}, named: map[string]*virtual{}}
 	for _, o := range in.Objects {
 		x.found.add(o.Problems...)
 	}
 	x.gateways = pick[*networking.Gateway](in.Objects)
-	x.virtuals = x.readVirtuals(pick[*networking.VirtualService](in.Objects))
-	x.rules = pick[*networking.DestinationRule](in.Objects)
+	x.addVirtuals(x.readVirtuals(pick[*networking.VirtualService](in.Objects)))
+	for _, dr := range pick[*networking.DestinationRule](in.Objects) {
+		x.rules = append(x.rules, &dr)
+	}
 	for _, s := range pick[*networking.Sidecar](in.Objects) {
 		x.found.selection(s.Meta, "spec", "the kind Sidecar")
 	}
 	entries := x.readServiceEntries(pick[*networking.ServiceEntry](in.Objects), pick[*networking.WorkloadEntry](in.Objects))
 	merged, conflicts := registry.Merge(in.Registry, entries)
-	x.services = merged.Services
+	for _, s := range merged.Services {
+		x.services = append(x.services, newService(s))
+	}
 	for _, c := range conflicts {
 		x.found.warn(Meta{Kind: c.Dropped.Kind, Namespace: c.Dropped.Namespace, Name: c.Dropped.Name}, "S050", "spec.hosts",
 			fmt.Sprintf("host %s is already defined by %s/%s/%s", c.Host, c.Kept.Kind, c.Kept.Namespace, c.Kept.Name),
@@ -66,8 +77,30 @@ func newIndex(in Input) *index {
 	x.readWritten()
 	x.checkGatewayRefs()
 	x.assumeHTTP()
-	x.splits = x.readSplits()
+	x.readSplits()
+	x.checkSplits()
 	return x
+}
+
+// virtual is a VirtualService with the names in it resolved.
+type virtual struct {
+	virtualService
+	gateways []string // namespace/name, or mesh
+	hosts    []string // as written in order, in their full form
+	place    int      // among all VirtualServices
+}
+
+func (x *index) addVirtuals(in []virtualService) {
+	for i, vs := range in {
+		v := &virtual{virtualService: vs, place: i, gateways: gatewayNames(vs.Spec.GetGateways(), vs.Namespace)}
+		for _, h := range vs.Spec.GetHosts() {
+			v.hosts = append(v.hosts, ResolveHost(h, vs.Namespace, x.in.suffix()))
+		}
+		x.virtuals = append(x.virtuals, v)
+		if name := vs.Namespace + "/" + vs.Name; x.named[name] == nil {
+			x.named[name] = v
+		}
+	}
 }
 
 // pick returns the objects of one kind in the order that counts: annotation, creation time, name, namespace.
@@ -95,12 +128,12 @@ func order(m Meta) int {
 }
 
 // byName reports that the order of a and b is only that of their names, where it makes a difference.
-func (x *index) byName(a, b Meta) {
+func (f *findings) byName(a, b Meta) {
 	if !a.Created.IsZero() || !b.Created.IsZero() || order(a) != order(b) {
 		return
 	}
 	for _, m := range []Meta{a, b} {
-		x.found.info(m, "S029", "metadata", fmt.Sprintf("the order of %s and %s is by name, since neither has a creation time", a.Name, b.Name),
+		f.info(m, "S029", "metadata", fmt.Sprintf("the order of %s and %s is by name, since neither has a creation time", a.Name, b.Name),
 			"set the annotation sluice.dev/order to make the order plain")
 	}
 }
@@ -112,7 +145,7 @@ func (x *index) assumeHTTP() {
 			for j, r := range rule.spec.GetRoute() {
 				host := ResolveHost(r.GetDestination().GetHost(), rule.from.Namespace, x.in.suffix())
 				for _, s := range x.servicesOf(host) {
-					x.assumePort(rule.from, fmt.Sprintf("%s.route[%d].destination", rule.field, j), s, int(r.GetDestination().GetPort().GetNumber()))
+					x.assumePort(rule.from, fmt.Sprintf("%s.route[%d].destination", rule.field, j), *s.shape, int(r.GetDestination().GetPort().GetNumber()))
 				}
 			}
 		}
@@ -173,7 +206,7 @@ func (x *index) checkGatewayRefs() {
 		known[g.Namespace+"/"+g.Name] = true
 	}
 	for _, vs := range x.virtuals {
-		for i, name := range gatewayNames(vs.Spec.GetGateways(), vs.Namespace) {
+		for i, name := range vs.gateways {
 			if !known[name] {
 				x.found.fail(vs.Meta, "S012", fmt.Sprintf("spec.gateways[%d]", i), fmt.Sprintf("there is no Gateway %s", name),
 					"create it, or correct the name (NAMESPACE/NAME)")
@@ -183,13 +216,13 @@ func (x *index) checkGatewayRefs() {
 }
 
 // servicesOf are the services with a host, in the order of their namespaces.
-func (x *index) servicesOf(host string) []registry.Service {
-	from, ok := slices.BinarySearchFunc(x.services, host, func(s registry.Service, host string) int { return cmp.Compare(s.Host, host) })
+func (x *index) servicesOf(host string) []*service {
+	from, ok := slices.BinarySearchFunc(x.services, host, func(s *service, host string) int { return cmp.Compare(s.shape.Host, host) })
 	if !ok {
 		return nil
 	}
 	to := from
-	for to < len(x.services) && x.services[to].Host == host {
+	for to < len(x.services) && x.services[to].shape.Host == host {
 		to++
 	}
 	return x.services[from:to]
@@ -197,14 +230,14 @@ func (x *index) servicesOf(host string) []registry.Service {
 
 // hostRules are the DestinationRules of one namespace.
 type hostRules struct {
-	exact map[string][]destinationRule
+	exact map[string][]*destinationRule
 	wild  []string // hosts with a wildcard, most specific first
 }
 
 // meshHost is a host that a VirtualService decides for inside the mesh.
 type meshHost struct {
 	host string
-	vs   virtualService
+	vs   *virtual
 }
 
 // readHosts resolves the hosts of DestinationRules and of VirtualServices for the mesh.
@@ -213,7 +246,7 @@ func (x *index) readHosts() {
 	for _, dr := range x.rules {
 		in, ok := x.byHost[dr.Namespace]
 		if !ok {
-			in.exact = map[string][]destinationRule{}
+			in.exact = map[string][]*destinationRule{}
 		}
 		h := ResolveHost(dr.Spec.GetHost(), dr.Namespace, x.in.suffix())
 		if strings.HasPrefix(h, "*") && len(in.exact[h]) == 0 {
@@ -225,11 +258,10 @@ func (x *index) readHosts() {
 	}
 	x.meshHosts = map[string][]meshHost{}
 	for _, vs := range x.virtuals {
-		if !slices.Contains(gatewayNames(vs.Spec.GetGateways(), vs.Namespace), mesh) {
+		if !slices.Contains(vs.gateways, mesh) {
 			continue
 		}
-		for _, h := range vs.Spec.GetHosts() {
-			h = ResolveHost(h, vs.Namespace, x.in.suffix())
+		for _, h := range vs.hosts {
 			key := h
 			if strings.HasPrefix(h, "*") {
 				key = "*"

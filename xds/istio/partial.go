@@ -20,7 +20,7 @@ func Assume(in Input, port int, hosts ...string) Input {
 	x := newIndex(in)
 	known := map[string]bool{}
 	for _, s := range x.services {
-		known[s.Host] = true
+		known[s.shape.Host] = true
 	}
 	a := assumption{x: x, ports: map[string]map[int]bool{}, namespaces: map[string]string{}, port: port}
 	for _, h := range hosts {

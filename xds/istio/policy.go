@@ -28,7 +28,7 @@ type subset struct {
 	field  string
 }
 
-func (p policy) subset(name string) (subset, bool) {
+func (p *policy) subset(name string) (subset, bool) {
 	i := slices.IndexFunc(p.subsets, func(s subset) bool { return s.name == name })
 	if i < 0 {
 		return subset{}, false
@@ -38,29 +38,29 @@ func (p policy) subset(name string) (subset, bool) {
 
 // policyOf looks for DestinationRules in the client's namespace, then in the service's, then in the root namespace.
 // Within a step the most specific host wins; several rules for that host in that namespace are merged in order.
-func (x *index) policyOf(client string, s registry.Service) policy {
+func (x *index) policyOf(found *findings, client string, s registry.Service) *policy {
 	for _, namespace := range []string{client, s.Namespace, x.in.rootNamespace()} {
 		in := x.byHost[namespace]
 		for _, host := range append([]string{s.Host}, in.wild...) {
 			if !covers(host, s.Host) {
 				continue
 			}
-			if drs := x.usable(in.exact[host], client); len(drs) > 0 {
-				return x.mergeRules(drs)
+			if drs := usable(found, in.exact[host], client); len(drs) > 0 {
+				return mergeRules(found, drs)
 			}
 		}
 	}
-	return policy{}
+	return &policy{}
 }
 
 // usable are the rules that a client may see and that hold for all of its workloads.
-func (x *index) usable(drs []destinationRule, client string) []destinationRule {
-	var out []destinationRule
+func usable(found *findings, drs []*destinationRule, client string) []*destinationRule {
+	var out []*destinationRule
 	for _, dr := range drs {
 		switch {
 		case !registry.Exported(dr.Spec.GetExportTo(), dr.Namespace, client):
 		case len(dr.Spec.GetWorkloadSelector().GetMatchLabels()) > 0:
-			x.found.selection(dr.Meta, "spec.workloadSelector", "workloadSelector")
+			found.selection(dr.Meta, "spec.workloadSelector", "workloadSelector")
 		default:
 			out = append(out, dr)
 		}
@@ -68,16 +68,16 @@ func (x *index) usable(drs []destinationRule, client string) []destinationRule {
 	return out
 }
 
-func (x *index) mergeRules(drs []destinationRule) policy {
-	var p policy
+func mergeRules(found *findings, drs []*destinationRule) *policy {
+	p := &policy{}
 	for _, dr := range drs {
 		p.origins = append(p.origins, dr.origin("spec"))
 		for i, s := range dr.Spec.GetSubsets() {
 			at := fmt.Sprintf("spec.subsets[%d]", i)
 			if first, ok := p.subset(s.GetName()); ok {
-				x.found.fail(dr.Meta, "S041", at, fmt.Sprintf("subset %q of %s is already defined by %s", s.GetName(), dr.Spec.GetHost(), first.at.ref()),
+				found.fail(dr.Meta, "S041", at, fmt.Sprintf("subset %q of %s is already defined by %s", s.GetName(), dr.Spec.GetHost(), first.at.ref()),
 					"rename or remove one of them")
-				x.byName(first.at, dr.Meta)
+				found.byName(first.at, dr.Meta)
 				continue
 			}
 			p.subsets = append(p.subsets, subset{s.GetName(), s.GetLabels(), s.GetTrafficPolicy(), dr.Meta, at})
@@ -87,9 +87,9 @@ func (x *index) mergeRules(drs []destinationRule) policy {
 		case p.top == nil:
 			p.top, p.topAt = dr.Spec.GetTrafficPolicy(), dr.Meta
 		default:
-			x.found.warn(dr.Meta, "S042", "spec.trafficPolicy", fmt.Sprintf("the trafficPolicy of %s for the same host is used instead", p.topAt.ref()),
+			found.warn(dr.Meta, "S042", "spec.trafficPolicy", fmt.Sprintf("the trafficPolicy of %s for the same host is used instead", p.topAt.ref()),
 				"keep the trafficPolicy in one DestinationRule")
-			x.byName(p.topAt, dr.Meta)
+			found.byName(p.topAt, dr.Meta)
 		}
 	}
 	return p
@@ -115,7 +115,7 @@ type layer struct {
 }
 
 // layers are, strongest first: subset's port, subset, port, top.
-func (p policy) layers(s subset, port int) []layer {
+func (p *policy) layers(s subset, port int) []layer {
 	var out []layer
 	add := func(tp *networking.TrafficPolicy, at Meta, field string) {
 		if tp == nil {
@@ -134,12 +134,13 @@ func (p policy) layers(s subset, port int) []layer {
 	return out
 }
 
-// shape applies the traffic policy to a cluster, block by block.
-func (t *translator) shape(c *ir.Cluster, p policy, s subset) {
+// shape applies the traffic policy to a cluster, block by block, and gives what its requests are told apart by.
+func (t *translator) shape(c *ir.Cluster, p *policy, s subset) *ir.Hash {
+	var hash *ir.Hash
 	layers := p.layers(s, c.Port)
 	for _, l := range layers {
 		if lb := l.policy.GetLoadBalancer(); lb != nil {
-			t.spread(c, block[*networking.LoadBalancerSettings]{lb, l.at, l.field + ".loadBalancer"})
+			hash = t.spread(c, block[*networking.LoadBalancerSettings]{lb, l.at, l.field + ".loadBalancer"})
 			break
 		}
 	}
@@ -166,6 +167,7 @@ func (t *translator) shape(c *ir.Cluster, p policy, s subset) {
 	for _, tp := range []layer{{s.policy, s.at, s.field + ".trafficPolicy"}, {p.top, p.topAt, "spec.trafficPolicy"}} {
 		t.reportExtras(tp)
 	}
+	return hash
 }
 
 func (t *translator) reportExtras(l layer) {
@@ -185,16 +187,18 @@ func (t *translator) reportExtras(l layer) {
 }
 
 // spread says how requests are spread over the endpoints of a cluster: by a hash where that is written and valid.
-func (t *translator) spread(c *ir.Cluster, b block[*networking.LoadBalancerSettings]) {
+func (t *translator) spread(c *ir.Cluster, b block[*networking.LoadBalancerSettings]) *ir.Hash {
 	c.Balance = t.balance(b)
 	if b.value.GetConsistentHash() == nil {
-		return
+		return nil
 	}
 	h := block[*networking.LoadBalancerSettings_ConsistentHashLB]{b.value.GetConsistentHash(), b.at, b.field + ".consistentHash"}
-	if hash, ok := t.hash(h); ok {
-		c.Balance, c.HashSize = t.hashing(h)
-		t.hashes[c.Name] = hash
+	hash, ok := t.hashKey(h)
+	if !ok {
+		return nil
 	}
+	c.Balance, c.HashSize = t.hashing(h)
+	return &hash
 }
 
 func (t *translator) balance(b block[*networking.LoadBalancerSettings]) ir.Balance {

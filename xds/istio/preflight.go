@@ -20,7 +20,7 @@ func (x *index) checkSplits() {
 	}
 }
 
-func (x *index) checkSplit(s split) {
+func (x *index) checkSplit(s *split) {
 	takes := false
 	named := map[string]bool{}
 	for _, r := range x.written[s.host] {
@@ -63,7 +63,7 @@ func (x *index) checkSplit(s split) {
 // writtenRule is an http rule with the names of its destinations resolved, and ports as written.
 type writtenRule struct {
 	site         ruleSite
-	vs           virtualService
+	vs           *virtual
 	destinations []destination
 	mirrors      []destination
 }
@@ -124,7 +124,7 @@ func writtenCatchAll(r *networking.HTTPRoute) bool {
 }
 
 // defaultTakes reports whether sidecars of the host's own namespace use its default route, and the split covers it.
-func (x *index) defaultTakes(s split) bool {
+func (x *index) defaultTakes(s *split) bool {
 	if len(s.Routes) > 0 && !slices.Contains(s.Routes, defaultRoute) {
 		return false
 	}
@@ -137,13 +137,23 @@ func (x *index) defaultTakes(s split) bool {
 	return ok && slices.ContainsFunc(svc.Ports, func(p registry.Port) bool { return x.http(svc, p) })
 }
 
-func (x *index) ownService(s split) (registry.Service, bool) {
+func (x *index) ownService(s *split) (registry.Service, bool) {
 	for _, svc := range x.servicesOf(s.host) {
-		if svc.Namespace == s.meta.Namespace {
-			return svc, true
+		if svc.shape.Namespace == s.meta.Namespace {
+			return *svc.shape, true
 		}
 	}
 	return registry.Service{}, false
+}
+
+// endpointsOf are those of the split's own service.
+func (x *index) endpointsOf(s *split) []registry.Endpoint {
+	for _, svc := range x.servicesOf(s.host) {
+		if svc.shape.Namespace == s.meta.Namespace {
+			return svc.endpoints.list
+		}
+	}
+	return nil
 }
 
 // Facts says what the mesh holds for a split before it is rendered: its endpoints, its clusters, and what forbids to
@@ -151,7 +161,7 @@ func (x *index) ownService(s split) (registry.Service, bool) {
 func Facts(in Input, s ir.Split) ir.SplitFacts {
 	in.Splits = append(slices.DeleteFunc(slices.Clone(in.Splits), func(o ir.Split) bool { return o.Key == s.Key }), s)
 	x := newIndex(in)
-	i := slices.IndexFunc(x.splits, func(o split) bool { return o.Key == s.Key })
+	i := slices.IndexFunc(x.splits, func(o *split) bool { return o.Key == s.Key })
 	one := x.splits[i]
 	facts := ir.SplitFacts{Known: true}
 	if svc, ok := x.ownService(one); ok {
@@ -160,7 +170,9 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 		x.found.fail(one.meta, "S011", "spec.host", fmt.Sprintf("no service has the host %s", one.host), "create it, or correct spec.host")
 	}
 	for _, class := range x.classesOf(one) {
-		newTranslator(x, class).run()
+		p := newPlanner(x, class)
+		p.run()
+		x.found.add(p.problems().list...)
 	}
 	origins := x.originsOf(one)
 	for _, p := range x.found.sorted() {
@@ -177,15 +189,15 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 	return facts
 }
 
-func (x *index) countArms(f *ir.SplitFacts, s split, svc registry.Service) {
-	p := x.policyOf(s.meta.Namespace, svc)
+func (x *index) countArms(f *ir.SplitFacts, s *split, svc registry.Service) {
+	p := x.policyOf(x.found, s.meta.Namespace, svc)
 	count := func(name string) (int, bool) {
 		sub, ok := p.subset(name)
 		if !ok || name == "" {
 			return 0, false
 		}
 		n := 0
-		for _, e := range svc.Endpoints {
+		for _, e := range x.endpointsOf(s) {
 			if e.Ready && contains(e.Labels, sub.labels) {
 				n++
 			}
@@ -208,7 +220,7 @@ func (x *index) countArms(f *ir.SplitFacts, s split, svc registry.Service) {
 	}
 }
 
-func wanted(s split) string {
+func wanted(s *split) string {
 	if s.Canary != "" {
 		return s.Canary
 	}
@@ -217,11 +229,11 @@ func wanted(s split) string {
 
 // classesOf are the classes in which the split can be rendered: clients in its namespace, and the gateways whose
 // VirtualServices send to its host.
-func (x *index) classesOf(s split) []ir.ProxyClass {
+func (x *index) classesOf(s *split) []ir.ProxyClass {
 	out := []ir.ProxyClass{{Kind: ir.KindSidecar, Namespace: s.meta.Namespace}}
 	used := map[string]bool{}
-	x.eachSender(s, func(vs virtualService) {
-		for _, g := range gatewayNames(vs.Spec.GetGateways(), vs.Namespace) {
+	x.eachSender(s, func(vs *virtual) {
+		for _, g := range vs.gateways {
 			used[g] = true
 		}
 	})
@@ -237,21 +249,21 @@ func (x *index) classesOf(s split) []ir.ProxyClass {
 }
 
 // eachSender visits the VirtualServices that own or send to the split's host.
-func (x *index) eachSender(s split, visit func(virtualService)) {
+func (x *index) eachSender(s *split, visit func(*virtual)) {
 	for _, r := range x.written[s.host] {
 		visit(r.vs)
 	}
 	for _, vs := range x.virtuals {
-		if slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool { return ResolveHost(h, vs.Namespace, x.in.suffix()) == s.host }) {
+		if slices.Contains(vs.hosts, s.host) {
 			visit(vs)
 		}
 	}
 }
 
 // originsOf names the objects that a split is made from: an error on one of them forbids to start or raise it.
-func (x *index) originsOf(s split) map[string]bool {
+func (x *index) originsOf(s *split) map[string]bool {
 	out := map[string]bool{s.meta.ref(): true}
-	x.eachSender(s, func(vs virtualService) { out[vs.ref()] = true })
+	x.eachSender(s, func(vs *virtual) { out[vs.ref()] = true })
 	for _, r := range x.written[s.host] {
 		out[r.site.at.ref()] = true
 	}

@@ -173,7 +173,7 @@ func (t *translator) destinations(r rule) []destination {
 
 // resolve finds host and port of a destination. What does not exist keeps its name: the proxy answers 503, as written.
 func (t *translator) resolve(r rule, at string, d *networking.Destination) destination {
-	out := destination{host: ResolveHost(d.GetHost(), r.from.Namespace, t.in.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
+	out := destination{host: ResolveHost(d.GetHost(), r.from.Namespace, t.suffix()), subset: d.GetSubset(), port: int(d.GetPort().GetNumber())}
 	s, known := t.service(out.host)
 	if out.port == 0 {
 		out.port = t.portOf(r, at, s)
@@ -184,7 +184,7 @@ func (t *translator) resolve(r rule, at string, d *networking.Destination) desti
 	case !hasPort(s, out.port):
 		t.found.fail(r.from, "S013", at+".port", fmt.Sprintf("%s has no port %d", out.host, out.port), "name a port of the service")
 	case out.subset != "":
-		if _, ok := t.policies[out.host].subset(out.subset); !ok {
+		if _, ok := t.policy(out.host).subset(out.subset); !ok {
 			t.found.fail(r.from, "S010", at+".subset", fmt.Sprintf("no DestinationRule defines subset %q of %s", out.subset, out.host),
 				"define it, or correct the name; until then its requests are answered 503")
 		}
@@ -193,7 +193,7 @@ func (t *translator) resolve(r rule, at string, d *networking.Destination) desti
 }
 
 func (t *translator) unknownHost(r rule, at, host string) {
-	if len(t.servicesOf(host)) > 0 {
+	if t.known(host) {
 		t.found.warn(r.from, "S017", at+".host", fmt.Sprintf("%s is not exported to namespace %s", host, t.class.Namespace),
 			"export the service to it; until then its requests are answered 503")
 		return

@@ -16,36 +16,35 @@ type split struct {
 	ir.Split
 	meta    Meta // of the Rollout
 	host    string
+	place   int  // among all splits
 	blocked bool // renders nothing: host not its own, or taken by another Rollout
 }
 
 // readSplits resolves hosts and drops what may not be rendered: a host outside the Rollout's namespace, and the second
 // Rollout for a host.
-func (x *index) readSplits() []split {
+func (x *index) readSplits() {
 	in := slices.Clone(x.in.Splits)
 	slices.SortFunc(in, func(a, b ir.Split) int {
 		return cmp.Or(registry.CompareCreated(a.Created, b.Created), cmp.Compare(a.Key, b.Key))
 	})
-	var out []split
-	owner := map[string]string{}
-	for _, s := range in {
+	x.divided = map[string]*split{}
+	for i, s := range in {
 		namespace, name, _ := strings.Cut(s.Key, "/")
-		one := split{Split: s, meta: Meta{Kind: "Rollout", Namespace: namespace, Name: name, UID: s.UID}}
+		one := &split{Split: s, meta: Meta{Kind: "Rollout", Namespace: namespace, Name: name, UID: s.UID}, place: i}
 		one.host = ResolveHost(s.Host, namespace, x.in.suffix())
 		if _, ok := x.ownService(one); !ok {
 			one.blocked = true
 			x.found.fail(one.meta, "S060", "spec.host", fmt.Sprintf("namespace %s has no service with the host %s", namespace, one.host),
 				"create the service, or put the Rollout in the namespace of its host")
 		}
-		if first, taken := owner[one.host]; taken {
+		if first := x.divided[one.host]; first != nil {
 			one.blocked = true
-			x.found.fail(one.meta, "S061", "spec.host", fmt.Sprintf("Rollout %s already moves the traffic of %s", first, one.host), "delete one of the two Rollouts")
+			x.found.fail(one.meta, "S061", "spec.host", fmt.Sprintf("Rollout %s already moves the traffic of %s", first.Key, one.host), "delete one of the two Rollouts")
 		} else if !one.blocked {
-			owner[one.host] = s.Key
+			x.divided[one.host] = one
 		}
-		out = append(out, one)
+		x.splits = append(x.splits, one)
 	}
-	return out
 }
 
 // role is what a destination is to a split.
@@ -57,7 +56,7 @@ const (
 	canary             // the canary only
 )
 
-func (s split) role(d destination) role {
+func (s *split) role(d destination) role {
 	switch {
 	case d.host != s.host:
 		return other
@@ -89,7 +88,7 @@ const (
 	partSwept       // it names the canary only, but is a catch-all: it takes part all the same
 )
 
-func (s split) part(site ruleSite, ds []destination) part {
+func (s *split) part(site ruleSite, ds []destination) part {
 	mains, canaries := int64(0), int64(0)
 	for _, d := range ds {
 		switch s.role(d) {
@@ -121,38 +120,47 @@ func (s split) part(site ruleSite, ds []destination) part {
 
 // overlay divides the destinations of a rule by the splits that it takes part in; false: none, and they stay as written.
 func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, bool) {
-	var taken []int
-	for i, s := range t.splits {
-		if p := s.part(site, ds); !s.blocked && (p == partTakes || p == partSwept) && t.owns(s) {
-			taken = append(taken, i)
+	var taken []*split
+	for _, s := range t.splits(ds) {
+		if p := s.part(site, ds); (p == partTakes || p == partSwept) && t.owns(s) {
+			taken = append(taken, s)
 		}
 	}
 	if len(taken) == 0 {
 		return ds, false
 	}
-	l := layout{arms: func(i, port int) arms { return t.armsOf(t.splits[i], port) }}
+	l := layout{arms: t.armsOf}
 	for _, d := range ds {
-		l.add(t.splits, taken, d)
+		l.add(taken, d)
 	}
 	out, total := l.result()
 	if total > math.MaxUint32 {
-		for _, i := range taken {
-			t.found.fail(t.splits[i].meta, "S069", site.field, fmt.Sprintf("the weights of %s %s add up to %d, which is too much to divide", site.at.ref(), site.field, total),
+		for _, s := range taken {
+			t.found.fail(s.meta, "S069", site.field, fmt.Sprintf("the weights of %s %s add up to %d, which is too much to divide", site.at.ref(), site.field, total),
 				"use smaller weights; until then the rule stays as written")
 		}
 		return ds, false
 	}
-	for _, i := range taken {
-		if t.uses[i] == nil {
-			t.uses[i] = map[string]bool{}
-		}
-		t.uses[i][site.table] = true
+	for _, s := range taken {
+		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table})
 	}
 	return out, true
 }
 
+// splits are those that divide a host among the destinations, in their order.
+func (t *translator) splits(ds []destination) []*split {
+	var out []*split
+	for _, d := range ds {
+		if s := t.split(d.host); s != nil && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *split) int { return cmp.Compare(a.place, b.place) })
+	return out
+}
+
 // owns reports whether the class sees the split's host as the service of the Rollout's namespace.
-func (t *translator) owns(s split) bool {
+func (t *translator) owns(s *split) bool {
 	svc, ok := t.service(s.host)
 	return ok && svc.Namespace == s.meta.Namespace
 }
@@ -165,13 +173,13 @@ type arms struct {
 }
 
 // armsOf checks that both clusters exist in the class; else all of the share stays on stable, or on the bare host.
-func (t *translator) armsOf(s split, port int) arms {
+func (t *translator) armsOf(s *split, port int) arms {
 	a := arms{stable: s.Stable, canary: s.Canary, weight: int64(min(max(s.Weight, 0), 100))}
 	if a.canary == "" {
 		a.weight = 0
 	}
 	for _, subset := range []string{s.Stable, s.Canary} {
-		if subset == "" || t.clusters[ir.ClusterName(port, subset, s.host)] {
+		if subset == "" || t.hasCluster(port, subset, s.host) {
 			continue
 		}
 		a.weight = 0
@@ -186,7 +194,7 @@ func (t *translator) armsOf(s split, port int) arms {
 
 // group is the share of one host, port and set of header changes that a split divides.
 type group struct {
-	split   int
+	split   *split
 	port    int
 	headers string
 	main    bool        // a main destination made it
@@ -199,22 +207,22 @@ type group struct {
 
 // layout turns destinations into groups, and groups into the divided list.
 type layout struct {
-	arms   func(split, port int) arms
+	arms   func(s *split, port int) arms
 	groups []*group
 	waits  []group // canary destinations, until all main groups are known
 	places int
 }
 
-func (l *layout) add(splits []split, taken []int, d destination) {
+func (l *layout) add(taken []*split, d destination) {
 	place := l.places
 	l.places++
-	for _, i := range taken {
-		switch splits[i].role(d) {
+	for _, s := range taken {
+		switch s.role(d) {
 		case main:
-			l.join(group{split: i, port: d.port, headers: headerKey(d), main: true, first: d, place: place, share: d.weight})
+			l.join(group{split: s, port: d.port, headers: headerKey(d), main: true, first: d, place: place, share: d.weight})
 			return
 		case canary:
-			l.waits = append(l.waits, group{split: i, port: d.port, headers: headerKey(d), first: d, place: place, share: d.weight})
+			l.waits = append(l.waits, group{split: s, port: d.port, headers: headerKey(d), first: d, place: place, share: d.weight})
 			return
 		case other:
 		}
@@ -295,13 +303,35 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-func (t *translator) splitUses() []ir.SplitUse {
-	var out []ir.SplitUse
-	for i, s := range t.splits {
-		if len(t.uses[i]) > 0 {
-			out = append(out, ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Tables: sortedKeys(t.uses[i])})
+// splitUses say where each split was rendered.
+func (p *planner) splitUses() []ir.SplitUse {
+	type places struct{ tables, listeners map[string]bool }
+	at := map[*split]places{}
+	for _, u := range p.units {
+		for _, one := range u.uses {
+			if at[one.split].tables == nil {
+				at[one.split] = places{map[string]bool{}, map[string]bool{}}
+			}
+			if one.table != "" {
+				at[one.split].tables[one.table] = true
+			}
+			if one.listener != "" {
+				at[one.split].listeners[one.listener] = true
+			}
 		}
+	}
+	var out []ir.SplitUse
+	for s, in := range at {
+		out = append(out, ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Tables: names(in.tables), Listeners: names(in.listeners)})
 	}
 	slices.SortFunc(out, func(a, b ir.SplitUse) int { return cmp.Compare(a.Key, b.Key) })
 	return out
+}
+
+// names gives a set in order; nil where it is empty.
+func names(set map[string]bool) []string {
+	if len(set) == 0 {
+		return nil
+	}
+	return sortedKeys(set)
 }
