@@ -55,6 +55,10 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	}
 	guard := egress.New(egress.Policy{AllowLoopback: c.AllowLoopback})
 	group, ctx := errgroup.WithContext(ctx)
+	doors, err := c.doors()
+	if err != nil {
+		return err
+	}
 	proxies, mesh, err := traffic(mgr, c)
 	if err != nil {
 		return err
@@ -70,7 +74,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	group.Go(func() error { return proxies.ListenAndServe(ctx, c.Listen.XDS) })
+	group.Go(func() error { return proxies.ListenAndServe(ctx, doors...) })
 	group.Go(func() error { return hooks(ctx) })
 	group.Go(func() error { return mgr.Start(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
@@ -118,7 +122,15 @@ func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
 
 // traffic is the data plane's side: the xDS server and the projection loop that feeds it.
 func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Controller, error) {
-	proxies, err := xdsserver.New(xdsserver.Config{Now: Now, Log: c.Log, Identifier: "sluice/" + c.Replica})
+	proofs, err := newProver(&prover{
+		path: c.Proxies.Identities, now: Now, warn: func(err error) { c.Log.Error("the identities of proxies stay as they were", "error", err) },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	proxies, err := xdsserver.New(xdsserver.Config{
+		Now: Now, Log: c.Log, Identifier: "sluice/" + c.Replica, TrustDomain: c.Proxies.TrustDomain, Prover: proofs,
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,6 +143,7 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	if err != nil {
 		return nil, nil, err
 	}
+	proofs.pods = mesh
 	ready := func() error {
 		select {
 		case <-seen:
@@ -154,6 +167,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	set(&c.Namespace, "sluice-system")
 	set(&c.Listen.XDS, "127.0.0.1:15010")
+	set(&c.Proxies.TrustDomain, "cluster.local")
+	if c.Proxies.Cert != "" {
+		set(&c.Listen.SecureXDS, ":15012")
+	}
 	set(&c.Listen.Hooks, "127.0.0.1:9292")
 	set(&c.Listen.Metrics, "127.0.0.1:8080")
 	set(&c.Listen.Health, "127.0.0.1:8081")

@@ -13,6 +13,7 @@ type Config struct {
 	Namespace      string       // Sluice's own namespace; "sluice-system"
 	Replica        string       // name of this process; the host name
 	Listen         Listen       // where it listens
+	Proxies        Proxies      // how proxies prove who they are
 	Mesh           Mesh         // how services and Istio objects are read
 	Git            Git          // how repositories are fetched and applied
 	PrometheusURL  string       // the Prometheus named "default"; empty: analysis is Blind
@@ -24,10 +25,20 @@ type Config struct {
 
 // Listen holds listening addresses. "0" turns one off.
 type Listen struct {
-	XDS     string // ADS; "127.0.0.1:15010". Plain text: loopback only
-	Hooks   string // webhook receiver; "127.0.0.1:9292"
-	Metrics string // Prometheus metrics of Sluice itself; "127.0.0.1:8080"
-	Health  string // /healthz and /readyz; "127.0.0.1:8081"
+	XDS       string // ADS; "127.0.0.1:15010". Plain text: loopback or "unix:<path>" only
+	SecureXDS string // ADS over mutual TLS; ":15012" where Proxies names certificates, else off
+	Hooks     string // webhook receiver; "127.0.0.1:9292"
+	Metrics   string // Prometheus metrics of Sluice itself; "127.0.0.1:8080"
+	Health    string // /healthz and /readyz; "127.0.0.1:8081"
+}
+
+// Proxies says how proxies prove who they are. Cert, Key and CA belong together.
+type Proxies struct {
+	Cert        string // file of this server's certificate, in PEM; replaced files count for new connections
+	Key         string // and of its key
+	CA          string // and of the authorities that sign the certificates of proxies
+	TrustDomain string // of their identities; "cluster.local"
+	Identities  string // file of what proxies outside the cluster are; empty: only Pods prove their labels
 }
 
 // Mesh says how hosts are understood.

@@ -17,8 +17,10 @@ func newBootstrap(s Streams) *cobra.Command {
 		Use:   "bootstrap --namespace NS",
 		Short: "Print the file that a proxy starts with",
 		Long: "Print the bootstrap of an Envoy (gateway or sidecar) or of a gRPC client that gets its configuration from Sluice.\n" +
-			"The discovery service and the administration interface are on this machine: nothing protects the way to them.",
+			"The administration interface is on this machine: nothing protects the way to it. So is the discovery service, unless\n" +
+			"--cert, --key and --ca say how proxy and service prove who they are.",
 		Example: "  sluice bootstrap --kind gateway --namespace shop --labels istio=ingressgateway > envoy.yaml && envoy -c envoy.yaml\n" +
+			"  sluice bootstrap --namespace shop --xds sluice.example:15012 --cert cert.pem --key key.pem --ca ca.pem\n" +
 			"  sluice bootstrap --kind grpc --namespace shop -o json",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -46,6 +48,9 @@ func newBootstrap(s Streams) *cobra.Command {
 	f.StringVarP(&o.Namespace, "namespace", "n", "", "namespace that the proxy belongs to")
 	f.StringToStringVar(&o.Labels, "labels", nil, "labels that Gateways select by, k=v,...")
 	f.StringVar(&o.XDS, "xds", "127.0.0.1:15010", "host:port of Sluice's discovery service")
+	f.StringVar(&o.TLS.Cert, "cert", "", "file of the proxy's certificate, as the proxy sees it; its URI name is spiffe://DOMAIN/ns/NS/sa/ACCOUNT")
+	f.StringVar(&o.TLS.Key, "key", "", "file of the key of --cert")
+	f.StringVar(&o.TLS.CA, "ca", "", "file of the authorities that sign the certificate of the discovery service")
 	f.StringVar(&o.Admin, "admin", "", "host:port or unix:PATH of Envoy's administration interface; empty: "+bootstrap.DefaultAdmin)
 	f.StringVarP(&output, "output", "o", "", "yaml or json; empty: yaml, json for grpc")
 	return cmd

@@ -18,7 +18,8 @@ func newController(s Streams) *cobra.Command {
 		Use:   "controller",
 		Short: "Run the controllers and the xDS server against a cluster",
 		Long: "Run the controllers, the xDS server and the webhook receiver until the process is told to stop.\n" +
-			"The CRDs of Sluice have to be installed. xDS is served in plain text, hence on loopback only: run it beside the proxy.",
+			"The CRDs of Sluice have to be installed. xDS is served in plain text on loopback only, for a proxy beside it;\n" +
+			"with --xds-cert, --xds-key and --xds-ca also over mutual TLS, where a proxy's certificate says whose it is.",
 		Example: "  sluice controller --prometheus http://prometheus.monitoring:9090",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,7 +36,13 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&c.PrometheusURL, "prometheus", "", "URL of the Prometheus that judges; without one nothing is ever promoted on evidence")
 	f.BoolVar(&c.LeaderElection, "leader-elect", true, "let one replica of several act; all serve proxies")
 	f.StringVar(&c.Namespace, "system-namespace", "sluice-system", "namespace of Sluice itself, for the lease")
-	f.StringVar(&c.Listen.XDS, "xds-addr", "127.0.0.1:15010", "address of the xDS server")
+	f.StringVar(&c.Listen.XDS, "xds-addr", "127.0.0.1:15010", "address of the xDS server in plain text, on this machine or unix:PATH; 0 turns it off")
+	f.StringVar(&c.Listen.SecureXDS, "xds-tls-addr", "", "address of the xDS server over mutual TLS; empty: :15012 where --xds-cert is given")
+	f.StringVar(&c.Proxies.Cert, "xds-cert", "", "file of the xDS server's certificate; a replaced file counts for new connections")
+	f.StringVar(&c.Proxies.Key, "xds-key", "", "file of the key of --xds-cert")
+	f.StringVar(&c.Proxies.CA, "xds-ca", "", "file of the authorities that sign the certificates of proxies")
+	f.StringVar(&c.Proxies.TrustDomain, "trust-domain", "cluster.local", "trust domain of the identities of proxies")
+	f.StringVar(&c.Proxies.Identities, "proxy-identities", "", "file of what proxies outside the cluster are: identity, kind, labels")
 	f.StringVar(&c.Listen.Hooks, "hook-addr", "127.0.0.1:9292", "address of the webhook receiver; 0 turns it off")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")

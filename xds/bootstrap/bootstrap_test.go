@@ -48,6 +48,16 @@ func TestJSON_envoy(t *testing.T) {
 		{[]any{"admin", "address", "socket_address"}, map[string]any{"address": "127.0.0.1", "port_value": 19000.0}},
 		{[]any{"dynamic_resources", "ads_config", "api_type"}, "DELTA_GRPC"},
 		{[]any{"dynamic_resources", "ads_config", "set_node_on_first_message_only"}, true},
+		{[]any{"dynamic_resources", "ads_config", "grpc_services", 0, "envoy_grpc", "retry_policy", "retry_back_off"}, map[string]any{"base_interval": "0.200s", "max_interval": "5s"}},
+		{[]any{"dynamic_resources", "lds_config", "ads"}, map[string]any{}},
+		{[]any{"dynamic_resources", "cds_config", "ads"}, map[string]any{}},
+		{[]any{"cluster_manager", "load_stats_config", "api_type"}, "GRPC"},
+		{[]any{"cluster_manager", "load_stats_config", "grpc_services", 0, "envoy_grpc", "cluster_name"}, "sluice-xds"},
+		{[]any{"static_resources", "clusters", 0, "connect_timeout"}, "1s"},
+		{[]any{"static_resources", "clusters", 0, "transport_socket"}, nil},
+		{[]any{"static_resources", "clusters", 0, "typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+			"explicit_http_config", "http2_protocol_options", "connection_keepalive"}, map[string]any{"interval": "30s", "timeout": "10s"}},
+		{[]any{"stats_config", "stats_matcher"}, nil},
 		{[]any{"stats_flush_on_admin"}, true},
 		{[]any{"stats_config", "use_all_default_tags"}, false},
 		{[]any{"stats_config", "stats_tags", 0}, map[string]any{"tag_name": "envoy.cluster_name", "regex": `^cluster(\.(.+);)`}},
@@ -72,6 +82,54 @@ func TestJSON_envoy(t *testing.T) {
 	if diff := cmp.Diff(doc, same); diff != "" {
 		t.Errorf("YAML differs from JSON (-json +yaml):\n%s", diff)
 	}
+}
+
+// files are those of a proxy that comes with a certificate.
+func files() bootstrap.TLS { return bootstrap.TLS{Cert: "/tls/cert", Key: "/tls/key", CA: "/tls/ca"} }
+
+func TestJSON_mutualTLS(t *testing.T) {
+	for host, san := range map[string]map[string]any{
+		"sluice.example": {"san_type": "DNS", "matcher": map[string]any{"exact": "sluice.example"}},
+		"192.0.2.7":      {"san_type": "IP_ADDRESS", "matcher": map[string]any{"exact": "192.0.2.7"}},
+	} {
+		o := gateway()
+		o.XDS, o.TLS = host+":15012", files()
+		doc := decoded(t, o)
+		context := at(t, doc, "static_resources", "clusters", 0, "transport_socket", "typed_config", "common_tls_context")
+		for _, tt := range []struct {
+			path []any
+			want any
+		}{
+			{[]any{"tls_params", "tls_minimum_protocol_version"}, "TLSv1_3"},
+			{[]any{"tls_certificates", 0}, map[string]any{
+				"certificate_chain": map[string]any{"filename": "/tls/cert"}, "private_key": map[string]any{"filename": "/tls/key"}}},
+			{[]any{"validation_context", "trusted_ca"}, map[string]any{"filename": "/tls/ca"}},
+			{[]any{"validation_context", "match_typed_subject_alt_names", 0}, san},
+		} {
+			if diff := cmp.Diff(tt.want, at(t, context, tt.path...)); diff != "" {
+				t.Errorf("%s: %v (-want +got):\n%s", host, tt.path, diff)
+			}
+		}
+	}
+	creds := at(t, decoded(t, bootstrap.Options{Kind: ir.KindGRPC, Namespace: "shop", XDS: "sluice.example:15012", TLS: files()}), "xds_servers", 0, "channel_creds", 0)
+	want := map[string]any{"type": "tls", "config": map[string]any{
+		"certificate_file": "/tls/cert", "private_key_file": "/tls/key", "ca_certificate_file": "/tls/ca", "refresh_interval": "60s"}}
+	if diff := cmp.Diff(want, creds); diff != "" {
+		t.Errorf("gRPC (-want +got):\n%s", diff)
+	}
+}
+
+func decoded(t *testing.T, o bootstrap.Options) any {
+	t.Helper()
+	data, err := bootstrap.JSON(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
 }
 
 func TestJSON_grpc(t *testing.T) {
@@ -100,6 +158,8 @@ func TestJSON_refusals(t *testing.T) {
 		{"another machine", func(o *bootstrap.Options) { o.XDS = "sluice.example:15010" }, "not on this machine"},
 		{"no port", func(o *bootstrap.Options) { o.XDS = "127.0.0.1" }, "not host:port"},
 		{"admin for everybody", func(o *bootstrap.Options) { o.Admin = "0.0.0.0:19000" }, "administration interface"},
+		{"half of the certificates", func(o *bootstrap.Options) { o.TLS = bootstrap.TLS{Cert: "c", CA: "a"} }, "needed together"},
+		{"no host", func(o *bootstrap.Options) { o.XDS, o.TLS = ":15012", files() }, "not host:port"},
 		{"no namespace", func(o *bootstrap.Options) { o.Namespace = "" }, "namespace"},
 		{"unknown kind", func(o *bootstrap.Options) { o.Kind = "router" }, `"router"`},
 		{"admin of a gRPC client", func(o *bootstrap.Options) { o.Kind, o.Admin = ir.KindGRPC, "127.0.0.1:1" }, "no administration interface"},

@@ -37,6 +37,7 @@ func envoyFile(o Options) (*bootstrapv3.Bootstrap, error) {
 			AdsConfig: discovery(), LdsConfig: overADS(), CdsConfig: overADS(),
 		},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{upstream}},
+		ClusterManager:  &bootstrapv3.ClusterManager{LoadStatsConfig: loadReports()},
 		StatsConfig:     stats(),
 		// Histograms merge only when statistics are flushed: do so whenever they are asked for.
 		StatsFlush: &bootstrapv3.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true},
@@ -47,13 +48,24 @@ func discovery() *corev3.ApiConfigSource {
 	return &corev3.ApiConfigSource{
 		ApiType: corev3.ApiConfigSource_DELTA_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
 		SetNodeOnFirstMessageOnly: true,
-		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
-			ClusterName: xdsCluster,
-			RetryPolicy: &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
-				BaseInterval: durationpb.New(200 * time.Millisecond), MaxInterval: durationpb.New(5 * time.Second),
-			}},
-		}}}},
+		GrpcServices: service(&corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
+			BaseInterval: durationpb.New(200 * time.Millisecond), MaxInterval: durationpb.New(5 * time.Second),
+		}}),
 	}
+}
+
+// loadReports makes Envoy say how the requests to each cluster ended.
+func loadReports() *corev3.ApiConfigSource {
+	return &corev3.ApiConfigSource{
+		ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
+		GrpcServices: service(nil),
+	}
+}
+
+func service(retry *corev3.RetryPolicy) []*corev3.GrpcService {
+	return []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: xdsCluster, RetryPolicy: retry},
+	}}}
 }
 
 func overADS() *corev3.ConfigSource {
@@ -64,7 +76,11 @@ func overADS() *corev3.ConfigSource {
 }
 
 func discoveryCluster(o Options) (*clusterv3.Cluster, error) {
-	host, port, err := local(o.XDS)
+	host, port, err := o.discoveryService()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := transport(o.TLS, host)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +98,7 @@ func discoveryCluster(o Options) (*clusterv3.Cluster, error) {
 		Name: xdsCluster, AltStatName: xdsCluster + ";",
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS},
 		ConnectTimeout:       durationpb.New(time.Second),
+		TransportSocket:      secure,
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: xdsCluster, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
 				Address: socket(host, port),

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -103,6 +104,11 @@ func (c *Controller) Problems() []problem.Problem {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]problem.Problem(nil), c.problems...)
+}
+
+// PodLabels are the labels of a Pod as last seen; ok is false when there is none of that name.
+func (c *Controller) PodLabels(namespace, name string) (labels map[string]string, ok bool) {
+	return c.world.podLabels(types.NamespacedName{Namespace: namespace, Name: name})
 }
 
 // note takes a change of the world.

@@ -111,6 +111,13 @@ func (w *world) setPod(name types.NamespacedName, labels map[string]string, exis
 	})
 }
 
+func (w *world) podLabels(name types.NamespacedName) (map[string]string, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	labels, ok := w.pods[name]
+	return maps.Clone(labels), ok
+}
+
 func put[V any](m map[types.NamespacedName]V, name types.NamespacedName, v V, exists bool) urgency {
 	if exists {
 		m[name] = v

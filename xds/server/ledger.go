@@ -20,9 +20,9 @@ type ledger struct {
 
 	mu      sync.Mutex // guards everything below
 	books   map[ir.ProxyClass]*book
-	live    map[string]int              // streams by node id
-	lost    map[string]*loss            // by node id
-	refusal map[string]map[key]*refusal // by node id
+	live    map[string]int              // streams by node
+	lost    map[string]*loss            // by node
+	refusal map[string]map[key]*refusal // by node
 	changed chan struct{}               // closed at the next change
 	timers  map[*time.Timer]struct{}    // running, to be stopped at the end
 }
@@ -55,7 +55,8 @@ type tally struct {
 
 // client is one stream.
 type client struct {
-	node  string
+	node  string // id, as shown
+	key   string // of the node among all
 	class ir.ProxyClass
 	cells map[key]*cell
 }
@@ -114,16 +115,17 @@ func (l *ledger) forget(class ir.ProxyClass) {
 }
 
 // join makes a stream count in a class.
-func (l *ledger) join(node string, class ir.ProxyClass) *client {
+func (l *ledger) join(who identity, class ir.ProxyClass) *client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.book(class)
+	node := who.key()
 	l.live[node]++
 	if l.lost[node] != nil {
 		delete(l.lost, node)
 		l.announce()
 	}
-	return &client{node: node, class: class, cells: map[key]*cell{}}
+	return &client{node: who.id, key: node, class: class, cells: map[key]*cell{}}
 }
 
 // leave takes a stream out. What it had not acknowledged counts as lost for a while.
@@ -138,15 +140,15 @@ func (l *ledger) leave(c *client) {
 		}
 		l.dropCell(c, at)
 	}
-	if l.live[c.node]--; l.live[c.node] == 0 {
-		delete(l.live, c.node)
+	if l.live[c.key]--; l.live[c.key] == 0 {
+		delete(l.live, c.key)
 	}
-	if len(pending) > 0 && l.live[c.node] == 0 {
+	if len(pending) > 0 && l.live[c.key] == 0 {
 		lost := &loss{class: c.class, keys: pending}
-		l.lost[c.node] = lost
+		l.lost[c.key] = lost
 		l.after(l.timing.Lost, func() {
-			if l.lost[c.node] == lost {
-				delete(l.lost, c.node)
+			if l.lost[c.key] == lost {
+				delete(l.lost, c.key)
 				l.announce()
 			}
 		})
@@ -180,11 +182,11 @@ func (l *ledger) record(c *client, outcomes []outcome) {
 		case rejected:
 			l.keepRefusal(c, at, o)
 		case unsure:
-			l.keep(c.node, at, &refusal{class: c.class, at: l.now()})
+			l.keep(c.key, at, &refusal{class: c.class, at: l.now()})
 			continue
 		case sure:
-			if of := l.refusal[c.node][at]; of != nil && of.version == "" {
-				delete(l.refusal[c.node], at)
+			if of := l.refusal[c.key][at]; of != nil && of.version == "" {
+				delete(l.refusal[c.key], at)
 			}
 			continue
 		case acked, reported, dropped: // no refusal
@@ -349,7 +351,7 @@ func (l *ledger) keepRefusal(c *client, at key, o outcome) {
 	if l.book(c.class).want(at) != o.item.version {
 		return
 	}
-	l.keep(c.node, at, &refusal{class: c.class, version: o.item.version, message: o.message, at: l.now()})
+	l.keep(c.key, at, &refusal{class: c.class, version: o.item.version, message: o.message, at: l.now()})
 }
 
 // keep remembers r for the node, and forgets what is too old of any node.
@@ -380,7 +382,7 @@ type recollection struct {
 func (r recollection) refused(k kind, name string) (version, message string) {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	of := r.ledger.refusal[r.client.node][key{kind: k, name: name}]
+	of := r.ledger.refusal[r.client.key][key{kind: k, name: name}]
 	if of == nil || r.ledger.now().Sub(of.at) >= r.ledger.timing.Rejected {
 		return "", ""
 	}
@@ -392,7 +394,7 @@ func (r recollection) doubted(k kind) []string {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	var out []string
-	for at, of := range r.ledger.refusal[r.client.node] {
+	for at, of := range r.ledger.refusal[r.client.key] {
 		if at.kind == k && of.version == "" {
 			out = append(out, at.name)
 		}

@@ -26,7 +26,11 @@ type identity struct {
 	class  ir.ProxyClass // without labels and locality
 	labels map[string]string
 	place  string // region/zone/subzone; empty: not told
+	claim  *Claim // of its certificate; nil: it came by this machine
 }
+
+// key names the node among those of all namespaces, as far as its namespace is known.
+func (w identity) key() string { return w.class.Namespace + "/" + w.id }
 
 // identify reads a node: Istio's ids "<type>~<ip>~<name>.<ns>~<domain>" and plain ones, with the same metadata.
 func identify(n *corev3.Node) (identity, error) {

@@ -41,9 +41,13 @@ type proxy struct {
 
 func connect(t testing.TB, addr, id string, sotw bool) *proxy {
 	t.Helper()
+	return converse(t, dial(t, addr), id, sotw)
+}
+
+func converse(t testing.TB, c discovery.AggregatedDiscoveryServiceClient, id string, sotw bool) *proxy {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &proxy{t: t, id: id, end: cancel, inbox: make(chan answer, 1024), failed: make(chan error, 1), last: map[kind]answer{}}
-	c := dial(t, addr)
 	var err error
 	if sotw {
 		p.sotw, err = c.StreamAggregatedResources(ctx)

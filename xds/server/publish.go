@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -133,22 +134,37 @@ func compareClasses(a, b ir.ProxyClass) int {
 }
 
 // SetClassKeys tells what of proxies tells classes apart. Streams move to their new classes; what is equal there is not
-// sent again.
+// sent again. It is called whenever the cluster has changed, and looks whether something else is proven of the connected
+// proxies now.
 func (s *Server) SetClassKeys(keys ir.ClassKeys) {
 	keys.Labels = slices.Clone(keys.Labels)
 	slices.Sort(keys.Labels)
 	keys.Labels = slices.Compact(keys.Labels)
-	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
-	if keys.Equal(s.registry.keys) {
-		return
-	}
-	s.registry.keys = keys
-	for _, c := range s.registry.classes {
-		for ss := range c.sessions {
+	all := s.registry.adopt(keys)
+	for ss, who := range all {
+		if fresh, err := s.trust.proven(who); err != nil || !maps.Equal(fresh.labels, who.labels) {
 			ss.poke()
 		}
 	}
+}
+
+// adopt takes over the keys. When they differ it wakes all streams, else it gives those that came with a certificate.
+func (r *registry) adopt(keys ir.ClassKeys) map[*session]identity {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	same := keys.Equal(r.keys)
+	r.keys = keys
+	proven := map[*session]identity{}
+	for _, c := range r.classes {
+		for ss := range c.sessions {
+			if !same {
+				ss.poke()
+			} else if ss.who.claim != nil {
+				proven[ss] = ss.who
+			}
+		}
+	}
+	return proven
 }
 
 // class finds or makes a class; the registry is locked.
@@ -211,9 +227,14 @@ func (s *Server) part(ss *session) {
 
 // reenter moves a stream to the class that it belongs to now.
 func (s *Server) reenter(ss *session) (*class, error) {
+	who, err := s.trust.proven(ss.who)
+	if err != nil {
+		return nil, err
+	}
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
-	of := ss.who.classify(s.registry.keys)
+	ss.who = who
+	of := who.classify(s.registry.keys)
 	if of == ss.class.of {
 		return ss.class, nil
 	}

@@ -22,7 +22,7 @@ type session struct {
 	stalled chan struct{} // of size one: a message could not be written in time
 	done    chan struct{} // closed when the stream is over
 
-	who    identity
+	who    identity // changed under the lock of the registry only
 	class  *class
 	client *client
 	talk   *conversation
@@ -94,7 +94,11 @@ func (ss *session) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if ss.who, err = identify(first.node); err != nil {
+	said, err := identify(first.node)
+	if err != nil {
+		return err
+	}
+	if ss.who, err = ss.server.trust.authenticate(ctx, said); err != nil {
 		return err
 	}
 	if err := ss.join(); err != nil {
@@ -128,7 +132,7 @@ func (ss *session) join() error {
 		return err
 	}
 	ss.class, ss.begun = class, ss.server.now()
-	ss.client = ss.server.ledger.join(ss.who.id, class.of)
+	ss.client = ss.server.ledger.join(ss.who, class.of)
 	ss.talk = &conversation{
 		sotw: ss.wire.sotw(), timing: ss.server.timing,
 		memory: recollection{ledger: ss.server.ledger, client: ss.client},

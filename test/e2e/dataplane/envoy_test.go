@@ -36,6 +36,12 @@ type edge struct {
 // start brings everything up with v2 at weight percent, seq 1.
 func start(t *testing.T, weight int) *edge {
 	t.Helper()
+	return startOn(t, serve(t, "127.0.0.1:0"), weight, bootstrap.TLS{})
+}
+
+// startOn is start with a server that runs, and the certificates of Envoy.
+func startOn(t *testing.T, p *plane, weight int, files bootstrap.TLS) *edge {
+	t.Helper()
 	to := backends{}
 	for _, v := range []string{"v1", "v2"} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, v) }))
@@ -43,12 +49,12 @@ func start(t *testing.T, weight int) *edge {
 		to[v] = s.Listener.Addr().String()
 	}
 	port := proxy.FreePort(t)
-	e := &edge{t: t, plane: serve(t, "127.0.0.1:0"), in: mesh(t, port, "HTTP", to), url: fmt.Sprintf("http://127.0.0.1:%d/", port)}
+	e := &edge{t: t, plane: p, in: mesh(t, port, "HTTP", to), url: fmt.Sprintf("http://127.0.0.1:%d/", port)}
 	e.plane.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})
 	e.plane.publish(gatewayClass, e.resources(1, weight))
 	file, err := bootstrap.JSON(bootstrap.Options{
 		Kind: ir.KindGateway, ID: "edge-1", Namespace: "shop", Labels: map[string]string{"istio": "ingressgateway", "pod": "edge-1"},
-		XDS: e.plane.addr, Admin: "127.0.0.1:0",
+		XDS: e.plane.addr, TLS: files, Admin: "127.0.0.1:0",
 	})
 	if err != nil {
 		t.Fatal(err)

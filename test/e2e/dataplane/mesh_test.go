@@ -121,15 +121,21 @@ func serve(t *testing.T, addr string) *plane {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, s, l.Addr().String(), func(ctx context.Context) error { return s.Serve(ctx, l) })
+}
+
+// run lets a server serve until the end of the test.
+func run(t *testing.T, s *server.Server, addr string, serve func(context.Context) error) *plane {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := s.Serve(ctx, l); err != nil {
-			t.Errorf("Serve: %v", err)
+		if err := serve(ctx); err != nil {
+			t.Errorf("serving: %v", err)
 		}
 	}()
-	p := &plane{Server: s, t: t, addr: l.Addr().String(), stop: func() { cancel(); <-ended }}
+	p := &plane{Server: s, t: t, addr: addr, stop: func() { cancel(); <-ended }}
 	t.Cleanup(p.stop)
 	s.Open()
 	return p

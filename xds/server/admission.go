@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	maxStreams   = 5000
+	newPerSecond = 200
+	newWait      = 10 * time.Second
+	maxReceive   = 4 << 20
+)
+
+// admission decides which streams are let in.
+type admission struct {
+	arrivals *rate.Limiter
+	health   *health.Server
+	open     chan struct{} // closed when streams are accepted
+	opened   *sync.Once
+}
+
+func newAdmission() admission {
+	a := admission{
+		arrivals: rate.NewLimiter(newPerSecond, newPerSecond), health: health.NewServer(),
+		open: make(chan struct{}), opened: &sync.Once{},
+	}
+	a.health.SetServingStatus("", healthgrpc.HealthCheckResponse_NOT_SERVING)
+	return a
+}
+
+// Open makes the server accept streams. Call it when everything that resources are made from is known: until then a
+// proxy keeps what it has. A second call does nothing.
+func (s *Server) Open() {
+	s.admission.opened.Do(func() {
+		s.admission.health.SetServingStatus("", healthgrpc.HealthCheckResponse_SERVING)
+		close(s.admission.open)
+	})
+}
+
+// admit lets a new stream in, or says why not.
+func (s *Server) admit(ctx context.Context) error {
+	select {
+	case <-s.admission.open:
+	default:
+		return status.Error(codes.Unavailable, "the configuration is not complete yet")
+	}
+	wait, cancel := context.WithTimeout(ctx, newWait)
+	defer cancel()
+	if err := s.admission.arrivals.Wait(wait); err != nil {
+		return status.Error(codes.Unavailable, "too many new streams")
+	}
+	if !s.registry.reserve(maxStreams) {
+		return status.Errorf(codes.Unavailable, "%d streams are open already", maxStreams)
+	}
+	return nil
+}
+
+func (s *Server) dismiss() { s.registry.release() }
