@@ -34,7 +34,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the cases give into their 
 //	-- with --        files of testdata to read as well
 //	-- *.yaml --      manifests
 //	-- class --       gateway NAMESPACE k=v | sidecar NAMESPACE | grpc NAMESPACE; default: that of the first Gateway
-//	-- ask --         METHOD URL [; Header: value]... one a line
+//	-- ask --         METHOD URL [; Header: value]... one a line; SNI: NAME stands for the server name of a TLS connection
 //	-- answers --     a block for each question
 //	-- problems --    of this class
 //	-- ir [NAME...] --      the neutral form of what the case's own objects make (not those of files read with it), or of the named
@@ -157,6 +157,9 @@ func parse(t *testing.T, line string) sim.Request {
 		t.Fatalf("question %q: %v", line, err)
 	}
 	req := sim.Request{Method: method, Host: u.Host, Path: u.RequestURI(), TLS: u.Scheme == "https", Port: 80, Headers: map[string][]string{}}
+	if req.TLS {
+		req.Port, req.SNI = 443, u.Hostname()
+	}
 	if u.Port() != "" {
 		if req.Port, err = strconv.Atoi(u.Port()); err != nil {
 			t.Fatal(err)
@@ -167,6 +170,10 @@ func parse(t *testing.T, line string) sim.Request {
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if strings.EqualFold(name, "host") {
 			req.Host = value
+			continue
+		}
+		if strings.EqualFold(name, "sni") {
+			req.SNI = value
 			continue
 		}
 		req.Headers[name] = append(req.Headers[name], value)

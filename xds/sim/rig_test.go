@@ -1,0 +1,304 @@
+package sim_test
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/sluice-dev/sluice/test/poll"
+	"github.com/sluice-dev/sluice/test/proxy"
+	"github.com/sluice-dev/sluice/xds/bootstrap"
+	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/server"
+)
+
+const (
+	rigPatience   = 30 * time.Second
+	rigNamespace  = "rig"
+	seenPath      = "X-Seen-Path"      // in which an upstream says which path it was asked for
+	seenAuthority = "X-Seen-Authority" // likewise, for which host
+	seenCluster   = "X-Seen-Cluster"   // the number of the cluster that an upstream stands for
+)
+
+// rig is one real Envoy that runs the resources of many meshes, each under names of its own and on ports of Envoy's
+// choice, as our own server hands them out. What stands behind a cluster says which.
+type rig struct {
+	t        testing.TB
+	res      envoy.Resources
+	meshes   map[string]*rigged
+	backends map[[2]int]int          // ports
+	clients  map[string]*http.Client // by the server name that they ask for
+	proxy    *proxy.Proxy
+	ports    map[string]int // of listeners, by mesh and name
+}
+
+// rigged is one mesh of a rig.
+type rigged struct {
+	clusters  []string // by the number of their backend
+	alive     map[string]bool
+	listeners map[int][]string // names, by the port that they had
+}
+
+func newRig(t testing.TB) *rig {
+	return &rig{t: t, meshes: map[string]*rigged{}, ports: map[string]int{}, clients: map[string]*http.Client{}, backends: map[[2]int]int{}}
+}
+
+// clientOf is a client that follows no redirect, believes every certificate, and asks for a server name if it speaks TLS.
+func (r *rig) clientOf(sni string) *http.Client {
+	if c := r.clients[sni]; c != nil {
+		return c
+	}
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 4, DisableCompression: true,
+		TLSClientConfig: &tls.Config{ServerName: sni, InsecureSkipVerify: true}, //nolint:gosec // whom a test speaks to is not the question
+	}
+	r.clients[sni] = &http.Client{
+		Timeout: 10 * time.Second, Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	r.t.Cleanup(transport.CloseIdleConnections)
+	return r.clients[sni]
+}
+
+// add puts the resources of a mesh into the rig. No two meshes may share a name.
+func (r *rig) add(mesh string, res envoy.Resources) {
+	r.t.Helper()
+	m := &rigged{alive: map[string]bool{}, listeners: map[int][]string{}}
+	r.meshes[mesh] = m
+	prefix := mesh + "/"
+	for _, x := range res.Clusters {
+		c := decoded(r.t, x, &clusterv3.Cluster{})
+		number := len(m.clusters)
+		m.clusters = append(m.clusters, x.Name)
+		for _, e := range res.Endpoints {
+			if e.Name != x.Name {
+				continue
+			}
+			assignment := decoded(r.t, e, &endpointv3.ClusterLoadAssignment{})
+			m.alive[x.Name] = r.redirect(assignment, number)
+			r.res.Endpoints = append(r.res.Endpoints, repacked(r.t, prefix, e, assignment))
+		}
+		if c.GetLoadAssignment() != nil {
+			m.alive[x.Name] = r.redirect(c.GetLoadAssignment(), number)
+		}
+		r.res.Clusters = append(r.res.Clusters, repacked(r.t, prefix, x, c))
+	}
+	for _, x := range res.Routes {
+		r.res.Routes = append(r.res.Routes, repacked(r.t, prefix, x, decoded(r.t, x, &routev3.RouteConfiguration{})))
+	}
+	for _, x := range res.Listeners {
+		l := decoded(r.t, x, &listenerv3.Listener{})
+		port := int(l.GetAddress().GetSocketAddress().GetPortValue())
+		m.listeners[port] = append(m.listeners[port], x.Name)
+		l.Address = loopback(0)
+		r.res.Listeners = append(r.res.Listeners, repacked(r.t, prefix, x, l))
+	}
+	for _, x := range res.Secrets {
+		r.res.Secrets = append(r.res.Secrets, repacked(r.t, prefix, x, decoded(r.t, x, &tlsv3.Secret{})))
+	}
+}
+
+// redirect puts backends in the place of a cluster's endpoints; false: there are none.
+func (r *rig) redirect(a *endpointv3.ClusterLoadAssignment, cluster int) bool {
+	n := 0
+	for _, l := range a.GetEndpoints() {
+		for _, e := range l.GetLbEndpoints() {
+			e.GetEndpoint().Address = loopback(r.backend(cluster, n))
+			n++
+		}
+	}
+	return n > 0
+}
+
+// backend gives the port of the server that stands for an endpoint of the cluster of that number in every mesh.
+func (r *rig) backend(cluster, endpoint int) int {
+	key := [2]int{cluster, endpoint}
+	if port, ok := r.backends[key]; ok {
+		return port
+	}
+	number := strconv.Itoa(cluster)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		out.Header().Set(seenPath, in.URL.Path)
+		out.Header().Set(seenAuthority, in.Host)
+		out.Header().Set(seenCluster, number)
+		fmt.Fprint(out, number)
+	}))
+	s.Config.Protocols = &http.Protocols{}
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	r.t.Cleanup(s.Close)
+	r.backends[key] = s.Listener.Addr().(*net.TCPAddr).Port
+	return r.backends[key]
+}
+
+func loopback(port int) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: "127.0.0.1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)}}}}
+}
+
+func decoded[M proto.Message](t testing.TB, r envoy.Resource, m M) M {
+	t.Helper()
+	if err := proto.Unmarshal(r.Any.GetValue(), m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// repacked is a resource with new content, whose names of resources begin with prefix.
+func repacked(t testing.TB, prefix string, r envoy.Resource, m proto.Message) envoy.Resource {
+	t.Helper()
+	rename(t, prefix, m.ProtoReflect())
+	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(value)
+	r.Name, r.Version, r.Any = prefix+r.Name, hex.EncodeToString(sum[:16]), &anypb.Any{TypeUrl: r.Any.GetTypeUrl(), Value: value}
+	r.Refs, r.Tables, r.Secrets, r.Parts, r.Origins = prefixed(prefix, r.Refs), prefixed(prefix, r.Tables), prefixed(prefix, r.Secrets), nil, nil
+	return r
+}
+
+func prefixed(prefix string, names []string) []string {
+	out := slices.Clone(names)
+	for i := range out {
+		out[i] = prefix + out[i]
+	}
+	return out
+}
+
+// renamed are the fields that name a resource, by message.
+func renamed() map[string][]string {
+	return map[string][]string{
+		"envoy.config.listener.v3.Listener":                                                    {"name"},
+		"envoy.config.route.v3.RouteConfiguration":                                             {"name"},
+		"envoy.config.cluster.v3.Cluster":                                                      {"name", "alt_stat_name"},
+		"envoy.config.cluster.v3.Cluster.EdsClusterConfig":                                     {"service_name"},
+		"envoy.config.endpoint.v3.ClusterLoadAssignment":                                       {"cluster_name"},
+		"envoy.extensions.filters.network.http_connection_manager.v3.Rds":                      {"route_config_name"},
+		"envoy.config.route.v3.RouteAction":                                                    {"cluster"},
+		"envoy.config.route.v3.RouteAction.RequestMirrorPolicy":                                {"cluster"},
+		"envoy.config.route.v3.WeightedCluster.ClusterWeight":                                  {"name"},
+		"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                               {"cluster"},
+		"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {"name"},
+		"envoy.extensions.transport_sockets.tls.v3.Secret":                                     {"name"},
+		"envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig":                            {"name"},
+	}
+}
+
+// rename puts prefix before every name of a resource in m, packed messages included.
+func rename(t testing.TB, prefix string, m protoreflect.Message) {
+	t.Helper()
+	if packed, ok := m.Interface().(*anypb.Any); ok {
+		inner, err := packed.UnmarshalNew()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rename(t, prefix, inner.ProtoReflect())
+		if packed.Value, err = (proto.MarshalOptions{Deterministic: true}).Marshal(inner); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	names := renamed()[string(m.Descriptor().FullName())]
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case slices.Contains(names, string(f.Name())):
+			m.Set(f, protoreflect.ValueOfString(prefix+v.String()))
+		case f.IsMap() && f.MapValue().Message() != nil:
+			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { rename(t, prefix, v.Message()); return true })
+		case f.IsList() && f.Message() != nil:
+			for i := range v.List().Len() {
+				rename(t, prefix, v.List().Get(i).Message())
+			}
+		case !f.IsMap() && !f.IsList() && f.Message() != nil:
+			rename(t, prefix, v.Message())
+		}
+		return true
+	})
+}
+
+// start runs Envoy until the end of the test, and returns when it listens everywhere.
+func (r *rig) start() {
+	r.t.Helper()
+	for _, list := range []*[]envoy.Resource{&r.res.Listeners, &r.res.Routes, &r.res.Clusters, &r.res.Endpoints, &r.res.Secrets} {
+		slices.SortFunc(*list, func(a, b envoy.Resource) int {
+			if a.Name < b.Name {
+				return -1
+			}
+			return 1
+		})
+	}
+	s, err := server.New(server.Config{Now: time.Now})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(r.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, done := r.t.Context(), make(chan error, 1) // the test's context ends before its clean-ups
+	go func() { done <- s.Serve(ctx, l) }()
+	r.t.Cleanup(func() {
+		if err := <-done; err != nil {
+			r.t.Error(err)
+		}
+	})
+	if err := s.Publish(ctx, ir.ProxyClass{Kind: ir.KindGateway, Namespace: rigNamespace}, r.res); err != nil {
+		r.t.Fatal(err)
+	}
+	s.Open()
+	file, err := bootstrap.JSON(bootstrap.Options{Kind: ir.KindGateway, Namespace: rigNamespace, XDS: l.Addr().String(), Admin: "127.0.0.1:0"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.proxy = proxy.Start(r.t, file)
+	r.proxy.WaitLive(r.t)
+	r.readPorts()
+}
+
+// readPorts waits until Envoy has all listeners, and learns their ports.
+func (r *rig) readPorts() {
+	r.t.Helper()
+	err := poll.Until(rigPatience, func() error {
+		data, err := r.proxy.Get("/listeners?format=json")
+		if err != nil {
+			return err
+		}
+		var list adminv3.Listeners
+		if err := protojson.Unmarshal(data, &list); err != nil {
+			return err
+		}
+		for _, l := range list.GetListenerStatuses() {
+			r.ports[l.GetName()] = int(l.GetLocalAddress().GetSocketAddress().GetPortValue())
+		}
+		if len(r.ports) < len(r.res.Listeners) {
+			return fmt.Errorf("%d of %d listeners", len(r.ports), len(r.res.Listeners))
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Fatalf("waiting for Envoy's listeners: %v", err)
+	}
+}
