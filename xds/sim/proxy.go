@@ -16,6 +16,7 @@ import (
 // microseconds. A Proxy never changes and may be asked by several goroutines at once.
 type Proxy struct {
 	listeners map[int][]listener // by port, in the order of their names
+	captures  *listener          // gets every connection and hands it over; nil: clients dial the listeners
 	tables    map[string]*table
 	clusters  map[string]cluster
 	patterns  map[string]*regexp.Regexp // what the routes compare whole texts with
@@ -27,6 +28,7 @@ type cluster struct {
 	lb             string
 	maxConnections int
 	ready          bool // an endpoint is there to send to
+	original       bool // connections go where the client meant them to go, if that is known
 }
 
 // New unpacks the resources.
@@ -56,7 +58,11 @@ func New(res envoy.Resources) *Proxy {
 		var l listenerv3.Listener
 		if unpack(r, &l) {
 			port := int(l.GetAddress().GetSocketAddress().GetPortValue())
-			p.listeners[port] = append(p.listeners[port], p.listenerOf(&l))
+			one := p.listenerOf(&l)
+			p.listeners[port] = append(p.listeners[port], one)
+			if one.hands {
+				p.captures = &one
+			}
 		}
 	}
 	return p
@@ -67,7 +73,8 @@ func unpack(r envoy.Resource, into proto.Message) bool {
 }
 
 func clusterOf(c *clusterv3.Cluster, ready map[string]bool) cluster {
-	out := cluster{lb: c.GetLbPolicy().String(), maxConnections: maxConnections(c), ready: serves(c.GetLoadAssignment())}
+	out := cluster{lb: c.GetLbPolicy().String(), maxConnections: maxConnections(c), ready: serves(c.GetLoadAssignment()),
+		original: c.GetType() == clusterv3.Cluster_ORIGINAL_DST}
 	if c.GetType() == clusterv3.Cluster_EDS {
 		name := c.GetEdsClusterConfig().GetServiceName()
 		if name == "" {

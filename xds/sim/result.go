@@ -10,8 +10,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 // Result is what becomes of a request, and under which policies. In JSON every key is always there.
@@ -248,10 +246,6 @@ func text(d *durationpb.Duration) string {
 
 // destinations lists where the request may go; false: none of it can be served.
 func (p *Proxy) destinations(out *Result, a *routev3.RouteAction) bool {
-	type share struct {
-		cluster string
-		weight  uint64
-	}
 	shares := []share{{a.GetCluster(), 1}}
 	if weighted := a.GetWeightedClusters(); weighted != nil {
 		shares = nil
@@ -259,24 +253,7 @@ func (p *Proxy) destinations(out *Result, a *routev3.RouteAction) bool {
 			shares = append(shares, share{c.GetName(), uint64(c.GetWeight().GetValue())})
 		}
 	}
-	total := uint64(0)
-	for _, s := range shares {
-		total += s.weight
-	}
-	alive := false
-	for _, s := range shares {
-		if s.weight == 0 {
-			continue
-		}
-		d := Destination{Cluster: s.cluster, Probability: float64(s.weight) / float64(total)}
-		d.Port, d.Subset, d.Host, _ = ir.ParseClusterName(s.cluster)
-		if c, ok := p.clusters[s.cluster]; ok {
-			d.LB, d.MaxConnections = c.lb, c.maxConnections
-			alive = alive || c.ready
-		}
-		out.Destinations = append(out.Destinations, d)
-	}
-	return alive
+	return p.spread(out, shares)
 }
 
 func maxConnections(c *clusterv3.Cluster) int {

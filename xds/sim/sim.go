@@ -1,8 +1,9 @@
 // Package sim answers where a request goes, and with which probability, from Envoy resources alone.
 //
-// It follows Envoy's own rules: listener by port, virtual host by domain, the first route that matches, clusters by
-// weight. It sends nothing and knows nothing of the objects that the resources were made from. `sluice route` and
-// preflight checks call it:
+// It follows Envoy's own rules: listener by port or by the address that was dialled, filter chain, virtual host by
+// domain, the first route that matches, clusters by weight; a chain that forwards connections has clusters by weight, too.
+// It sends nothing and knows nothing of the objects that the resources were made from. `sluice route` and preflight
+// checks call it:
 //
 //	proxy := sim.New(resources)
 //	res := proxy.Route(sim.Request{Port: 80, Method: "GET", Host: "shop.example", Path: "/"})
@@ -21,6 +22,8 @@ type Request struct {
 	Port    int // of the listener
 	TLS     bool
 	SNI     string // the server name that a TLS client asks for; empty: none
+	Raw     bool   // a connection of any other protocol: nothing of what follows but Address counts
+	Address string // the IP address that the client dials, where it is known
 	Method  string
 	Host    string // the Host header, with or without a port
 	Path    string // with the query, if any
@@ -53,6 +56,10 @@ func (p *Proxy) Route(req Request) Result {
 		return out
 	}
 	out.Listener = name
+	if c.forwards != nil {
+		p.connect(&out, c)
+		return out
+	}
 	t := transaction{Proxy: p, Request: req, scheme: schemeOf(req, c)}
 	host := c.table.host(req.Host)
 	if host == nil {
