@@ -43,7 +43,7 @@ func Build(c ir.Config) (Resources, error) {
 	b := builder{kind: c.Kind, names: map[string]bool{}}
 	var out Resources
 	for _, l := range c.Listeners {
-		it, message := item{typeURL: TypeListener, name: l.Name, origins: l.Origins, refs: upstreams(l), tables: tables(l)}, b.listener(l)
+		it, message := item{typeURL: TypeListener, name: l.Name, origins: l.Origins, refs: upstreams(l), tables: tables(l), secrets: listenerSecrets(l)}, b.listener(l)
 		if message.GetApiListener() == nil && len(message.GetFilterChains()) == 0 && message.GetDefaultFilterChain() == nil {
 			b.fail(it, errors.New("no chain of it is left"))
 			continue
@@ -63,11 +63,14 @@ func Build(c ir.Config) (Resources, error) {
 		if cl.Discovery == ir.DiscoveryEDS && !assigned[cl.Name] {
 			out.Endpoints = b.add(out.Endpoints, item{typeURL: TypeEndpoint, name: cl.Name, origins: cl.Origins}, b.assignment(&ir.Endpoints{Cluster: cl.Name}))
 		}
-		out.Clusters = b.add(out.Clusters, item{typeURL: TypeCluster, name: cl.Name, origins: cl.Origins}, b.cluster(cl))
+		out.Clusters = b.add(out.Clusters, item{typeURL: TypeCluster, name: cl.Name, origins: cl.Origins, secrets: clusterSecrets(cl)}, b.cluster(cl))
+	}
+	for _, s := range c.Secrets {
+		out.Secrets = b.add(out.Secrets, item{typeURL: TypeSecret, name: s.Name, origins: s.Origins}, secret(s))
 	}
 	out.Splits = slices.Clone(c.Splits)
 	out.Listeners = b.listed(out.Listeners)
-	for _, list := range [][]Resource{out.Listeners, out.Routes, out.Clusters, out.Endpoints} {
+	for _, list := range [][]Resource{out.Listeners, out.Routes, out.Clusters, out.Endpoints, out.Secrets} {
 		slices.SortFunc(list, func(a, b Resource) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	return out, errors.Join(b.errs...)

@@ -43,6 +43,9 @@ func (b *builder) cluster(c *ir.Cluster) *clusterv3.Cluster {
 			KeepaliveProbes: count(k.Probes), KeepaliveTime: seconds(k.Time), KeepaliveInterval: seconds(k.Interval),
 		}}
 	}
+	if c.TLS != nil {
+		out.TransportSocket = transport(clientTLS(c))
+	}
 	if b.kind == ir.KindGRPC {
 		out.LrsServer = &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Self{Self: &corev3.SelfConfigSource{}}}
 		return out

@@ -67,6 +67,9 @@ func (b *builder) chain(l *ir.Listener, c ir.Chain, taken map[string]bool) *list
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(b.manager(l, c))},
 		}}
 	}
+	if c.TLS != nil {
+		out.TransportSocket = transport(serverTLS(c.TLS))
+	}
 	if err = errors.Join(err, out.ValidateAll()); err != nil {
 		b.fail(item{typeURL: TypeListener, name: l.Name + "/" + c.Name, origins: c.Origins}, err)
 		return nil
@@ -133,6 +136,7 @@ func (b *builder) manager(l *ir.Listener, c ir.Chain) *hcmv3.HttpConnectionManag
 	m.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
 	if b.kind == ir.KindGateway {
 		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
+		m.SetCurrentClientCertDetails = clientDetails(c.TLS)
 	}
 	return m
 }

@@ -114,7 +114,7 @@ func TestBuild_capturesWithoutBinding(t *testing.T) {
 
 func TestBuild_makesClustersWithoutEndpoints(t *testing.T) {
 	res, err := envoy.Build(ir.Config{Kind: ir.KindSidecar, Clusters: []*ir.Cluster{
-		{Name: "BlackHoleCluster", Discovery: ir.DiscoveryNothing}, {Name: "PassthroughCluster", Discovery: ir.DiscoveryOriginal, Balance: ir.RingHash, HashSize: 1024},
+		{Name: "BlackHoleCluster", Discovery: ir.DiscoveryNothing}, {Name: "PassthroughCluster", Discovery: ir.DiscoveryOriginal, Spread: ir.Spread{Balance: ir.RingHash, HashSize: 1024}},
 	}})
 	if err != nil || len(res.Clusters) != 2 || len(res.Endpoints) != 0 {
 		t.Fatalf("%v, %v", res, err)

@@ -37,11 +37,17 @@ type Cluster struct {
 	Port      int
 	Discovery Discovery
 	Targets   []Locality // where Discovery is by DNS: the host names to resolve
-	HTTP2     bool       // upstream connections speak HTTP/2
+	Wire
 	Spread
 	Pool    Pool
 	Outlier *Outlier // nil: endpoints are never ejected
 	Origins []Origin
+}
+
+// Wire is what connections to the endpoints of a cluster speak.
+type Wire struct {
+	HTTP2 bool
+	TLS   *ClientTLS // nil: they are not encrypted
 }
 
 // Discovery is how a cluster learns its endpoints. The zero value is DiscoveryEDS.

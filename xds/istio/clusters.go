@@ -68,8 +68,8 @@ func (p *planner) makeClusters() {
 
 // madeCluster is what a unit makes of a cluster.
 type madeCluster struct {
-	cluster *ir.Cluster
-	hash    *ir.Hash // nil: requests are spread evenly
+	cluster *ir.Cluster // nil: it cannot be had now
+	hash    *ir.Hash    // nil: requests are spread evenly
 }
 
 func (p *planner) makeCluster(s registry.Service, port registry.Port, subset string) {
@@ -77,8 +77,11 @@ func (p *planner) makeCluster(s registry.Service, port registry.Port, subset str
 	one := made(p, key{kind: clusterUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) madeCluster {
 		return t.cluster(s.Host, port, subset)
 	})
+	p.clusters[name] = one
+	if one.cluster == nil {
+		return
+	}
 	p.cfg.Clusters = append(p.cfg.Clusters, one.cluster)
-	p.hashes[name] = one.hash
 	endpoints := made(p, key{kind: endpointsUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) *ir.Endpoints {
 		return t.endpointsOf(s.Host, port, subset)
 	})
@@ -94,7 +97,7 @@ func (t *translator) cluster(host string, port registry.Port, name string) madeC
 	sub, _ := p.subset(name)
 	c := &ir.Cluster{
 		Name: ir.ClusterName(port.Number, name, host), Host: host, Subset: name, Port: port.Number,
-		HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC, Origins: t.clusterOrigins(s, p),
+		Wire: ir.Wire{HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC}, Origins: t.clusterOrigins(s, p),
 	}
 	hash := t.shape(c, p, sub)
 	switch {

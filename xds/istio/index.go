@@ -47,13 +47,17 @@ type hostIndex struct {
 	byHost  map[string]hostRules     // DestinationRules by the namespace they stand in
 	// VirtualServices for clients inside the mesh, by exact host; those with a wildcard under "*".
 	meshHosts map[string][]meshHost
-	assumed   map[string]bool // cluster name of a bare host and port: TCP by name, but an http rule sends there
+	secrets   map[string]*Secret // by namespace/name
+	assumed   map[string]bool    // cluster name of a bare host and port: TCP by name, but an http rule sends there
 }
 
 func newIndex(in Input) *index {
-	x := &index{in: in, found: &findings{}, hostIndex: hostIndex{assumed: map[string]bool{}}, named: map[string]*virtual{}}
+	x := &index{in: in, found: &findings{}, hostIndex: hostIndex{assumed: map[string]bool{}, secrets: map[string]*Secret{}}, named: map[string]*virtual{}}
 	for _, o := range in.Objects {
 		x.found.add(o.Problems...)
+	}
+	for _, s := range in.Secrets {
+		x.secrets[s.Namespace+"/"+s.Name] = s
 	}
 	x.gateways = pick[*networking.Gateway](in.Objects)
 	x.addVirtuals(x.readVirtuals(pick[*networking.VirtualService](in.Objects)))

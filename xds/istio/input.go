@@ -14,6 +14,7 @@ import (
 type Input struct {
 	Objects       []Object
 	Registry      registry.Snapshot // Kubernetes services; ServiceEntries are read from Objects
+	Secrets       []*Secret         // those that objects name; others are not looked at; never changed
 	Splits        []ir.Split        // from persisted Rollout statuses only
 	DomainSuffix  string            // empty: "cluster.local"
 	RootNamespace string            // of mesh-wide DestinationRules; empty: "istio-system"
@@ -47,6 +48,9 @@ func (m Meta) origin(field string) ir.Origin {
 		UID: m.UID, Commit: m.Annotations["sluice.dev/commit"], Generation: m.Generation,
 	}
 }
+
+// key is the name by which other objects refer to it.
+func (m Meta) key() string { return m.Namespace + "/" + m.Name }
 
 func (in Input) suffix() string {
 	if in.DomainSuffix == "" {

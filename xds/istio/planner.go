@@ -18,8 +18,8 @@ type planner struct {
 	visible  []*service          // one per host, sorted by host
 	seen     map[string]*service // the same by host
 	policies map[string]*policy  // by host
-	hashes   map[string]*ir.Hash // of the clusters that hash, by name
-	owners   owners              // empty for gateways
+	clusters map[string]madeCluster
+	owners   owners // empty for gateways
 	units    map[key]*unit
 	round    int
 	cfg      ir.Config
@@ -28,7 +28,7 @@ type planner struct {
 func newPlanner(x *index, class ir.ProxyClass) *planner {
 	return &planner{
 		index: x, class: class, labels: parseLabels(class.Labels), found: &findings{}, seen: map[string]*service{},
-		policies: map[string]*policy{}, hashes: map[string]*ir.Hash{}, units: map[key]*unit{}, cfg: ir.Config{Kind: class.Kind},
+		policies: map[string]*policy{}, clusters: map[string]madeCluster{}, units: map[key]*unit{}, cfg: ir.Config{Kind: class.Kind},
 	}
 }
 
@@ -50,6 +50,7 @@ func (p *planner) run() ir.Config {
 	}
 	maps.DeleteFunc(p.units, func(_ key, u *unit) bool { return u.round != p.round })
 	p.cfg.Splits = p.splitUses()
+	p.cfg.Secrets = p.namedSecrets()
 	p.sort()
 	return p.cfg
 }

@@ -19,14 +19,18 @@ type translator struct {
 type fact int
 
 const (
-	factService   fact = iota // the service of a host, as the class sees it; its endpoints are a fact of their own
-	factEndpoints             // its endpoints
-	factKnown                 // whether any service has the host, seen or not
-	factPolicy                // what DestinationRules say about the service of a host
-	factSplit                 // the split that divides a host
-	factVirtual               // the VirtualService of a namespace/name
-	factOwner                 // the VirtualService that decides for a host inside the mesh
-	factHash                  // what requests to a cluster are told apart by
+	factService     fact = iota // the service of a host, as the class sees it; its endpoints are a fact of their own
+	factEndpoints               // its endpoints
+	factKnown                   // whether any service has the host, seen or not
+	factPolicy                  // what DestinationRules say about the service of a host
+	factSplit                   // the split that divides a host
+	factVirtual                 // the VirtualService of a namespace/name
+	factOwner                   // the VirtualService that decides for a host inside the mesh
+	factHash                    // what requests to a cluster are told apart by
+	factLeftOut                 // whether a cluster that should exist is left out
+	factKeyPair                 // the certificate and key of a Secret
+	factAuthorities             // the authorities of a Secret
+	factSecret                  // the Secret of a name in the namespace of the proxies
 )
 
 // answer looks a fact up. Equal answers are identical.
@@ -53,7 +57,16 @@ func (p *planner) answer(f fact, name string) any {
 	case factOwner:
 		return p.owners.of(name)
 	case factHash:
-		return p.hashes[name]
+		return p.clusters[name].hash
+	case factLeftOut:
+		made, planned := p.clusters[name]
+		return planned && made.cluster == nil
+	case factKeyPair:
+		return p.secret(name, keyPairUnit)
+	case factAuthorities:
+		return p.secret(name, authoritiesUnit)
+	case factSecret:
+		return p.secrets[p.class.Namespace+"/"+name]
 	default:
 		return nil
 	}
@@ -118,7 +131,7 @@ func (t *translator) hash(cluster string) *ir.Hash { return ask[*ir.Hash](t, fac
 // hasCluster reports whether the class has the cluster of a host's port and subset (empty: all endpoints).
 func (t *translator) hasCluster(port int, subset, host string) bool {
 	s, ok := t.service(host)
-	if !ok || !hasPort(s, port) {
+	if !ok || !hasPort(s, port) || ask[bool](t, factLeftOut, ir.ClusterName(port, subset, host)) {
 		return false
 	}
 	if subset == "" {

@@ -28,7 +28,7 @@ func (r rule) origins() []ir.Origin {
 
 // routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything.
 func (t *translator) routes(vs virtualService, p place) []ir.Route {
-	t.reportOtherProtocols(vs)
+	reportOtherProtocols(t.found, vs)
 	var out []ir.Route
 	for _, one := range vs.rules {
 		r := rule{one, vs.Meta, p}
@@ -45,12 +45,12 @@ func (t *translator) routes(vs virtualService, p place) []ir.Route {
 	return out
 }
 
-func (t *translator) reportOtherProtocols(vs virtualService) {
+func reportOtherProtocols(found *findings, vs virtualService) {
 	if len(vs.Spec.GetTcp()) > 0 {
-		t.found.selection(vs.Meta, "spec.tcp", "routing of TCP connections")
+		found.selection(vs.Meta, "spec.tcp", "routing of TCP connections")
 	}
 	if len(vs.Spec.GetTls()) > 0 {
-		t.found.selection(vs.Meta, "spec.tls", "routing of TLS connections")
+		found.selection(vs.Meta, "spec.tls", "routing of TLS connections")
 	}
 }
 

@@ -10,11 +10,13 @@ import (
 type unitKind int
 
 const (
-	hostUnit      unitKind = iota // a virtual host of a table, before those that answer alike are joined
-	tableUnit                     // a whole table, where it is made in one piece
-	clusterUnit                   // a cluster
-	endpointsUnit                 // the endpoints of a cluster
-	listenerUnit                  // a listener
+	hostUnit        unitKind = iota // a virtual host of a table, before those that answer alike are joined
+	tableUnit                       // a whole table, where it is made in one piece
+	clusterUnit                     // a cluster
+	endpointsUnit                   // the endpoints of a cluster
+	listenerUnit                    // a listener
+	keyPairUnit                     // the certificate and key of a Secret
+	authoritiesUnit                 // the authorities of a Secret
 )
 
 // key names a unit of a class.
