@@ -27,6 +27,8 @@ type class struct {
 	set      atomic.Pointer[set]
 	sessions map[*session]struct{}
 	lapse    *time.Timer // runs while nobody is connected
+
+	lowerings atomic.Uint64 // sets that took weight from a canary
 }
 
 // registry knows the classes and who is in them.
@@ -83,6 +85,9 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	s.registry.count(before, -1)
 	s.ledger.publish(of, next)
 	c.set.Store(next)
+	if next.lowers(before) {
+		c.lowerings.Add(1)
+	}
 	for ss := range c.sessions {
 		ss.poke()
 	}

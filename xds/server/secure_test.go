@@ -224,6 +224,32 @@ func TestSecure_labelsCountWhenTheyAreProven(t *testing.T) {
 	}
 }
 
+// bomb is a Prover that fails for one proxy.
+type bomb struct{ name string }
+
+func (b bomb) Prove(c Claim) (Proof, bool) {
+	if c.Name == b.name {
+		panic("a fault of ours")
+	}
+	return Proof{}, false
+}
+
+func TestStream_panicEndsItAndNoOther(t *testing.T) {
+	h := startSecured(t, bomb{"g2"})
+	files := h.ca.Issue(t, t.TempDir(), shopGateway)
+	p := h.as("g1", files)
+	runScript(t, h.harness, p, routes, []step{say(ask{kind: secrets, sub: []string{"s1"}}, "sds s1=k1"), say(ask{kind: secrets, nonce: "last"})})
+	broken := h.as("g2", files)
+	broken.send(ask{kind: secrets, sub: []string{"s1"}})
+	if got := status.Code(broken.fails()); got != codes.Internal {
+		t.Errorf("got %v, want Internal", got)
+	}
+	runScript(t, h.harness, p, routes, []step{give(guarded("k2"), "sds s1=k2")})
+	if n := len(h.turns); n != 0 {
+		t.Errorf("%d turns are taken for ever", n)
+	}
+}
+
 func TestSecure_newCertificatesCountForNewConnections(t *testing.T) {
 	h := startSecured(t, nil)
 	mine := h.ca.Issue(t, t.TempDir(), shopGateway)

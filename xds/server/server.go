@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -35,6 +36,8 @@ type Server struct {
 	ledger     *ledger
 	registry   registry
 
+	turns   chan struct{}  // one for each stream that writes
+	stalled atomic.Int64   // streams whose client does not read
 	running sync.WaitGroup // goroutines of streams
 	closing chan struct{}  // closed when the server goes down
 }
@@ -55,6 +58,7 @@ func New(cfg Config) (*Server, error) {
 		admission:  newAdmission(),
 		ledger:     newLedger(cfg.Now, timing),
 		registry:   newRegistry(),
+		turns:      make(chan struct{}, maxWriters),
 		closing:    make(chan struct{}),
 	}
 	return s, nil

@@ -332,6 +332,62 @@ func TestServe_onlyOnThisMachine(t *testing.T) {
 	}
 }
 
+func TestStream_waitsForItsTurnToWrite(t *testing.T) {
+	for name, blocked := range map[string]time.Duration{"a deaf client makes room": 50 * time.Millisecond, "a rollback does not wait": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, Timing{Blocked: blocked, Stall: time.Hour})
+			h.turns = make(chan struct{}, 1)
+			h.publish(mesh(1, 50, "t1", "a", "b"))
+			p := settled(t, h, "n1")
+			big := mesh(1, 50, "t1", "a", "b")
+			for i := range 32 {
+				big.Clusters = append(big.Clusters, res(clusters, fmt.Sprintf("big%d", i), strings.Repeat("x", maxResponse/2)))
+			}
+			p.send(ask{kind: clusters, unsub: []string{"*"}, sub: []string{"a", "b"}})
+			p.next()
+			h.publish(big)
+			deaf, err := dial(t, h.addr).DeltaAggregatedResources(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := deaf.Send(&discovery.DeltaDiscoveryRequest{Node: node("deaf"), TypeUrl: clusters.typeURL()}); err != nil {
+				t.Fatal(err)
+			}
+			err = poll.Until(patience, func() error {
+				if len(h.turns) == 0 && h.stalled.Load() == 0 {
+					return fmt.Errorf("the deaf client has no turn yet")
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			big.Routes = []envoy.Resource{res(routes, "http.80", "t2", "a", "b")}
+			if blocked == time.Hour {
+				big.Splits[0].Seq, big.Splits[0].Weight = 2, 0
+			}
+			h.publish(big)
+			if got := p.next().String(); got != "rds http.80=t2" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestAdmission_refusals(t *testing.T) {
+	for name, crowd := range map[string]func(h *harness){
+		"too many at once": func(h *harness) { h.admission.arrivals.SetLimit(0); h.admission.arrivals.SetBurst(0) },
+		"too many":         func(h *harness) { h.registry.streams = maxStreams },
+	} {
+		h := start(t, Timing{})
+		crowd(h)
+		if got := status.Code(connect(t, h.addr, "n1", false).fails()); got != codes.Unavailable {
+			t.Errorf("%s: got %v, want Unavailable", name, got)
+		}
+	}
+}
+
 func TestPublish_badSetIsRefusedAndTheOldOneStays(t *testing.T) {
 	h := start(t, Timing{})
 	h.publish(two("t1"))

@@ -27,6 +27,7 @@ type session struct {
 	client *client
 	talk   *conversation
 	begun  time.Time
+	queue  queueing
 }
 
 // received is what came in, or the error that ended it.
@@ -48,12 +49,17 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 		stalled: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	defer close(ss.done)
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	s.running.Add(2)
-	go ss.read()
 	go func() {
 		defer s.running.Done()
-		ended <- ss.run(ctx)
+		if err := ss.contain(func() error { ss.read(); return nil }); err != nil {
+			ended <- err
+		}
+	}()
+	go func() {
+		defer s.running.Done()
+		ended <- ss.contain(func() error { return ss.run(ctx) })
 	}()
 	select {
 	case err := <-ended:
@@ -65,9 +71,19 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 	}
 }
 
+// contain runs f. A panic ends this stream and no other.
+func (ss *session) contain(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			ss.server.log.Error("an xds stream panicked", "node", ss.who.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "internal error")
+		}
+	}()
+	return f()
+}
+
 // read passes requests on until the stream ends.
 func (ss *session) read() {
-	defer ss.server.running.Done()
 	for {
 		r, node, err := ss.wire.receive()
 		select {
@@ -81,15 +97,9 @@ func (ss *session) read() {
 	}
 }
 
-// run is the sending goroutine. A panic ends this stream and no other.
-func (ss *session) run(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			ss.server.log.Error("an xds stream panicked", "node", ss.who.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = status.Error(codes.Internal, "internal error")
-		}
-		ss.leave()
-	}()
+// run is the sending goroutine.
+func (ss *session) run(ctx context.Context) error {
+	defer ss.leave()
 	first, err := ss.firstMessage(ctx)
 	if err != nil {
 		return err
@@ -132,6 +142,7 @@ func (ss *session) join() error {
 		return err
 	}
 	ss.class, ss.begun = class, ss.server.now()
+	ss.queue.lowerings = class.lowerings.Load()
 	ss.client = ss.server.ledger.join(ss.who, class.of)
 	ss.talk = &conversation{
 		sotw: ss.wire.sotw(), timing: ss.server.timing,
@@ -158,43 +169,68 @@ func (ss *session) take(in received) error {
 		return err
 	}
 	if r, ok := ss.talk.unsupported(in.request); ok {
-		return ss.send(r)
+		ss.queue.replies = append(ss.queue.replies, r)
 	}
 	return nil
 }
 
+// loop works whenever something has happened and it is the stream's turn to write. Until then requests are read on:
+// what is sent is computed when it can be.
 func (ss *session) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
-		again, err := ss.work()
+	for due := true; ; {
+		inbox, turn := ss.inbox, ss.server.turns
+		if !due {
+			turn = nil
+		}
+		if len(ss.queue.replies) >= maxReplies {
+			inbox = nil
+		}
+		var err error
+		if due && ss.hurried() {
+			err = ss.work(timer)
+			due = false
+		} else {
+			select {
+			case turn <- struct{}{}:
+				ss.queue.begin(ss.server.turns)
+				err = ss.work(timer)
+				ss.queue.end()
+				due = false
+			case in := <-inbox:
+				err, due = ss.take(in), true
+			case <-ss.wake:
+				err, due = ss.reclassify(), true
+			case <-timer.C:
+				due = true
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-ss.done:
+				err = context.Canceled
+			}
+		}
 		if err != nil {
-			return err
-		}
-		timer.Stop()
-		if !again.IsZero() {
-			timer.Reset(max(again.Sub(ss.server.now()), time.Millisecond))
-		}
-		select {
-		case in := <-ss.inbox:
-			err = ss.take(in)
-		case <-ss.wake:
-			err = ss.reclassify()
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ss.done:
-			return context.Canceled
-		}
-		if err != nil {
+			ss.queue.end()
 			return err
 		}
 	}
 }
 
-// work sends what is due and says when to look again.
-func (ss *session) work() (time.Time, error) {
+// work sends what is due, and sets the timer for when to look again.
+func (ss *session) work(timer *time.Timer) error {
+	again, err := ss.deliver()
+	timer.Stop()
+	if err == nil && !again.IsZero() {
+		timer.Reset(max(again.Sub(ss.server.now()), time.Millisecond))
+	}
+	return err
+}
+
+// deliver sends what is due and says when to look again.
+func (ss *session) deliver() (time.Time, error) {
 	now := ss.server.now()
+	ss.queue.lowerings = ss.class.lowerings.Load() // before the set: one that is lower still is hurried, too
 	if next := ss.class.set.Load(); next != nil {
 		ss.talk.use(next)
 	}
@@ -206,6 +242,8 @@ func (ss *session) work() (time.Time, error) {
 		return limit, nil
 	}
 	out, again := ss.talk.plan(now)
+	out = append(ss.queue.replies, out...)
+	ss.queue.replies = nil
 	ss.server.ledger.record(ss.client, ss.talk.collect())
 	if ss.talk.timeouts > 0 {
 		ss.server.log.Warn("routes went out before their clusters were acknowledged", "node", ss.who.id, "count", ss.talk.timeouts)
@@ -219,18 +257,6 @@ func (ss *session) work() (time.Time, error) {
 	return again, nil
 }
 
-// send writes a message, and gives the stream up when the client does not read.
-func (ss *session) send(r response) error {
-	guard := time.AfterFunc(ss.server.timing.Stall, func() {
-		select {
-		case ss.stalled <- struct{}{}:
-		default:
-		}
-	})
-	defer guard.Stop()
-	return ss.wire.send(r)
-}
-
 // reclassify moves the stream when the labels that matter have changed. It keeps what it has until the new class is
 // served; equal bytes are not sent again.
 func (ss *session) reclassify() error {
@@ -238,7 +264,7 @@ func (ss *session) reclassify() error {
 	if err != nil || class == ss.class {
 		return err
 	}
-	ss.class = class
+	ss.class, ss.queue.lowerings = class, class.lowerings.Load()
 	ss.server.ledger.move(ss.client, class.of)
 	return nil
 }

@@ -109,6 +109,19 @@ func newCollection(prev *collection, resources []envoy.Resource, weights map[str
 	return c, nil
 }
 
+// lowers reports whether some canary has less weight than in before.
+func (s *set) lowers(before *set) bool {
+	if before == nil {
+		return false
+	}
+	for key, was := range before.uses {
+		if use, ok := s.uses[key]; was.Weight > 0 && (!ok || use.UID != was.UID || use.Weight < was.Weight) {
+			return true
+		}
+	}
+	return false
+}
+
 // equal reports whether both sets hold the same resources and splits.
 func (s *set) equal(other *set) bool {
 	if other == nil || s.of != other.of || len(s.uses) != len(other.uses) {

@@ -16,7 +16,8 @@ type Timing struct {
 	Lost          time.Duration // a stream that ended while pending counts for; 15 s
 	Demand        time.Duration // a class without stream is still served for; 5 min
 	Rejected      time.Duration // a rejection is remembered for the node's next stream; 10 min
-	Stall         time.Duration // a stream that cannot be written to is closed after; 30 s
+	Blocked       time.Duration // a stream that cannot be written to makes room for others after; 5 s
+	Stall         time.Duration // and is closed after; 30 s
 }
 
 func (t Timing) withDefaults() Timing {
@@ -30,6 +31,7 @@ func (t Timing) withDefaults() Timing {
 		Lost:          cmp.Or(t.Lost, 15*time.Second),
 		Demand:        cmp.Or(t.Demand, 5*time.Minute),
 		Rejected:      cmp.Or(t.Rejected, 10*time.Minute),
+		Blocked:       cmp.Or(t.Blocked, 5*time.Second),
 		Stall:         cmp.Or(t.Stall, 30*time.Second),
 	}
 }
