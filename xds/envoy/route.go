@@ -6,10 +6,12 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	previousprioritiesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -22,6 +24,9 @@ const (
 	hostSelectionTries  = 5
 	backoffFactor       = 10 // between the first pause and the longest
 	previousHostsPolicy = "envoy.retry_host_predicates.previous_hosts"
+	priorityTries       = 2 // tries before other priorities are preferred
+
+	previousPrioritiesPolicy = "envoy.retry_priorities.previous_priorities"
 )
 
 // table builds a route configuration. A virtual host that a proxy would refuse is left out alone.
@@ -126,7 +131,7 @@ func (b *builder) host(h *ir.VirtualHost) *routev3.VirtualHost {
 }
 
 func (b *builder) route(r ir.Route) *routev3.Route {
-	out := &routev3.Route{Name: r.Name, Match: match(r.Match), TypedPerFilterConfig: perRoute(r)}
+	out := &routev3.Route{Name: r.Name, Match: match(r.Match), TypedPerFilterConfig: perRoute(r), StatPrefix: r.StatPrefix}
 	out.RequestHeadersToAdd, out.RequestHeadersToRemove = edits(r.Headers.Request)
 	out.ResponseHeadersToAdd, out.ResponseHeadersToRemove = edits(r.Headers.Response)
 	switch {
@@ -135,13 +140,21 @@ func (b *builder) route(r ir.Route) *routev3.Route {
 	case r.Direct != nil:
 		direct := &routev3.DirectResponseAction{Status: uint32(r.Direct.Status)}
 		if r.Direct.Body != "" {
-			direct.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: r.Direct.Body}}
+			direct.Body = body(r.Direct.Body)
 		}
 		out.Action = &routev3.Route_DirectResponse{DirectResponse: direct}
 	case r.Forward != nil:
 		out.Action = &routev3.Route_Route{Route: b.forward(*r.Forward)}
 	}
 	return out
+}
+
+// body is a text where it can be one.
+func body(text string) *corev3.DataSource {
+	if utf8.ValidString(text) {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}}
+	}
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: []byte(text)}}
 }
 
 func match(m ir.Match) *routev3.RouteMatch {
@@ -287,6 +300,12 @@ func (b *builder) retry(r *ir.Retry) *routev3.RetryPolicy {
 	}
 	if r.Backoff > 0 {
 		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(r.Backoff), MaxInterval: durationpb.New(backoffFactor * r.Backoff)}
+	}
+	if r.OtherLocalities {
+		out.RetryPriority = &routev3.RetryPolicy_RetryPriority{
+			Name:       previousPrioritiesPolicy,
+			ConfigType: &routev3.RetryPolicy_RetryPriority_TypedConfig{TypedConfig: packed(&previousprioritiesv3.PreviousPrioritiesConfig{UpdateFrequency: priorityTries})},
+		}
 	}
 	if r.OtherHosts && b.kind != ir.KindGRPC {
 		out.HostSelectionRetryMaxAttempts = hostSelectionTries

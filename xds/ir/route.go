@@ -4,14 +4,15 @@ import "time"
 
 // Route says what happens to the requests it matches: exactly one of Forward, Redirect and Direct is set.
 type Route struct {
-	Name     string
-	Match    Match
-	Forward  *Forward
-	Redirect *Redirect
-	Direct   *Direct
-	Headers  HeaderOps
-	Cors     *Cors // nil: pages of other origins are not looked at
-	Origins  []Origin
+	Name       string
+	Match      Match
+	Forward    *Forward
+	Redirect   *Redirect
+	Direct     *Direct
+	Headers    HeaderOps
+	Cors       *Cors  // nil: pages of other origins are not looked at
+	StatPrefix string // empty: no statistics of its own
+	Origins    []Origin
 }
 
 // Cors says which pages of other origins may read the answers.
@@ -153,6 +154,8 @@ type Retry struct {
 	PerTry     time.Duration // 0: the route's timeout
 	Backoff    time.Duration // 0: Envoy's default
 	OtherHosts bool          // avoid hosts already tried
+	// OtherLocalities lets later tries go to endpoints further away.
+	OtherLocalities bool
 }
 
 // Rewrite changes what the upstream sees. Empty fields change nothing.
@@ -187,7 +190,7 @@ type Redirect struct {
 // Direct answers without any upstream.
 type Direct struct {
 	Status int
-	Body   string
+	Body   string // any bytes
 }
 
 // HeaderOps changes headers of a request on its way up and of its answer on its way down.

@@ -15,7 +15,7 @@ func TestCheck_refusesWhatWouldHaveNoEffect(t *testing.T) {
 		{"negative weight", head + "  - route: [{destination: {host: reviews}, weight: -1}]\n", "S025", "spec.http[0].route[0].weight"},
 		{"no weight at all", head + "  - route: [{destination: {host: a}}, {destination: {host: b}}]\n", "S025", "spec.http[0].route"},
 		{"redirect beside route", head + "  - route: [{destination: {host: a}}]\n    redirect: {uri: /b}\n", "S026", "spec.http[0]"},
-		{"unknown field", head + "  - route: [{destination: {hosts: reviews}}]\n", "S001", "spec.http[0].route[0].destination.hosts"},
+		{"unknown field", head + "  - route: [{destination: {host: reviews, hosts: a}}]\n", "S001", "spec.http[0].route[0].destination.hosts"},
 		{"not ours", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n", "", ""},
 	} {
 		var object map[string]any

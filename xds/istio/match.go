@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -21,13 +22,18 @@ type place struct {
 	table    string
 	port     int             // the listener's or server's
 	gateways map[string]bool // namespace/name, or mesh
+	tls      bool            // clients speak TLS
+}
+
+func (p place) scheme() string {
+	if p.tls {
+		return "https"
+	}
+	return "http"
 }
 
 // match translates a match entry; false: it is dropped, so that no rule matches more than is written.
 func (t *translator) match(from Meta, at string, m *networking.HTTPMatchRequest) (ir.Match, bool) {
-	if m.GetStatPrefix() != "" {
-		t.found.policy(from, at+".statPrefix", "statPrefix")
-	}
 	c := matchReader{t: t, from: from, ok: true}
 	var out ir.Match
 	out.Path = c.path(at, m)
@@ -41,7 +47,7 @@ func (t *translator) match(from Meta, at string, m *networking.HTTPMatchRequest)
 	}
 	out.Headers = append(out.Headers, c.headers(at, m)...)
 	for _, name := range sortedKeys(m.GetQueryParams()) {
-		out.Query = append(out.Query, c.text(fmt.Sprintf("%s.queryParams[%q]", at, name), name, m.GetQueryParams()[name]))
+		out.Query = append(out.Query, c.parameter(fmt.Sprintf("%s.queryParams[%q]", at, name), name, m.GetQueryParams()[name]))
 	}
 	if t.class.Kind == ir.KindGRPC {
 		c.grpc(at, m)
@@ -68,6 +74,9 @@ func (c *matchReader) path(at string, m *networking.HTTPMatchRequest) ir.PathMat
 		out.Kind = ir.PathExact
 	case ir.Regex:
 		out.Kind, out.IgnoreCase = ir.PathRegex, false
+		if m.GetIgnoreUriCase() {
+			c.t.found.policy(c.from, at+".ignoreUriCase", "ignoreUriCase beside a regular expression")
+		}
 	case ir.Prefix:
 		out.Kind = ir.PathPrefix
 	case ir.Present:
@@ -104,26 +113,48 @@ func (c *matchReader) headers(at string, m *networking.HTTPMatchRequest) []ir.He
 	return out
 }
 
+// parameter reads the match of a query parameter, whose name may be any text.
+func (c *matchReader) parameter(field, name string, m *networking.StringMatch) ir.HeaderMatch {
+	out := c.text(field, "x", m)
+	out.Name = name
+	if name == "" || len(name) > maxRegex {
+		c.ok = false
+		c.t.found.fail(c.from, "S002", field, fmt.Sprintf("a name has 1 to %d bytes", maxRegex), "correct it; until then the match entry is left out")
+	}
+	return out
+}
+
 // text reads a string match. No specifier, and the regular expression "*", mean present.
 func (c *matchReader) text(field, name string, m *networking.StringMatch) ir.HeaderMatch {
 	out := ir.HeaderMatch{Name: name}
+	empty := false
 	switch v := m.GetMatchType().(type) {
 	case *networking.StringMatch_Exact:
 		out.Kind, out.Value = ir.Exact, v.Exact
 	case *networking.StringMatch_Prefix:
 		out.Kind, out.Value = ir.Prefix, v.Prefix
+		empty = v.Prefix == ""
 	case *networking.StringMatch_Regex:
 		if v.Regex == "*" {
 			return out
 		}
 		out.Kind, out.Value = ir.Regex, v.Regex
+		empty = v.Regex == ""
 		if !c.t.compiles(c.from, field, v.Regex, "the match entry is left out") {
 			c.ok = false
 		}
 	}
-	if len(out.Value) > maxMatchValue {
+	const until = "until then the match entry is left out"
+	switch {
+	case !token(strings.TrimPrefix(name, ":")) || len(name) > maxMatchValue:
 		c.ok = false
-		c.t.found.fail(c.from, "S002", field, fmt.Sprintf("the value is longer than %d bytes", maxMatchValue), "shorten it; until then the match entry is left out")
+		c.t.found.fail(c.from, "S002", field, fmt.Sprintf("%q is no name", name), "correct it; "+until)
+	case empty:
+		c.ok = false
+		c.t.found.fail(c.from, "S002", field, "the value is empty", "say what to match, or leave the specifier out for any value; "+until)
+	case len(out.Value) > maxMatchValue:
+		c.ok = false
+		c.t.found.fail(c.from, "S002", field, fmt.Sprintf("the value is longer than %d bytes", maxMatchValue), "shorten it; "+until)
 	}
 	return out
 }
@@ -132,6 +163,14 @@ func (c *matchReader) text(field, name string, m *networking.StringMatch) ir.Hea
 func (c *matchReader) grpc(at string, m *networking.HTTPMatchRequest) {
 	if len(m.GetQueryParams()) > 0 {
 		c.drop(at+".queryParams", "a match on query parameters in a gRPC client")
+	}
+	for _, name := range sortedKeys(m.GetWithoutHeaders()) { // it takes a missing header for a mismatch, even of what is inverted
+		if h := m.GetWithoutHeaders()[name]; h.GetMatchType() != nil && h.GetRegex() != "*" {
+			c.drop(fmt.Sprintf("%s.withoutHeaders[%q]", at, name), "withoutHeaders with a value in a gRPC client")
+		}
+	}
+	if m.GetStatPrefix() != "" {
+		c.t.found.policy(c.from, at+".statPrefix", "statPrefix in a gRPC client")
 	}
 	if m.GetMethod() != nil || m.GetAuthority() != nil || m.GetScheme() != nil {
 		c.drop(at, "a match on method, authority or scheme in a gRPC client")

@@ -10,6 +10,13 @@ import (
 // rewrite reads what the upstream sees in place of what the client sent.
 func (t *translator) rewrite(r rule) ir.Rewrite {
 	in := r.spec.GetRewrite()
+	for _, one := range []struct{ field, text string }{{"uri", in.GetUri()}, {"authority", in.GetAuthority()}} {
+		if !printable(one.text) {
+			t.found.fail(r.from, "S002", r.field+".rewrite."+one.field, fmt.Sprintf("it holds a control character, or is longer than %d bytes", maxMatchValue),
+				"correct it; until then nothing is rewritten")
+			return ir.Rewrite{}
+		}
+	}
 	return ir.Rewrite{Prefix: in.GetUri(), Authority: in.GetAuthority(), Regex: t.regexRewrite(r)}
 }
 

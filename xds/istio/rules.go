@@ -57,6 +57,7 @@ func reportOtherProtocols(found *findings, vs virtualService) {
 type namedMatch struct {
 	name  string
 	match ir.Match
+	stats string
 }
 
 // matches are the conditions under which the rule applies at its place; none: it does not.
@@ -66,11 +67,16 @@ func (t *translator) matches(r rule) []namedMatch {
 	}
 	var out []namedMatch
 	for j, m := range r.spec.GetMatch() {
+		if j == maxMatches {
+			t.found.fail(r.from, "S002", r.field+".match", fmt.Sprintf("there are %d match entries; those after the first %d are left out", len(r.spec.GetMatch()), maxMatches),
+				"divide it among several rules")
+			break
+		}
 		if !t.applies(r, m) {
 			continue
 		}
 		if match, ok := t.match(r.from, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
-			out = append(out, namedMatch{m.GetName(), match})
+			out = append(out, namedMatch{m.GetName(), match, m.GetStatPrefix()})
 		}
 	}
 	return out
@@ -88,7 +94,7 @@ func (t *translator) routesOf(r rule, matches []namedMatch) []ir.Route {
 	var out []ir.Route
 	for _, m := range matches {
 		route := base
-		route.Match = m.match
+		route.Match, route.StatPrefix = m.match, m.stats
 		route.Name = r.spec.GetName()
 		if m.name != "" {
 			route.Name += "." + m.name
@@ -113,6 +119,8 @@ func (t *translator) checkRule(r rule) bool {
 		conflict = "directResponse stands beside route, fault or rewrite"
 	case s.GetMirror() != nil && len(s.GetMirrors()) > 0:
 		conflict = "mirror stands beside mirrors"
+	case len(authorities(s.GetRewrite().GetAuthority(), s.GetHeaders())) > 1:
+		conflict = "the authority is set to several values"
 	case !forwards && s.GetRedirect() == nil && s.GetDirectResponse() == nil:
 		conflict = "the rule says neither route nor redirect nor directResponse"
 	}
@@ -120,7 +128,27 @@ func (t *translator) checkRule(r rule) bool {
 		t.found.fail(r.from, "S026", r.field, conflict, "keep one of them; until then the rule is left out")
 		return false
 	}
-	return t.checkWeights(r)
+	return t.checkDestinations(r) && t.checkWeights(r)
+}
+
+// checkDestinations reports destinations that say nothing, or two things; false: the rule is dropped.
+func (t *translator) checkDestinations(r rule) bool {
+	for j, d := range r.spec.GetRoute() {
+		at := fmt.Sprintf("%s.route[%d]", r.field, j)
+		switch {
+		case d.GetDestination().GetHost() == "":
+			t.found.fail(r.from, "S002", at+".destination.host", "the destination has no host", "name one; until then the rule is left out")
+			return false
+		case d.GetDestination().GetPort().GetNumber() > maxPort:
+			t.found.fail(r.from, "S002", at+".destination.port.number", fmt.Sprintf("%d is no port", d.GetDestination().GetPort().GetNumber()),
+				"give a number up to 65535; until then the rule is left out")
+			return false
+		case len(authorities("", d.GetHeaders())) > 1:
+			t.found.fail(r.from, "S026", at+".headers", "the authority is set to several values", "keep one of them; until then the rule is left out")
+			return false
+		}
+	}
+	return true
 }
 
 // checkWeights reports weights that divide nothing; false: the rule is dropped.

@@ -180,7 +180,7 @@ func (t transaction) follow(out *Result, r *routev3.Route) {
 		out.Status = out.Redirect.V.Status
 	case *routev3.Route_DirectResponse:
 		out.Outcome, out.Status = DirectResponse, int(action.DirectResponse.GetStatus())
-		out.Body = action.DirectResponse.GetBody().GetInlineString()
+		out.Body = action.DirectResponse.GetBody().GetInlineString() + string(action.DirectResponse.GetBody().GetInlineBytes())
 	case *routev3.Route_Route:
 		t.forward(out, action.Route, r.GetMatch())
 	}
