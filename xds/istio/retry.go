@@ -2,7 +2,6 @@ package istio
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +56,7 @@ func (t *translator) retryOn(r rule, at string, out *ir.Retry) {
 		code, err := strconv.Atoi(word)
 		switch {
 		case word == "":
-		case err == nil && http.StatusText(code) != "":
+		case err == nil && code >= 100 && code <= 599:
 			out.Codes = append(out.Codes, uint32(code))
 		case slices.Contains(retryConditions(), word):
 			on = append(on, word)
