@@ -98,6 +98,6 @@ func (p *planner) see() {
 
 func (p *planner) readPolicies() {
 	for _, s := range p.visible {
-		p.policies[s.shape.Host] = p.policyOf(p.found, p.class.Namespace, *s.shape)
+		p.policies[s.shape.Host] = p.policyOf(p.found, client{p.class.Namespace, p.labels}, *s.shape)
 	}
 }

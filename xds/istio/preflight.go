@@ -190,7 +190,7 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 }
 
 func (x *index) countArms(f *ir.SplitFacts, s *split, svc registry.Service) {
-	p := x.policyOf(x.found, s.meta.Namespace, svc)
+	p := x.policyOf(x.found, client{namespace: s.meta.Namespace}, svc)
 	count := func(name string) (int, bool) {
 		sub, ok := p.subset(name)
 		if !ok || name == "" {
