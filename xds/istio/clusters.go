@@ -100,12 +100,14 @@ func (t *translator) cluster(host string, port registry.Port, name string) madeC
 		Wire: ir.Wire{HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC}, Origins: t.clusterOrigins(s, p),
 	}
 	hash := t.shape(c, p, sub)
+	near := t.nearness(p.layers(sub, port.Number))
+	c.Localities = near.weigh
 	switch {
 	case s.Resolution == registry.Static:
 	case s.Resolution == registry.DNSFirst || t.class.Kind == ir.KindGRPC:
-		c.Discovery, c.Targets = ir.DiscoveryLogicalDNS, first(localities(t.endpoints(host), port, sub.labels))
+		c.Discovery, c.Targets = ir.DiscoveryLogicalDNS, first(near.localities(t.endpoints(host), port, sub.labels))
 	default:
-		c.Discovery, c.Targets = ir.DiscoveryStrictDNS, localities(t.endpoints(host), port, sub.labels)
+		c.Discovery, c.Targets = ir.DiscoveryStrictDNS, near.localities(t.endpoints(host), port, sub.labels)
 	}
 	return madeCluster{c, hash}
 }
@@ -115,7 +117,7 @@ func (t *translator) endpointsOf(host string, port registry.Port, name string) *
 	s, _ := t.service(host)
 	p := t.policy(host)
 	sub, _ := p.subset(name)
-	groups := localities(t.endpoints(host), port, sub.labels)
+	groups := t.nearness(p.layers(sub, port.Number)).localities(t.endpoints(host), port, sub.labels)
 	if name != "" && len(groups) == 0 {
 		t.found.warn(sub.at, "S018", sub.field, fmt.Sprintf("subset %q of %s has no ready endpoint", name, host),
 			"start endpoints with its labels, or correct the labels")
@@ -135,31 +137,6 @@ func first(groups []ir.Locality) []ir.Locality {
 		return []ir.Locality{g}
 	}
 	return nil
-}
-
-// localities groups the ready endpoints that have the labels, each address and port once.
-func localities(endpoints []registry.Endpoint, port registry.Port, labels map[string]string) []ir.Locality {
-	groups := map[registry.Locality][]ir.Endpoint{}
-	seen := map[dial]bool{}
-	for _, e := range endpoints {
-		key := dial{e.Address, e.PortOf(port)}
-		if !e.Ready || !contains(e.Labels, labels) || seen[key] {
-			continue
-		}
-		seen[key] = true
-		groups[e.Locality] = append(groups[e.Locality], ir.Endpoint{Address: e.Address, Port: key.port, Weight: max(1, e.Weight)})
-	}
-	out := make([]ir.Locality, 0, len(groups))
-	for l, endpoints := range groups {
-		slices.SortFunc(endpoints, func(a, b ir.Endpoint) int {
-			return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
-		})
-		out = append(out, ir.Locality{Region: l.Region, Zone: l.Zone, SubZone: l.SubZone, Endpoints: endpoints})
-	}
-	slices.SortFunc(out, func(a, b ir.Locality) int {
-		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.SubZone, b.SubZone))
-	})
-	return out
 }
 
 // dial is where a connection goes.

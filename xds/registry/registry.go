@@ -84,6 +84,8 @@ type Endpoint struct {
 	Labels   map[string]string
 	Weight   uint32 // 0 counts as 1
 	Locality Locality
+	Node     string // that it runs on; empty: unknown
+	Network  string // that it is reached through; empty: unknown
 	Ready    bool
 }
 
