@@ -81,12 +81,12 @@ func (p *planner) makeCluster(s registry.Service, port registry.Port, subset str
 	if one.cluster == nil {
 		return
 	}
-	p.cfg.Clusters = append(p.cfg.Clusters, one.cluster)
+	p.out.Clusters = append(p.out.Clusters, one.cluster)
 	endpoints := made(p, key{kind: endpointsUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) *ir.Endpoints {
 		return t.endpointsOf(s.Host, port, subset)
 	})
 	if one.cluster.Discovery == ir.DiscoveryEDS {
-		p.cfg.Endpoints = append(p.cfg.Endpoints, endpoints)
+		p.out.Endpoints = append(p.out.Endpoints, endpoints)
 	}
 }
 

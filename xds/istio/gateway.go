@@ -67,7 +67,7 @@ func (p gates) listeners() {
 			l.Origins = append(l.Origins, c.Origins...)
 		}
 		if len(l.Chains) > 0 {
-			p.cfg.Listeners = append(p.cfg.Listeners, l)
+			p.out.Listeners = append(p.out.Listeners, l)
 		}
 	}
 	p.reportUnreached()
@@ -79,7 +79,7 @@ func (p gates) chains(o *opening) []ir.Chain {
 		at := place{port: first.port()}
 		at.table = "http." + strconv.Itoa(at.port) + bindSuffix(first)
 		table := p.gatewayTable(at, o.servers)
-		p.cfg.Tables = append(p.cfg.Tables, table)
+		p.out.Tables = append(p.out.Tables, table)
 		return []ir.Chain{{Table: at.table, Origins: table.Origins}}
 	}
 	var out []ir.Chain

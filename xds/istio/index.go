@@ -38,6 +38,7 @@ type index struct {
 	rules    []*destinationRule
 	services []*service // by host and namespace
 	splits   []*split
+	moved    []move // facts that have changed since
 }
 
 // hostIndex finds what stands in the input for a host.
@@ -51,7 +52,8 @@ type hostIndex struct {
 	assumed   map[string]bool    // cluster name of a bare host and port: TCP by name, but an http rule sends there
 }
 
-func newIndex(in Input) *index {
+// newIndex reads an input. What is as in an index before is shared with it.
+func newIndex(in Input, before *index) *index {
 	x := &index{in: in, found: &findings{}, hostIndex: hostIndex{assumed: map[string]bool{}, secrets: map[string]*Secret{}}, named: map[string]*virtual{}}
 	for _, o := range in.Objects {
 		x.found.add(o.Problems...)
@@ -77,11 +79,13 @@ func newIndex(in Input) *index {
 			fmt.Sprintf("host %s is already defined by %s/%s/%s", c.Host, c.Kept.Kind, c.Kept.Namespace, c.Kept.Name),
 			"remove one of the two definitions")
 	}
+	x.share(before)
 	x.readHosts()
 	x.readWritten()
 	x.checkGatewayRefs()
 	x.assumeHTTP()
 	x.readSplits()
+	x.shareSplits(before)
 	x.checkSplits()
 	return x
 }

@@ -78,7 +78,7 @@ func forWorkload(drs []*destinationRule, c client, counts func(*destinationRule)
 // mergeRules joins rules for one host in order: a subset is defined by the first that names it, the traffic policy for
 // all of them is that of the first that has one.
 func mergeRules(found *findings, drs []*destinationRule) *policy {
-	p := &policy{}
+	p := &policy{rules: drs}
 	for _, dr := range drs {
 		p.origins = append(p.origins, dr.origin("spec"))
 		for i, s := range dr.Spec.GetSubsets() {

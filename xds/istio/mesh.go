@@ -105,8 +105,8 @@ func (p *planner) sidecarListeners() {
 			Routes: []ir.Route{{Name: "block_all", Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Direct: &ir.Direct{Status: 502}}},
 		})
 		slices.SortFunc(table.VirtualHosts, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
-		p.cfg.Tables = append(p.cfg.Tables, table)
-		p.cfg.Listeners = append(p.cfg.Listeners, &ir.Listener{Name: "0.0.0.0_" + number, Address: "127.0.0.1", Port: port, Chains: []ir.Chain{{Table: number}}})
+		p.out.Tables = append(p.out.Tables, table)
+		p.out.Listeners = append(p.out.Listeners, &ir.Listener{Name: "0.0.0.0_" + number, Address: "127.0.0.1", Port: port, Chains: []ir.Chain{{Table: number}}})
 	}
 }
 
@@ -175,8 +175,8 @@ func (p *planner) grpcListeners() {
 				continue
 			}
 			table := p.grpcTable(s.shape.Host, port.Number)
-			p.cfg.Tables = append(p.cfg.Tables, table)
-			p.cfg.Listeners = append(p.cfg.Listeners, &ir.Listener{
+			p.out.Tables = append(p.out.Tables, table)
+			p.out.Listeners = append(p.out.Listeners, &ir.Listener{
 				Name: s.shape.Host + ":" + strconv.Itoa(port.Number), Port: port.Number, Chains: []ir.Chain{{Table: table.Name}}, Origins: table.Origins,
 			})
 		}

@@ -17,7 +17,7 @@ const assumedAddress = "192.0.2.1"
 // Assume adds, for every host that rules, splits or the caller name and no service has, a service with one endpoint in
 // each subset, on the ports named and on port. It is for files that hold only a part of the mesh.
 func Assume(in Input, port int, hosts ...string) Input {
-	x := newIndex(in)
+	x := newIndex(in, nil)
 	known := map[string]bool{}
 	for _, s := range x.services {
 		known[s.shape.Host] = true

@@ -3,37 +3,48 @@ package istio
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/registry"
 )
 
-// planner decides which units a class needs and what each is made from. That is cheap; what is dear is left to the units.
+// planner decides which units a class needs and what each is made from. That is cheap; what is dear is left to the units,
+// which are kept from plan to plan.
 type planner struct {
-	*index
+	*index   // that the newest plan was made of
+	scope    // of the newest plan
 	class    ir.ProxyClass
 	labels   map[string]string
-	found    *findings           // about what was planned; those about units are the units'
-	visible  []*service          // one per host, sorted by host
-	seen     map[string]*service // the same by host
-	policies map[string]*policy  // by host
-	clusters map[string]madeCluster
-	owners   owners // empty for gateways
+	found    *findings // about what was planned; those about units are the units'
 	units    map[key]*unit
 	round    int
-	cfg      ir.Config
+	readers  map[move][]*unit // by the facts that may move within an index; nil: not made yet
+	heard    int              // how many of the index's moves are followed
+	cfg      *ir.Config
+	all      []problem.Problem // those of the index, the plan and the units
+	policies map[string]*policy
 }
 
-func newPlanner(x *index, class ir.ProxyClass) *planner {
-	return &planner{
-		index: x, class: class, labels: parseLabels(class.Labels), found: &findings{}, seen: map[string]*service{},
-		policies: map[string]*policy{}, clusters: map[string]madeCluster{}, units: map[key]*unit{}, cfg: ir.Config{Kind: class.Kind},
-	}
+// scope is what of the mesh a class sees.
+type scope struct {
+	visible  []*service             // one per host, sorted by host
+	seen     map[string]*service    // the same by host
+	clusters map[string]madeCluster // by name
+	owners   owners                 // empty for gateways
+	out      *ir.Config             // what is planned so far
 }
 
-// run plans, and makes what is not made yet.
-func (p *planner) run() ir.Config {
+func newPlanner(class ir.ProxyClass) *planner {
+	return &planner{class: class, labels: parseLabels(class.Labels), units: map[key]*unit{}}
+}
+
+// plan decides anew what the class needs, and makes what is not made yet.
+func (p *planner) plan(x *index) {
+	p.index, p.found = x, &findings{}
+	p.scope = scope{seen: map[string]*service{}, clusters: map[string]madeCluster{}, out: &ir.Config{Kind: p.class.Kind}}
 	p.round++
 	p.see()
 	p.readPolicies()
@@ -49,28 +60,55 @@ func (p *planner) run() ir.Config {
 		p.grpcListeners()
 	}
 	maps.DeleteFunc(p.units, func(_ key, u *unit) bool { return u.round != p.round })
-	p.cfg.Splits = p.splitUses()
-	p.cfg.Secrets = p.namedSecrets()
-	p.sort()
-	return p.cfg
+	p.readers, p.heard = nil, len(x.moved)
+	p.out.Splits = p.splitUses()
+	p.out.Secrets = p.namedSecrets()
+	p.finish()
+	p.gather()
 }
 
-// problems are all there are, sorted, each once.
-func (p *planner) problems() *findings {
+// finish sorts what was planned, and shares with what was planned before.
+func (p *planner) finish() {
+	out, before := p.out, p.cfg
+	if before == nil {
+		before = &ir.Config{}
+	}
+	listener := func(l *ir.Listener) string { return l.Name }
+	cluster := func(c *ir.Cluster) string { return c.Name }
+	endpoints := func(e *ir.Endpoints) string { return e.Cluster }
+	secret := func(s *ir.Secret) string { return s.Name }
+	slices.SortFunc(out.Tables, func(a, b *ir.RouteTable) int { return cmp.Compare(a.Name, b.Name) })
+	out.Listeners = sharedList(before.Listeners, byName(out.Listeners, listener), listener, deepEqual)
+	out.Tables = sharedTables(before.Tables, out.Tables)
+	out.Clusters = sharedList(before.Clusters, byName(out.Clusters, cluster), cluster, deepEqual)
+	out.Endpoints = sharedList(before.Endpoints, byName(out.Endpoints, endpoints), endpoints, deepEqual)
+	out.Secrets = sharedList(before.Secrets, byName(out.Secrets, secret), secret, deepEqual)
+	if p.cfg == nil || !equalConfigs(p.cfg, out) {
+		p.cfg = out
+	}
+	p.out = nil
+}
+
+func byName[T any](list []*T, name func(*T) string) []*T {
+	slices.SortFunc(list, func(a, b *T) int { return cmp.Compare(name(a), name(b)) })
+	return list
+}
+
+// equalConfigs compares configurations that share all equal lists.
+func equalConfigs(a, b *ir.Config) bool {
+	return sameSlice(a.Listeners, b.Listeners) && sameSlice(a.Tables, b.Tables) && sameSlice(a.Clusters, b.Clusters) &&
+		sameSlice(a.Endpoints, b.Endpoints) && sameSlice(a.Secrets, b.Secrets) && reflect.DeepEqual(a.Splits, b.Splits)
+}
+
+// gather collects all Problems, sorted, each once.
+func (p *planner) gather() {
 	all := &findings{}
 	all.add(p.index.found.list...)
 	all.add(p.found.list...)
 	for _, u := range p.units {
 		all.add(u.found...)
 	}
-	return all
-}
-
-func (p *planner) sort() {
-	slices.SortFunc(p.cfg.Listeners, func(a, b *ir.Listener) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.cfg.Tables, func(a, b *ir.RouteTable) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.cfg.Clusters, func(a, b *ir.Cluster) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.cfg.Endpoints, func(a, b *ir.Endpoints) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	p.all = all.sorted()
 }
 
 // service is a service of the index. Its shape changes seldom, its endpoints often: units ask for one or for both.
@@ -96,8 +134,18 @@ func (p *planner) see() {
 	}
 }
 
+// readPolicies finds what DestinationRules say about each visible service. What is made of the same rules as before is
+// the same.
 func (p *planner) readPolicies() {
+	before := p.policies
+	p.policies = make(map[string]*policy, len(p.visible))
 	for _, s := range p.visible {
-		p.policies[s.shape.Host] = p.policyOf(p.found, client{p.class.Namespace, p.labels}, *s.shape)
+		found := &findings{}
+		now := p.policyOf(found, client{p.class.Namespace, p.labels}, *s.shape)
+		p.found.add(found.list...)
+		if old := before[s.shape.Host]; old != nil && old.equal(now) {
+			now = old
+		}
+		p.policies[s.shape.Host] = now
 	}
 }

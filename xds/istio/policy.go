@@ -11,6 +11,7 @@ import (
 
 // policy is what the DestinationRules of one host say to one client.
 type policy struct {
+	rules   []*destinationRule // that it was made of
 	subsets []subset
 	top     *networking.TrafficPolicy
 	topAt   Meta
@@ -24,6 +25,9 @@ type subset struct {
 	at     Meta
 	field  string
 }
+
+// equal reports whether two policies were made of the same rules.
+func (p *policy) equal(o *policy) bool { return slices.Equal(p.rules, o.rules) }
 
 func (p *policy) subset(name string) (subset, bool) {
 	i := slices.IndexFunc(p.subsets, func(s subset) bool { return s.name == name })

@@ -160,7 +160,7 @@ func (x *index) endpointsOf(s *split) []registry.Endpoint {
 // start or raise it. in.Splits need not hold the split.
 func Facts(in Input, s ir.Split) ir.SplitFacts {
 	in.Splits = append(slices.DeleteFunc(slices.Clone(in.Splits), func(o ir.Split) bool { return o.Key == s.Key }), s)
-	x := newIndex(in)
+	x := newIndex(in, nil)
 	i := slices.IndexFunc(x.splits, func(o *split) bool { return o.Key == s.Key })
 	one := x.splits[i]
 	facts := ir.SplitFacts{Known: true}
@@ -170,9 +170,9 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 		x.found.fail(one.meta, "S011", "spec.host", fmt.Sprintf("no service has the host %s", one.host), "create it, or correct spec.host")
 	}
 	for _, class := range x.classesOf(one) {
-		p := newPlanner(x, class)
-		p.run()
-		x.found.add(p.problems().list...)
+		p := newPlanner(class)
+		p.follow(x)
+		x.found.add(p.all...)
 	}
 	origins := x.originsOf(one)
 	for _, p := range x.found.sorted() {

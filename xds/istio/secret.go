@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -19,6 +21,11 @@ type Secret struct {
 	Name      string
 	UID       string
 	Data      map[string][]byte `json:"-"`
+}
+
+// equal reports whether two readings of a Secret say the same.
+func (s *Secret) equal(o *Secret) bool {
+	return s.Namespace == o.Namespace && s.Name == o.Name && s.UID == o.UID && maps.EqualFunc(s.Data, o.Data, bytes.Equal)
 }
 
 const (
@@ -73,7 +80,7 @@ func (m *madeSecret) use(found *findings, ref secretRef) (string, bool) {
 // namedSecrets are those that listeners and clusters name.
 func (p *planner) namedSecrets() []*ir.Secret {
 	names := map[string]bool{}
-	for _, l := range p.cfg.Listeners {
+	for _, l := range p.out.Listeners {
 		for _, c := range l.Chains {
 			if c.TLS != nil {
 				names[c.TLS.Peer.Secret] = true
@@ -83,7 +90,7 @@ func (p *planner) namedSecrets() []*ir.Secret {
 			}
 		}
 	}
-	for _, c := range p.cfg.Clusters {
+	for _, c := range p.out.Clusters {
 		if c.TLS != nil {
 			names[c.TLS.Peer.Secret] = true
 			if c.TLS.Certificate != nil {

@@ -305,33 +305,40 @@ func gcd(a, b int64) int64 {
 
 // splitUses say where each split was rendered.
 func (p *planner) splitUses() []ir.SplitUse {
-	type places struct{ tables, listeners map[string]bool }
-	at := map[*split]places{}
+	users := map[*split][]*unit{}
 	for _, u := range p.units {
 		for _, one := range u.uses {
-			if at[one.split].tables == nil {
-				at[one.split] = places{map[string]bool{}, map[string]bool{}}
-			}
-			if one.table != "" {
-				at[one.split].tables[one.table] = true
-			}
-			if one.listener != "" {
-				at[one.split].listeners[one.listener] = true
-			}
+			users[one.split] = append(users[one.split], u)
 		}
 	}
 	var out []ir.SplitUse
-	for s, in := range at {
-		out = append(out, ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Tables: names(in.tables), Listeners: names(in.listeners)})
+	for s, units := range users {
+		one, _ := splitUse(s, units)
+		out = append(out, one)
 	}
 	slices.SortFunc(out, func(a, b ir.SplitUse) int { return cmp.Compare(a.Key, b.Key) })
 	return out
 }
 
-// names gives a set in order; nil where it is empty.
-func names(set map[string]bool) []string {
-	if len(set) == 0 {
-		return nil
+// splitUse says where units have rendered a split; false: nowhere.
+func splitUse(s *split, units []*unit) (ir.SplitUse, bool) {
+	out := ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight}
+	for _, u := range units {
+		for _, one := range u.uses {
+			if one.split != s {
+				continue
+			}
+			out.Tables = with(out.Tables, one.table)
+			out.Listeners = with(out.Listeners, one.listener)
+		}
 	}
-	return sortedKeys(set)
+	return out, len(out.Tables)+len(out.Listeners) > 0
+}
+
+// with is a sorted list of names with one more, where it is not empty.
+func with(list []string, name string) []string {
+	if i, ok := slices.BinarySearch(list, name); !ok && name != "" {
+		return slices.Insert(list, i, name)
+	}
+	return list
 }

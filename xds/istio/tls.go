@@ -294,6 +294,6 @@ func (p gates) endingChain(o *opening, s server, names serverNames) []ir.Chain {
 	if !ok {
 		return nil
 	}
-	p.cfg.Tables = append(p.cfg.Tables, table)
+	p.out.Tables = append(p.out.Tables, table)
 	return []ir.Chain{c}
 }

@@ -10,8 +10,9 @@ import (
 // Translate makes everything that proxies of a class are given, and says what of the input has no effect, or not the
 // effect written. Problems are sorted; each object costs at most itself.
 func Translate(in Input, class ir.ProxyClass) (ir.Config, []problem.Problem) {
-	p := newPlanner(newIndex(in), class)
-	return p.run(), p.problems().sorted()
+	p := newPlanner(class)
+	p.follow(newIndex(in, nil))
+	return *p.cfg, p.all
 }
 
 func parseLabels(text string) map[string]string {

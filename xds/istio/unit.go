@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -58,13 +59,15 @@ type use struct {
 func made[T any](p *planner, k key, inputs []any, build func(*translator) T) T {
 	u := p.units[k]
 	wrapped := func(t *translator) any { return build(t) }
-	if u == nil || !slices.Equal(u.inputs, inputs) || !p.holds(u) {
-		u = &unit{key: k, inputs: inputs}
+	if u == nil {
+		u = &unit{key: k}
 		p.units[k] = u
-		u.build = wrapped
-		p.remake(u)
 	}
 	u.build, u.round = wrapped, p.round
+	if u.value == nil || !slices.Equal(u.inputs, inputs) || !p.holds(u) {
+		u.inputs = inputs
+		p.remake(u)
+	}
 	value, _ := u.value.(T)
 	return value
 }
@@ -74,10 +77,29 @@ func (p *planner) holds(u *unit) bool {
 	return !slices.ContainsFunc(u.reads, func(r read) bool { return p.answer(r.fact, r.name) != r.got })
 }
 
-// remake makes the unit of what the mesh is now.
+// remake makes the unit of what the mesh is now. What comes out as before is the same as before.
 func (p *planner) remake(u *unit) {
 	t := &translator{mesh: p, class: p.class, labels: p.labels, found: &findings{}, unit: u}
 	u.reads, u.uses = nil, nil
-	u.value = u.build(t)
+	u.value = reused(u.value, u.build(t))
 	u.found = t.found.list
+}
+
+// reused is before, or what of it equals now.
+func reused(before, now any) any {
+	old, ok := before.(madeCluster)
+	next, made := now.(madeCluster)
+	if !ok || !made {
+		if before != nil && reflect.DeepEqual(before, now) {
+			return before
+		}
+		return now
+	}
+	if next.cluster != nil {
+		next.cluster = shared(old.cluster, next.cluster, deepEqual)
+	}
+	if next.hash != nil {
+		next.hash = shared(old.hash, next.hash, deepEqual)
+	}
+	return next
 }
