@@ -183,7 +183,7 @@ func (n nearness) localities(all []registry.Endpoint, port registry.Port, labels
 	seen := map[dial]bool{}
 	for _, e := range all {
 		key := dial{e.Address, e.PortOf(port)}
-		if !e.Ready || !contains(e.Labels, labels) || seen[key] {
+		if !e.Ready || !e.Serves(port) || !contains(e.Labels, labels) || seen[key] {
 			continue
 		}
 		seen[key] = true

@@ -11,9 +11,17 @@ import (
 	"time"
 )
 
-// Snapshot is a set of services at one moment, sorted by host and namespace.
+// Snapshot is what there is at one moment: services, sorted by host and namespace, and workloads that may back others.
 type Snapshot struct {
-	Services []Service
+	Services  []Service
+	Workloads []Workload // sorted by namespace and name
+}
+
+// Workload is a pod or machine that the selector of a service may choose.
+type Workload struct {
+	Namespace string
+	Name      string
+	Endpoint  Endpoint // its Ports are by the names of its own ports
 }
 
 // Service is a host that clients know, with its ports and where they lead.
@@ -27,13 +35,24 @@ type Service struct {
 	ExportTo   []string // namespaces that may see it; "." own, "*" all, "~" none; empty: all
 	Origin     Origin
 	Endpoints  []Endpoint // sorted by address
+	Selector   map[string]string
+	Names      []string  // that certificates of its endpoints have; empty: not told
+	Ignored    []Ignored // in the order of the fields
+}
+
+// Ignored is a field of a service's object that has no effect.
+type Ignored struct {
+	Field string
+	What  string // completes "... is not supported"
 }
 
 // Port is one port of a service.
 type Port struct {
-	Name     string
-	Number   int
-	Protocol Protocol
+	Name       string
+	Number     int
+	Protocol   Protocol
+	Target     int    // port of endpoints that do not say their own; 0: Number
+	TargetName string // the name by which workloads know that port; empty: it has none
 }
 
 // Protocol is what is spoken on a port. The zero value is TCP.
@@ -54,9 +73,9 @@ func (p Protocol) HTTP() bool { return p == HTTP || p == HTTP2 || p == GRPC }
 // ParseProtocol reads a protocol's name as in the name of a port, in any case. What is not known is TCP.
 func ParseProtocol(name string) Protocol {
 	switch strings.ToLower(name) {
-	case "http", "grpc-web", "ws":
+	case "http", "grpc-web":
 		return HTTP
-	case "http2", "h2c":
+	case "http2":
 		return HTTP2
 	case "grpc":
 		return GRPC
@@ -80,7 +99,7 @@ const (
 // Endpoint is one instance of a service.
 type Endpoint struct {
 	Address  string
-	Ports    map[string]int // by the name of the service port; a missing name is the service port's own number
+	Ports    map[string]int // by the name of the service port; a missing name is the service port's Target
 	Labels   map[string]string
 	Weight   uint32 // 0 counts as 1
 	Locality Locality
@@ -125,6 +144,9 @@ func Merge(snaps ...Snapshot) (Snapshot, []Conflict) {
 			compareOrigin(a.Origin, b.Origin))
 	})
 	var out Snapshot
+	for _, s := range snaps {
+		out.Workloads = append(out.Workloads, s.Workloads...)
+	}
 	var conflicts []Conflict
 	for _, s := range all {
 		if n := len(out.Services); n > 0 && out.Services[n-1].Host == s.Host && out.Services[n-1].Namespace == s.Namespace {
@@ -183,10 +205,16 @@ func Exported(exportTo []string, own, user string) bool {
 	return slices.Contains(exportTo, "*") || slices.Contains(exportTo, user) || (own == user && slices.Contains(exportTo, "."))
 }
 
+// Serves reports whether the endpoint has service port p. One that names no ports has all of them.
+func (e Endpoint) Serves(p Port) bool {
+	_, ok := e.Ports[p.Name]
+	return ok || len(e.Ports) == 0
+}
+
 // PortOf is the port of the endpoint that serves service port p.
 func (e Endpoint) PortOf(p Port) int {
 	if n, ok := e.Ports[p.Name]; ok {
 		return n
 	}
-	return p.Number
+	return cmp.Or(p.Target, p.Number)
 }

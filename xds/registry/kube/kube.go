@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sluice-dev/sluice/xds/registry"
 )
@@ -23,6 +24,8 @@ type Input struct {
 	Services     []*corev1.Service
 	Slices       []*discoveryv1.EndpointSlice
 	PodLabels    func(namespace, name string) map[string]string // nil: endpoints have no labels
+	NodeLabels   func(name string) map[string]string            // nil: nobody knows the region of a node
+	Pods         []*corev1.Pod                                  // that ServiceEntries may select
 	DomainSuffix string                                         // empty: "cluster.local"
 }
 
@@ -38,6 +41,7 @@ func Snapshot(in Input) registry.Snapshot {
 		out.Services = append(out.Services, service(svc, slicesOf[svc.Namespace+"/"+svc.Name], in))
 	}
 	slices.SortStableFunc(out.Services, func(a, b registry.Service) int { return cmp.Compare(a.Host, b.Host) })
+	out.Workloads = workloads(in)
 	return out
 }
 
@@ -68,7 +72,9 @@ func service(svc *corev1.Service, from []*discoveryv1.EndpointSlice, in Input) r
 		}
 	}
 	for _, p := range svc.Spec.Ports {
-		s.Ports = append(s.Ports, registry.Port{Name: p.Name, Number: int(p.Port), Protocol: protocol(p)})
+		if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP { // proxies forward nothing else
+			s.Ports = append(s.Ports, port(p))
+		}
 	}
 	slices.SortFunc(s.Ports, func(a, b registry.Port) int { return cmp.Compare(a.Number, b.Number) })
 	if svc.Spec.Type == corev1.ServiceTypeExternalName {
@@ -76,82 +82,65 @@ func service(svc *corev1.Service, from []*discoveryv1.EndpointSlice, in Input) r
 		s.Endpoints = []registry.Endpoint{{Address: strings.ToLower(svc.Spec.ExternalName), Ready: true}}
 		return s
 	}
+	s.Selector = svc.Spec.Selector
+	s.Ignored = ignored(svc, from)
 	s.Endpoints = endpoints(svc, from, in)
 	return s
 }
 
-// endpoints joins the slices of a service. An address that stands in several slices (it moves between them) counts
-// once, and as ready when any of them says so.
-func endpoints(svc *corev1.Service, from []*discoveryv1.EndpointSlice, in Input) []registry.Endpoint {
-	byAddress := map[string]registry.Endpoint{}
-	for _, slice := range from {
-		if slice.AddressType == discoveryv1.AddressTypeFQDN {
-			continue
-		}
-		for _, e := range slice.Endpoints {
-			if e.Conditions.Terminating != nil && *e.Conditions.Terminating && !svc.Spec.PublishNotReadyAddresses {
-				continue
-			}
-			for _, address := range e.Addresses {
-				one := endpoint(address, e, slice, in)
-				one.Ready = one.Ready || svc.Spec.PublishNotReadyAddresses
-				byAddress[address] = joined(byAddress[address], one)
-			}
-		}
+// port is a port of a Service. Its number at endpoints is for those that no slice tells.
+func port(p corev1.ServicePort) registry.Port {
+	return registry.Port{
+		Name: p.Name, Number: int(p.Port), Protocol: protocol(p), Target: p.TargetPort.IntValue(), TargetName: nameOf(p.TargetPort),
 	}
-	out := make([]registry.Endpoint, 0, len(byAddress))
-	for _, e := range byAddress {
-		out = append(out, e)
-	}
-	slices.SortFunc(out, func(a, b registry.Endpoint) int { return cmp.Compare(a.Address, b.Address) })
-	return out
 }
 
-func endpoint(address string, e discoveryv1.Endpoint, slice *discoveryv1.EndpointSlice, in Input) registry.Endpoint {
-	out := registry.Endpoint{Address: address, Ready: e.Conditions.Ready == nil || *e.Conditions.Ready, Ports: map[string]int{}}
-	for _, p := range slice.Ports {
-		if p.Port == nil {
-			continue
-		}
-		name := ""
-		if p.Name != nil {
-			name = *p.Name
-		}
-		out.Ports[name] = int(*p.Port)
+func nameOf(target intstr.IntOrString) string {
+	if target.Type == intstr.String {
+		return target.StrVal
 	}
-	if e.Zone != nil {
-		out.Locality.Zone = *e.Zone
-	}
-	if e.TargetRef != nil && e.TargetRef.Kind == "Pod" && in.PodLabels != nil {
-		out.Labels = in.PodLabels(cmp.Or(e.TargetRef.Namespace, slice.Namespace), e.TargetRef.Name)
-	}
-	return out
+	return ""
 }
 
-func joined(a, b registry.Endpoint) registry.Endpoint {
-	if a.Address == "" {
-		return b
+// ignored are the fields of a Service that proxies do not honour.
+func ignored(svc *corev1.Service, from []*discoveryv1.EndpointSlice) []registry.Ignored {
+	var out []registry.Ignored
+	if svc.Spec.InternalTrafficPolicy != nil && *svc.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal {
+		out = append(out, registry.Ignored{Field: "spec.internalTrafficPolicy", What: "internalTrafficPolicy Local"})
 	}
-	b.Ready = a.Ready || b.Ready
-	if len(b.Labels) == 0 {
-		b.Labels = a.Labels
+	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+		out = append(out, registry.Ignored{Field: "spec.sessionAffinity", What: "sessionAffinity ClientIP (a DestinationRule has consistentHash)"})
 	}
-	b.Locality.Zone = max(a.Locality.Zone, b.Locality.Zone)
-	for name, n := range a.Ports {
-		if have, ok := b.Ports[name]; !ok || n < have {
-			b.Ports[name] = n
-		}
+	if svc.Spec.TrafficDistribution != nil {
+		out = append(out, registry.Ignored{Field: "spec.trafficDistribution", What: "trafficDistribution (a DestinationRule has localityLbSetting)"})
 	}
-	return b
+	if slices.ContainsFunc(from, func(s *discoveryv1.EndpointSlice) bool { return s.AddressType == discoveryv1.AddressTypeFQDN }) {
+		out = append(out, registry.Ignored{Field: "spec", What: "an EndpointSlice of address type FQDN"})
+	}
+	return out
 }
 
 func protocol(p corev1.ServicePort) registry.Protocol {
 	if p.AppProtocol != nil {
-		return registry.ParseProtocol(strings.TrimPrefix(strings.ToLower(*p.AppProtocol), "kubernetes.io/"))
+		return appProtocol(strings.ToLower(*p.AppProtocol))
 	}
 	prefix, _, _ := strings.Cut(strings.ToLower(p.Name), "-")
 	if strings.HasPrefix(strings.ToLower(p.Name), "grpc-web") {
 		prefix = "grpc-web"
 	}
 	return registry.ParseProtocol(prefix)
+}
+
+// appProtocol reads the names that Kubernetes gives protocols, and those of ports.
+func appProtocol(name string) registry.Protocol {
+	switch name = strings.TrimPrefix(name, "kubernetes.io/"); name {
+	case "h2c":
+		return registry.HTTP2
+	case "ws":
+		return registry.HTTP
+	case "wss":
+		return registry.TLS
+	default:
+		return registry.ParseProtocol(name)
+	}
 }

@@ -88,7 +88,8 @@ func TestSnapshot_readsProtocols(t *testing.T) {
 		want      registry.Protocol
 	}{
 		{"http", "", registry.HTTP}, {"http-x", "", registry.HTTP}, {"grpc-x", "", registry.GRPC}, {"grpc-web-x", "", registry.HTTP}, {"http2", "", registry.HTTP2},
-		{"https-x", "", registry.TLS}, {"mysql", "", registry.TCP}, {"web", "", registry.TCP}, {"web", "http", registry.HTTP}, {"web", "kubernetes.io/h2c", registry.HTTP2}, {"http", "tcp", registry.TCP},
+		{"https-x", "", registry.TLS}, {"mysql", "", registry.TCP}, {"web", "", registry.TCP}, {"web", "http", registry.HTTP}, {"web", "kubernetes.io/h2c", registry.HTTP2}, {"web", "kubernetes.io/ws", registry.HTTP}, {"web", "kubernetes.io/wss", registry.TLS},
+		{"ws-x", "", registry.TCP}, {"HTTP-x", "", registry.HTTP}, {"httpx", "", registry.TCP}, {"http", "tcp", registry.TCP},
 	} {
 		got := kube.Snapshot(kube.Input{Services: []*corev1.Service{service(func(s *corev1.Service) {
 			s.Spec.Ports = []corev1.ServicePort{{Name: c.name, Port: 80}}
