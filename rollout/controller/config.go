@@ -18,8 +18,8 @@ import (
 
 // Fleet knows how far the proxies are.
 type Fleet interface {
-	// Convergence of a split, "namespace/name", at a traffic seq.
-	Convergence(key string, seq uint64) ir.Convergence
+	// Convergence of a split, "namespace/name", of the Rollout with the uid at a traffic seq.
+	Convergence(key, uid string, seq uint64) ir.Convergence
 	// Changed is closed at the next change of any convergence.
 	Changed() <-chan struct{}
 }

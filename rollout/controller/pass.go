@@ -130,7 +130,7 @@ func (p *pass) readTraffic() {
 		split.Stable = or(p.spec.InitialStable, p.object.Spec.Subset)
 	}
 	p.facts = p.controller.config.Mesh.Facts(split)
-	p.fleet = p.controller.config.Fleet.Convergence(split.Key, split.Seq)
+	p.fleet = p.controller.config.Fleet.Convergence(split.Key, split.UID, split.Seq)
 	if p.facts.Known && (!p.facts.SubsetDefined || len(p.facts.BlockingCodes) > 0) || p.starts() && p.templates.unusable() {
 		p.blocked = append(p.blocked, rollout.RefsNotResolved)
 	}

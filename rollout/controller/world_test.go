@@ -224,7 +224,7 @@ func (f *fleet) Changed() <-chan struct{} {
 	return f.changed
 }
 
-func (f *fleet) Convergence(string, uint64) ir.Convergence {
+func (f *fleet) Convergence(string, string, uint64) ir.Convergence {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := ir.Convergence{Rendered: true, Connected: f.proxies, Acked: f.proxies}

@@ -128,10 +128,7 @@ func equal(a, b envoy.Resources) bool {
 		return slices.EqualFunc(a, b, func(x, y envoy.Resource) bool { return x.Name == y.Name && x.Version == y.Version })
 	}
 	return same(a.Listeners, b.Listeners) && same(a.Routes, b.Routes) && same(a.Clusters, b.Clusters) && same(a.Endpoints, b.Endpoints) && same(a.Secrets, b.Secrets) &&
-		slices.EqualFunc(a.Splits, b.Splits, func(x, y ir.SplitUse) bool {
-			return x.Key == y.Key && x.UID == y.UID && x.Seq == y.Seq && x.Weight == y.Weight &&
-				slices.Equal(x.Tables, y.Tables) && slices.Equal(x.Listeners, y.Listeners)
-		})
+		slices.EqualFunc(a.Splits, b.Splits, ir.SplitUse.Equal)
 }
 
 // keepProblems joins the Problems of all classes, each once.

@@ -1,6 +1,9 @@
 package ir
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Split divides the traffic of one host between two subsets. It comes from a persisted Rollout status only.
 type Split struct {
@@ -24,6 +27,13 @@ type SplitUse struct {
 	Weight    int
 	Tables    []string // names of route tables
 	Listeners []string // names of listeners with tcp splits
+	Clusters  []string // names of clusters that it gives weight to
+}
+
+// Equal reports whether both uses say the same.
+func (u SplitUse) Equal(other SplitUse) bool {
+	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight &&
+		slices.Equal(u.Tables, other.Tables) && slices.Equal(u.Listeners, other.Listeners) && slices.Equal(u.Clusters, other.Clusters)
 }
 
 // Origin is the object and field an IR node was made from.

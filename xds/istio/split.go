@@ -142,9 +142,20 @@ func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, bo
 		return ds, false
 	}
 	for _, s := range taken {
-		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table})
+		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table, clusters: s.fed(out)})
 	}
 	return out, true
+}
+
+// fed are the clusters of the split that divided destinations give weight to.
+func (s *split) fed(ds []destination) []string {
+	var out []string
+	for _, d := range ds {
+		if d.weight > 0 && s.role(d) != other {
+			out = append(out, d.cluster())
+		}
+	}
+	return out
 }
 
 // splits are those that divide a host among the destinations, in their order.
@@ -330,6 +341,9 @@ func splitUse(s *split, units []*unit) (ir.SplitUse, bool) {
 			}
 			out.Tables = with(out.Tables, one.table)
 			out.Listeners = with(out.Listeners, one.listener)
+			for _, name := range one.clusters {
+				out.Clusters = with(out.Clusters, name)
+			}
 		}
 	}
 	return out, len(out.Tables)+len(out.Listeners) > 0

@@ -178,8 +178,10 @@ func TestTranslate_twoRolloutsInOneRuleDivideTheirOwnShares(t *testing.T) {
 		t.Errorf("weights (-want +got):\n%s", diff)
 	}
 	want := []ir.SplitUse{
-		{Key: "shop/other", Seq: 9, Weight: 50, Tables: []string{"http.80"}},
-		{Key: "shop/reviews", Seq: 3, Weight: 15, Tables: []string{"http.80"}},
+		{Key: "shop/other", Seq: 9, Weight: 50, Tables: []string{"http.80"},
+			Clusters: []string{"outbound|80|a|other.host", "outbound|80|b|other.host"}},
+		{Key: "shop/reviews", Seq: 3, Weight: 15, Tables: []string{"http.80"},
+			Clusters: []string{"outbound|80|v1|reviews.shop.svc.cluster.local", "outbound|80|v2|reviews.shop.svc.cluster.local"}},
 	}
 	if diff := cmp.Diff(want, cfg.Splits); diff != "" {
 		t.Errorf("uses (-want +got):\n%s", diff)

@@ -50,8 +50,9 @@ type read struct {
 // use is a split that a unit rendered.
 type use struct {
 	split    *split
-	table    string // empty: none
-	listener string // empty: none
+	table    string   // empty: none
+	listener string   // empty: none
+	clusters []string // that it gives weight to
 }
 
 // made gives what build makes of inputs: what was made before, as long as inputs and all that build asked of the mesh

@@ -9,9 +9,9 @@ import (
 // maxLaggards is how many pending proxies are named.
 const maxLaggards = 20
 
-// convergence says how far the proxies are with a split. A proxy counts when it runs, or has rejected, some version of
-// a resource that carries the split; a fresh one that has applied nothing serves nothing.
-func (l *ledger) convergence(split string, seq uint64) ir.Convergence {
+// convergence says how far the proxies are with a split of the Rollout with the uid. While some class still carries a
+// use of an older seq, or of another Rollout that had the name before, nothing is Rendered.
+func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out ir.Convergence
@@ -20,27 +20,28 @@ func (l *ledger) convergence(split string, seq uint64) ir.Convergence {
 	rendered, behind := false, false
 	carriers := map[ir.ProxyClass][]key{}
 	for class, b := range l.books {
-		if b.set == nil {
+		a := b.accounts[split]
+		if a == nil {
 			continue
 		}
-		use, carries := b.set.uses[split]
-		if !carries {
+		if a.use.UID != uid {
+			behind = true
 			continue
 		}
-		rendered = rendered || use.Seq >= seq
-		behind = behind || use.Seq < seq
-		keys := keysOf(use)
-		carriers[class] = keys
-		t := b.tally(keys, &laggards)
-		out.Connected += t.connected
-		out.Acked += t.acked
-		out.Nacked += t.nacked
-		if t.last.After(last) {
-			last = t.last
+		rendered = rendered || a.use.Seq >= seq
+		behind = behind || a.use.Seq < seq
+		carriers[class] = a.keys
+		out.Connected += len(a.answers)
+		out.Acked += a.acked
+		out.Nacked += a.nacked
+		laggards = append(laggards, a.laggards()...)
+		at, first := a.times(b)
+		if at.After(last) {
+			last = at
 		}
-		if t.first != nil && (out.First == nil || t.first.At.Before(out.First.At)) {
-			first := *t.first
-			out.First = &first
+		if first != nil && (out.First == nil || first.At.Before(out.First.At)) {
+			one := *first
+			out.First = &one
 		}
 	}
 	out.Rendered = rendered && !behind
@@ -51,80 +52,6 @@ func (l *ledger) convergence(split string, seq uint64) ir.Convergence {
 		out.SettledAt = last.Add(l.timing.Settle)
 	}
 	return out
-}
-
-func keysOf(use ir.SplitUse) []key {
-	keys := make([]key, 0, len(use.Tables)+len(use.Listeners))
-	for _, name := range use.Tables {
-		keys = append(keys, key{kind: routes, name: name})
-	}
-	for _, name := range use.Listeners {
-		keys = append(keys, key{kind: listeners, name: name})
-	}
-	return keys
-}
-
-// standing is how far the clients of one class are with one split.
-type standing struct {
-	connected, acked, nacked int
-	last                     time.Time
-	first                    *ir.Rejection
-}
-
-// tally adds up the rows of a split's resources. One resource is read off its counts; with several of them a client
-// counts once, by the worst of its answers.
-func (b *book) tally(keys []key, laggards *[]string) standing {
-	var out standing
-	clients := map[*client]bool{}
-	for _, k := range keys {
-		r, want := b.rows[k], b.want(k)
-		if r == nil {
-			continue
-		}
-		if t := r.acked[want]; t != nil && t.last.After(out.last) {
-			out.last = t.last
-		}
-		if t := r.nacked[want]; t != nil && t.clients > 0 && (out.first == nil || t.first.At.Before(out.first.At)) {
-			out.first = t.first
-		}
-		if len(keys) == 1 {
-			out.connected, out.acked, out.nacked = len(r.members), r.acked[want].count(), r.nacked[want].count()
-			if out.connected == out.acked+out.nacked {
-				return out
-			}
-		}
-		for c := range r.members {
-			clients[c] = true
-		}
-	}
-	out.connected, out.acked, out.nacked = len(clients), 0, 0
-	for c := range clients {
-		switch b.answer(c, keys) {
-		case acked:
-			out.acked++
-		case rejected:
-			out.nacked++
-		default:
-			*laggards = append(*laggards, c.node)
-		}
-	}
-	return out
-}
-
-// answer is the worst of a client's answers to the wanted versions; reported stands for none yet.
-func (b *book) answer(c *client, keys []key) verdict {
-	worst := acked
-	for _, k := range keys {
-		of, want := c.cells[k], b.want(k)
-		switch {
-		case of == nil || want == "":
-		case of.refused == want:
-			return rejected
-		case of.version != want:
-			worst = reported
-		}
-	}
-	return worst
 }
 
 func (t *tally) count() int {

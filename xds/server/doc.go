@@ -10,7 +10,7 @@
 //	go s.ListenAndServe(ctx, "127.0.0.1:15010") // plain text, therefore loopback only
 //	s.Open()                                     // the inputs are complete: streams are accepted from now on
 //	err = s.Publish(ctx, class, resources)
-//	c := s.Convergence("bookinfo/reviews", 7)    // c.Done(): every connected proxy runs it
+//	c := s.Convergence("bookinfo/reviews", uid, 7)   // c.Done(): every connected proxy runs it
 //
 // Each stream has a conversation, a state machine without I/O that one goroutine owns. Nothing is queued for a
 // stream: what to send is computed from what the proxy has and what it should have when the stream can be written,

@@ -3,9 +3,6 @@ package server
 import (
 	"slices"
 	"time"
-
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/proto"
 )
 
 // The gates. Make: a route waits until the proxy has acknowledged the clusters it names (and their endpoints): Envoy
@@ -86,27 +83,13 @@ func (c *conversation) refused(name string, wanted *item) bool {
 	return e != nil && e.refused == wanted.version
 }
 
-// carriesSplit reports whether one of the clusters takes weight where the table divides traffic under a split. Such a
-// route is never let through on time alone: requests would be lost. Its Rollout gives up instead and lowers the weight.
+// carriesSplit reports whether a split with a canary gives weight to one of the clusters. Such a route is never let
+// through on time alone: requests would be lost. Its Rollout gives up instead and lowers the weight.
 func carriesSplit(next *item, missing []string) bool {
-	divided := false
-	for _, weight := range next.weights {
-		divided = divided || weight > 0
-	}
-	table := &routev3.RouteConfiguration{}
-	if !divided || !next.any.MessageIs(table) || proto.Unmarshal(next.any.GetValue(), table) != nil {
-		return divided
-	}
-	for _, host := range table.GetVirtualHosts() {
-		for _, route := range host.GetRoutes() {
-			for _, w := range route.GetRoute().GetWeightedClusters().GetClusters() {
-				if w.GetWeight().GetValue() > 0 && slices.Contains(missing, w.GetName()) {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(missing, func(cluster string) bool {
+		_, fed := slices.BinarySearch(next.feeds, cluster)
+		return fed
+	})
 }
 
 // mayLeave reports whether a cluster that is not wanted any more may be removed now, and else when to look again.

@@ -6,10 +6,7 @@ import (
 	"testing"
 	"time"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/sluice-dev/sluice/xds/envoy"
 )
@@ -97,17 +94,12 @@ func running(t *testing.T) *bench {
 }
 
 // withCanary is two() with a cluster v2 that takes weight percent of a split in http.80.
-func withCanary(t *testing.T, seq uint64, weight int, version string) envoy.Resources {
-	t.Helper()
+func withCanary(seq uint64, weight int, version string) envoy.Resources {
 	r := mesh(seq, weight, version, "a", "b", "v2")
-	split := &routev3.WeightedCluster{Clusters: []*routev3.WeightedCluster_ClusterWeight{
-		{Name: "a", Weight: wrapperspb.UInt32(uint32(100 - weight))}, {Name: "v2", Weight: wrapperspb.UInt32(uint32(weight))}}}
-	body, err := anypb.New(&routev3.RouteConfiguration{Name: "http.80", VirtualHosts: []*routev3.VirtualHost{{Name: "x", Domains: []string{"*"}, Routes: []*routev3.Route{{
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_WeightedClusters{WeightedClusters: split}}}}}}}})
-	if err != nil {
-		t.Fatal(err)
+	r.Splits[0].Clusters = []string{"a"}
+	if weight > 0 {
+		r.Splits[0].Clusters = []string{"a", "v2"}
 	}
-	r.Routes[0].Any = body
 	return r
 }
 
@@ -134,15 +126,25 @@ func TestMake_routeGoesOutAfterTheTimeout(t *testing.T) {
 }
 
 func TestMake_routeWhoseSplitNeedsTheClusterStaysHeld(t *testing.T) {
-	b := running(t).publish(withCanary(t, 2, 15, "w15")).expect("cds v2=c1").after(time.Hour).expect()
-	b.publish(withCanary(t, 3, 0, "w0")).expect().after(15 * time.Second).expect("rds http.80=w0")
+	b := running(t).publish(withCanary(2, 15, "w15")).expect("cds v2=c1").after(time.Hour).expect()
+	b.publish(withCanary(3, 0, "w0")).expect().after(15 * time.Second).expect("rds http.80=w0")
+}
+
+func TestMake_onlyClustersThatASplitFeedsHoldForEver(t *testing.T) {
+	r := withCanary(2, 15, "w15")
+	r.Clusters = append(r.Clusters, res(clusters, "other", "c1"))
+	r.Endpoints = append(r.Endpoints, res(endpoints, "other", "e1"))
+	r.Routes[0].Refs = []string{"a", "other", "v2"}
+	running(t).publish(r).expect("cds other=c1 v2=c1").
+		say(request{typeURL: endpoints.typeURL(), subscribe: []string{"v2"}}).expect("eds v2=e1").ack(endpoints).ack(clusters).
+		expect().after(14 * time.Second).expect().after(time.Second).expect("rds http.80=w15")
 }
 
 func TestMake_loweredWeightIsNeverHeld(t *testing.T) {
-	b := running(t).publish(withCanary(t, 2, 50, "w50")).expect("cds v2=c1").
+	b := running(t).publish(withCanary(2, 50, "w50")).expect("cds v2=c1").
 		say(request{typeURL: endpoints.typeURL(), subscribe: []string{"v2"}}).expect("eds v2=e1").ack(endpoints).ack(clusters).
 		expect("rds http.80=w50").ack(routes)
-	lower := withCanary(t, 3, 15, "w15")
+	lower := withCanary(3, 15, "w15")
 	lower.Clusters = append(lower.Clusters, res(clusters, "other", "c1"))
 	lower.Endpoints = append(lower.Endpoints, res(endpoints, "other", "e1"))
 	lower.Routes[0].Refs = []string{"a", "other", "v2"}

@@ -34,8 +34,10 @@ type key struct {
 
 // book is the ledger of one class.
 type book struct {
-	set  *set
-	rows map[key]*row
+	set      *set
+	rows     map[key]*row
+	accounts map[string]*account // by split
+	by       map[key][]*account  // those that a resource counts for
 }
 
 // row is one resource in one class.
@@ -96,6 +98,7 @@ func (l *ledger) publish(class ir.ProxyClass, s *set) {
 	defer l.mu.Unlock()
 	b := l.book(class)
 	b.set = s
+	b.reopen()
 	for _, of := range l.refusal {
 		for at, r := range of {
 			if r.class == class && r.version != "" && b.want(at) != r.version {
@@ -229,7 +232,7 @@ func (l *ledger) enter(c *client, at key, o outcome) {
 
 // setCell puts a client at a version. at is when it was acknowledged; zero: it had it already.
 func (l *ledger) setCell(c *client, k key, of cell, at time.Time) {
-	l.dropCell(c, k)
+	l.clearCell(c, k)
 	c.cells[k] = &of
 	r := l.row(c.class, k)
 	r.members[c] = struct{}{}
@@ -244,9 +247,22 @@ func (l *ledger) setCell(c *client, k key, of cell, at time.Time) {
 	if of.refused != "" {
 		count(r.nacked, of.refused)
 	}
+	l.settle(c, k)
 }
 
 func (l *ledger) dropCell(c *client, k key) {
+	l.clearCell(c, k)
+	l.settle(c, k)
+}
+
+// settle brings the accounts that a resource counts for up to date with a client.
+func (l *ledger) settle(c *client, k key) {
+	for _, a := range l.book(c.class).by[k] {
+		a.update(c)
+	}
+}
+
+func (l *ledger) clearCell(c *client, k key) {
 	of := c.cells[k]
 	if of == nil {
 		return

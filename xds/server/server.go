@@ -64,10 +64,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Convergence says how far the connected proxies are with the newest transition of a split. It is not Rendered while
-// some class still carries the split of an older seq.
-func (s *Server) Convergence(split string, seq uint64) ir.Convergence {
-	return s.ledger.convergence(split, seq)
+// Convergence says how far the connected proxies are with the newest transition of a split, "namespace/name", of the
+// Rollout with the uid. It is not Rendered while some class still carries the split of an older seq, or that of a Rollout
+// which had the name before.
+func (s *Server) Convergence(split, uid string, seq uint64) ir.Convergence {
+	return s.ledger.convergence(split, uid, seq)
 }
 
 // Changed gives a channel that is closed when some Convergence may have changed. Take it before asking.

@@ -41,11 +41,11 @@ func all(n int) func(ir.Convergence) bool {
 
 func TestConvergence_followsTheAcknowledgements(t *testing.T) {
 	h := start(t, Timing{Lost: 50 * time.Millisecond})
-	if c := h.Convergence("shop/reviews", 1); c.Rendered || c.Connected != 0 || c.Done() {
+	if c := h.Convergence("shop/reviews", "u", 1); c.Rendered || c.Connected != 0 || c.Done() {
 		t.Errorf("before anything: %+v", c)
 	}
 	h.publish(two("t1"))
-	if c := h.Convergence("shop/reviews", 1); !c.Rendered || c.Connected != 0 || c.Done() || !c.SettledAt.IsZero() {
+	if c := h.Convergence("shop/reviews", "u", 1); !c.Rendered || c.Connected != 0 || c.Done() || !c.SettledAt.IsZero() {
 		t.Errorf("without proxies: %+v", c)
 	}
 	p1, p2 := settled(t, h, "n1"), settled(t, h, "n2")
@@ -53,7 +53,7 @@ func TestConvergence_followsTheAcknowledgements(t *testing.T) {
 	if first.SettledAt.Before(time.Now().Add(-patience)) {
 		t.Errorf("settled at %v", first.SettledAt)
 	}
-	if c := h.Convergence("shop/reviews", 2); c.Rendered {
+	if c := h.Convergence("shop/reviews", "u", 2); c.Rendered {
 		t.Errorf("seq 2 is rendered before it was published: %+v", c)
 	}
 	h.publish(mesh(2, 15, "t2", "a", "b"))
@@ -69,7 +69,7 @@ func TestConvergence_followsTheAcknowledgements(t *testing.T) {
 	}
 	h.converged(2, all(1)) // it is given up after a while
 	h.publish(mesh(3, 15, "t2", "a", "b"))
-	if c := h.Convergence("shop/reviews", 3); !c.Done() {
+	if c := h.Convergence("shop/reviews", "u", 3); !c.Done() {
 		t.Errorf("equal bytes are acknowledged at once: %+v", c)
 	}
 }
@@ -107,7 +107,7 @@ func TestConvergence_freshProxyCountsOnceItHasApplied(t *testing.T) {
 	p := connect(t, h.addr, "n1", false)
 	p.send(ask{kind: routes, sub: []string{"http.80"}})
 	p.next()
-	if c := h.Convergence("shop/reviews", 1); c.Connected != 0 {
+	if c := h.Convergence("shop/reviews", "u", 1); c.Connected != 0 {
 		t.Errorf("before the acknowledgement: %+v", c)
 	}
 	p.ack(routes)
@@ -122,13 +122,78 @@ func TestConvergence_everyClassMustHaveTheNewSeq(t *testing.T) {
 	if err := h.Publish(t.Context(), other, mesh(2, 15, "t2", "a", "b")); err != nil {
 		t.Fatal(err)
 	}
-	if c := h.Convergence("shop/reviews", 2); c.Rendered {
+	if c := h.Convergence("shop/reviews", "u", 2); c.Rendered {
 		t.Errorf("one class is behind: %+v", c)
 	}
 	h.publish(mesh(2, 15, "t2", "a", "b"))
-	if c := h.Convergence("shop/reviews", 2); !c.Rendered {
+	if c := h.Convergence("shop/reviews", "u", 2); !c.Rendered {
 		t.Errorf("both classes are at seq 2: %+v", c)
 	}
+}
+
+func TestConvergence_anotherRolloutOfTheNameDoesNotCount(t *testing.T) {
+	h := start(t, Timing{})
+	h.publish(two("t1"))
+	settled(t, h, "n1")
+	h.converged(1, all(1))
+	if c := h.Convergence("shop/reviews", "new", 1); c.Rendered || c.Connected != 0 || c.Done() {
+		t.Errorf("the use of the old Rollout counts: %+v", c)
+	}
+	next := two("t1")
+	next.Splits[0].UID = "new"
+	h.publish(next)
+	if c := h.Convergence("shop/reviews", "new", 1); !c.Done() {
+		t.Errorf("equal bytes of the new Rollout: %+v", c)
+	}
+	if c := h.Convergence("shop/reviews", "u", 1); c.Rendered || c.Done() {
+		t.Errorf("the old Rollout is gone: %+v", c)
+	}
+}
+
+// spread is a mesh whose split is in two tables.
+func spread(seq uint64, weight int, versions ...string) envoy.Resources {
+	r := mesh(seq, weight, versions[0], "a", "b")
+	r.Routes = append(r.Routes, res(routes, "http.81", versions[1], "a", "b"))
+	r.Splits[0].Tables = []string{"http.80", "http.81"}
+	return r
+}
+
+func TestConvergence_ofSeveralTablesTheWorstCounts(t *testing.T) {
+	h := start(t, Timing{})
+	h.publish(spread(1, 0, "t1", "x1"))
+	both, one := connect(t, h.addr, "both", false), connect(t, h.addr, "one", false)
+	both.send(ask{kind: routes, sub: []string{"http.80", "http.81"}})
+	both.next()
+	both.ack(routes)
+	one.send(ask{kind: routes, sub: []string{"http.81"}})
+	one.next()
+	one.ack(routes)
+	h.converged(1, all(2))
+	h.publish(spread(2, 15, "t2", "x2"))
+	first := both.next()
+	one.next()
+	one.ack(routes)
+	c := h.converged(2, func(c ir.Convergence) bool { return c.Acked == 1 })
+	if c.Connected != 2 || c.Pending != 1 || !slices.Equal(c.Laggards, []string{"both"}) {
+		t.Errorf("one has answered: %+v", c)
+	}
+	second := both.next()
+	both.send(ask{kind: routes, nonce: first.nonce})
+	h.publish(spread(3, 15, "t2", "x2"))
+	if c := h.Convergence("shop/reviews", "u", 3); c.Acked != 1 || c.Pending != 1 {
+		t.Errorf("half an answer: %+v", c)
+	}
+	both.send(ask{kind: routes, nonce: second.nonce, nack: "no"})
+	c = h.converged(3, func(c ir.Convergence) bool { return c.Nacked == 1 })
+	if c.Acked != 1 || c.Connected != 2 || c.First == nil || c.First.Resource != "http.81" {
+		t.Errorf("a rejection in one of the tables: %+v", c)
+	}
+	h.publish(spread(4, 0, "t2", "x3"))
+	both.next()
+	both.ack(routes)
+	one.next()
+	one.ack(routes)
+	h.converged(4, all(2))
 }
 
 func TestNack_namesItsResourceAndIsRememberedForTheNode(t *testing.T) {
@@ -163,7 +228,7 @@ func TestNack_freshProxyOfTheNodeGetsWhatOthersRun(t *testing.T) {
 	p.end()
 	fresh := connect(t, h.addr, "n1", false)
 	runScript(t, h, fresh, endpoints, []step{say(ask{kind: routes, sub: []string{"http.80"}}, "rds http.80=t1")})
-	if c := h.Convergence("shop/reviews", 2); c.Nacked == 0 {
+	if c := h.Convergence("shop/reviews", "u", 2); c.Nacked == 0 {
 		t.Errorf("the rejection is forgotten: %+v", c)
 	}
 }

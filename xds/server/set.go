@@ -18,7 +18,17 @@ type item struct {
 	version string     // empty: the client has some version, it is not known which
 	any     *anypb.Any // nil: the client has reported the version, its bytes are not known here
 	refs    []string   // sorted names of what it names
-	weights map[string]int
+	carries
+}
+
+// carries is what a resource carries of splits. The zero value carries none.
+type carries struct {
+	weights map[string]int // of canaries, by split
+	feeds   []string       // sorted names of clusters that splits with a canary give weight to, here or elsewhere
+}
+
+func (c carries) equal(other carries) bool {
+	return maps.Equal(c.weights, other.weights) && slices.Equal(c.feeds, other.feeds)
 }
 
 // known reports whether the bytes are at hand.
@@ -54,26 +64,19 @@ type set struct {
 // newSet makes the set that follows prev (nil: the first).
 func newSet(prev *set, r envoy.Resources) (*set, error) {
 	s := &set{uses: make(map[string]ir.SplitUse, len(r.Splits))}
-	weights := map[string]map[string]int{}
 	for _, use := range r.Splits {
 		s.uses[use.Key] = use
-		for _, name := range slices.Concat(use.Tables, use.Listeners) {
-			if weights[name] == nil {
-				weights[name] = map[string]int{}
-			}
-			weights[name][use.Key] = use.Weight
-		}
+	}
+	carried := [kinds]map[string]carries{
+		routes:    carriers(r.Splits, func(use ir.SplitUse) []string { return use.Tables }),
+		listeners: carriers(r.Splits, func(use ir.SplitUse) []string { return use.Listeners }),
 	}
 	for k, resources := range [kinds][]envoy.Resource{clusters: r.Clusters, endpoints: r.Endpoints, secrets: r.Secrets, listeners: r.Listeners, routes: r.Routes} {
 		var before *collection
 		if prev != nil {
 			before = prev.of[k]
 		}
-		var carried map[string]map[string]int
-		if kind(k).steers() {
-			carried = weights // splits are carried by routes and listeners only
-		}
-		c, err := newCollection(before, resources, carried)
+		c, err := newCollection(before, resources, carried[k])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind(k), err)
 		}
@@ -82,7 +85,27 @@ func newSet(prev *set, r envoy.Resources) (*set, error) {
 	return s, nil
 }
 
-func newCollection(prev *collection, resources []envoy.Resource, weights map[string]map[string]int) (*collection, error) {
+// carriers says what the resources that names gives of each use carry.
+func carriers(uses []ir.SplitUse, names func(ir.SplitUse) []string) map[string]carries {
+	out := map[string]carries{}
+	for _, use := range uses {
+		for _, name := range names(use) {
+			c := out[name]
+			if c.weights == nil {
+				c.weights = map[string]int{}
+			}
+			c.weights[use.Key] = use.Weight
+			if use.Weight > 0 {
+				c.feeds = slices.Concat(c.feeds, use.Clusters)
+				slices.Sort(c.feeds)
+			}
+			out[name] = c
+		}
+	}
+	return out
+}
+
+func newCollection(prev *collection, resources []envoy.Resource, carried map[string]carries) (*collection, error) {
 	c := &collection{items: make([]*item, 0, len(resources)), byName: make(map[string]*item, len(resources))}
 	same := prev != nil && len(prev.items) == len(resources)
 	for _, r := range resources {
@@ -92,9 +115,9 @@ func newCollection(prev *collection, resources []envoy.Resource, weights map[str
 		if c.byName[r.Name] != nil {
 			return nil, fmt.Errorf("resource %q is given twice", r.Name)
 		}
-		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, weights: weights[r.Name]}
+		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, carries: carried[r.Name]}
 		if prev != nil {
-			if old := prev.get(r.Name); old != nil && old.version == i.version && maps.Equal(old.weights, i.weights) {
+			if old := prev.get(r.Name); old != nil && old.version == i.version && old.carries.equal(i.carries) {
 				i = old
 			}
 		}
@@ -128,9 +151,7 @@ func (s *set) equal(other *set) bool {
 		return false
 	}
 	for key, use := range s.uses {
-		o, ok := other.uses[key]
-		if !ok || use.UID != o.UID || use.Seq != o.Seq || use.Weight != o.Weight ||
-			!slices.Equal(use.Tables, o.Tables) || !slices.Equal(use.Listeners, o.Listeners) {
+		if o, ok := other.uses[key]; !ok || !use.Equal(o) {
 			return false
 		}
 	}

@@ -101,7 +101,7 @@ func (h *harness) converged(seq uint64, ok func(ir.Convergence) bool) ir.Converg
 	deadline := time.After(patience)
 	for {
 		changed := h.Changed()
-		c := h.Convergence("shop/reviews", seq)
+		c := h.Convergence("shop/reviews", "u", seq)
 		if ok(c) {
 			return c
 		}

@@ -254,7 +254,7 @@ func awaitDone(ctx context.Context, t *testing.T, s *server.Server, seq uint64) 
 	defer deadline.Stop()
 	for {
 		changed := s.Changed()
-		c := s.Convergence("shop/echo", seq)
+		c := s.Convergence("shop/echo", "", seq)
 		if c.Done() {
 			return
 		}

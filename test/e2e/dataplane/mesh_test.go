@@ -153,7 +153,7 @@ func (p *plane) converged(seq uint64, ok func(ir.Convergence) bool) ir.Convergen
 	p.t.Helper()
 	var c ir.Convergence
 	err := poll.Until(patience, func() error {
-		if c = p.Convergence(key, seq); !ok(c) {
+		if c = p.Convergence(key, "u", seq); !ok(c) {
 			return fmt.Errorf("convergence of seq %d is %+v (first rejection %+v)", seq, c, c.First)
 		}
 		return nil

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// account is how far the clients of one class are with one split. It changes with each answer; nobody counts anew.
+type account struct {
+	use     ir.SplitUse
+	keys    []key
+	wants   []string            // versions of keys
+	answers map[*client]verdict // of the clients that count: the worst of their answers; reported stands for none yet
+	acked   int
+	nacked  int
+}
+
+func keysOf(use ir.SplitUse) []key {
+	keys := make([]key, 0, len(use.Tables)+len(use.Listeners))
+	for _, name := range use.Tables {
+		keys = append(keys, key{kind: routes, name: name})
+	}
+	for _, name := range use.Listeners {
+		keys = append(keys, key{kind: listeners, name: name})
+	}
+	return keys
+}
+
+// reopen brings the accounts of a book in line with its set. One whose versions are the same goes on.
+func (b *book) reopen() {
+	before := b.accounts
+	b.accounts = make(map[string]*account, len(b.set.uses))
+	b.by = map[key][]*account{}
+	for name, use := range b.set.uses {
+		next := &account{use: use, keys: keysOf(use), answers: map[*client]verdict{}}
+		for _, k := range next.keys {
+			next.wants = append(next.wants, b.want(k))
+		}
+		if a := before[name]; a != nil && slices.Equal(a.keys, next.keys) && slices.Equal(a.wants, next.wants) {
+			a.use, next = use, a
+		} else {
+			next.open(b)
+		}
+		b.accounts[name] = next
+		for _, k := range next.keys {
+			b.by[k] = append(b.by[k], next)
+		}
+	}
+}
+
+// open counts the clients for the first time.
+func (a *account) open(b *book) {
+	for _, k := range a.keys {
+		if r := b.rows[k]; r != nil {
+			for c := range r.members {
+				a.update(c)
+			}
+		}
+	}
+}
+
+// update takes a client's newest answers.
+func (a *account) update(c *client) {
+	a.add(c, -1)
+	delete(a.answers, c)
+	if answer, counts := a.answerOf(c); counts {
+		a.answers[c] = answer
+		a.add(c, 1)
+	}
+}
+
+func (a *account) add(c *client, n int) {
+	switch answer, counts := a.answers[c]; {
+	case !counts:
+	case answer == acked:
+		a.acked += n
+	case answer == rejected:
+		a.nacked += n
+	}
+}
+
+// answerOf is the worst of a client's answers to the wanted versions. A client counts when it runs, or has rejected,
+// some version of one of the resources: one that has applied nothing serves nothing.
+func (a *account) answerOf(c *client) (worst verdict, counts bool) {
+	worst = acked
+	for i, k := range a.keys {
+		of, want := c.cells[k], a.wants[i]
+		counts = counts || of != nil
+		switch {
+		case of == nil || want == "":
+		case of.refused == want:
+			return rejected, true
+		case of.version != want:
+			worst = reported
+		}
+	}
+	return worst, counts
+}
+
+// laggards are the nodes that have not answered yet.
+func (a *account) laggards() []string {
+	if len(a.answers) == a.acked+a.nacked {
+		return nil
+	}
+	var out []string
+	for c, answer := range a.answers {
+		if answer == reported {
+			out = append(out, c.node)
+		}
+	}
+	return out
+}
+
+// times are when the newest of the wanted versions was acknowledged last, and the first rejection of one of them.
+func (a *account) times(b *book) (last time.Time, first *ir.Rejection) {
+	for i, k := range a.keys {
+		r := b.rows[k]
+		if r == nil {
+			continue
+		}
+		if t := r.acked[a.wants[i]]; t != nil && t.last.After(last) {
+			last = t.last
+		}
+		if t := r.nacked[a.wants[i]]; t != nil && t.clients > 0 && (first == nil || t.first.At.Before(first.At)) {
+			first = t.first
+		}
+	}
+	return last, first
+}
