@@ -162,3 +162,19 @@ func BenchmarkBuild_thousandClusters(b *testing.B) {
 		}
 	}
 }
+
+func TestBuild_answersWithAnyBytes(t *testing.T) {
+	for _, body := range []string{"text", "\xff\xfe\x00"} {
+		c := ir.Config{Kind: ir.KindGateway, Tables: []*ir.RouteTable{{Name: "http.80", VirtualHosts: []*ir.VirtualHost{{
+			Name: "a:80", Domains: []string{"a"}, Routes: []ir.Route{{Match: all("/"), Direct: &ir.Direct{Status: 200, Body: body}}},
+		}}}}}
+		var table routev3.RouteConfiguration
+		if err := build(t, c).Routes[0].Any.UnmarshalTo(&table); err != nil {
+			t.Fatal(err)
+		}
+		got := table.GetVirtualHosts()[0].GetRoutes()[0].GetDirectResponse().GetBody()
+		if have := got.GetInlineString() + string(got.GetInlineBytes()); have != body {
+			t.Errorf("body %q, want %q", have, body)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 // namespace, else one of Kubernetes, else the first in order.
 func (p *planner) visibleServices() []*service {
 	var out []*service
+	sent := p.sentTo()
 	for i := 0; i < len(p.services); {
 		j := i
 		var seen []*service
@@ -22,6 +23,7 @@ func (p *planner) visibleServices() []*service {
 			}
 		}
 		i = j
+		seen = p.inSight(seen, sent)
 		if len(seen) == 0 {
 			continue
 		}

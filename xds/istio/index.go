@@ -36,6 +36,7 @@ type index struct {
 	virtuals []*virtual
 	named    map[string]*virtual // by namespace/name
 	rules    []*destinationRule
+	sidecars []*sidecar
 	services []*service // by host and namespace
 	splits   []*split
 	moved    []move // facts that have changed since
@@ -66,9 +67,7 @@ func newIndex(in Input, before *index) *index {
 	for _, dr := range pick[*networking.DestinationRule](in.Objects) {
 		x.rules = append(x.rules, &dr)
 	}
-	for _, s := range pick[*networking.Sidecar](in.Objects) {
-		x.found.selection(s.Meta, "spec", "the kind Sidecar")
-	}
+	x.readSidecars(pick[*networking.Sidecar](in.Objects))
 	entries := x.readServiceEntries(pick[*networking.ServiceEntry](in.Objects), pick[*networking.WorkloadEntry](in.Objects))
 	merged, conflicts := registry.Merge(in.Registry, entries)
 	for _, s := range merged.Services {

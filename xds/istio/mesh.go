@@ -29,7 +29,7 @@ type wildOwner struct {
 func (p *planner) readOwners() {
 	p.owners.exact = map[string]*virtual{}
 	for _, vs := range p.virtuals {
-		if !slices.Contains(vs.gateways, mesh) || !registry.Exported(vs.Spec.GetExportTo(), vs.Namespace, p.class.Namespace) {
+		if !p.routedBy(vs) {
 			continue
 		}
 		for i, h := range vs.hosts {
@@ -91,7 +91,7 @@ func (p *planner) sidecarListeners() {
 	hosts := map[int][]*ir.VirtualHost{}
 	for _, s := range p.visible {
 		for _, port := range s.shape.Ports {
-			if p.http(*s.shape, port) {
+			if p.http(*s.shape, port) && p.sidecar.listens(s.shape, port.Number) {
 				hosts[port.Number] = append(hosts[port.Number], p.sidecarHost(s.shape.Host, port.Number))
 			}
 		}
@@ -100,13 +100,16 @@ func (p *planner) sidecarListeners() {
 	for port, list := range hosts {
 		number := strconv.Itoa(port)
 		table := &ir.RouteTable{Name: number, VirtualHosts: p.distinct(list)}
-		table.VirtualHosts = append(table.VirtualHosts, &ir.VirtualHost{
-			Name: "block_all", Domains: []string{"*"},
-			Routes: []ir.Route{{Name: "block_all", Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Direct: &ir.Direct{Status: 502}}},
-		})
+		if !p.passes() {
+			table.VirtualHosts = append(table.VirtualHosts, &ir.VirtualHost{
+				Name: "block_all", Domains: []string{"*"},
+				Routes: []ir.Route{{Name: "block_all", Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Direct: &ir.Direct{Status: 502}}},
+			})
+		}
 		slices.SortFunc(table.VirtualHosts, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
 		p.out.Tables = append(p.out.Tables, table)
-		p.out.Listeners = append(p.out.Listeners, &ir.Listener{Name: "0.0.0.0_" + number, Address: "127.0.0.1", Port: port, Chains: []ir.Chain{{Table: number}}})
+		bind, name := p.bindOf(port)
+		p.out.Listeners = append(p.out.Listeners, &ir.Listener{Name: name, Address: bind, Port: port, Chains: []ir.Chain{{Table: number}}})
 	}
 }
 
@@ -126,7 +129,7 @@ func (p *planner) sidecarHost(host string, port int) *ir.VirtualHost {
 func (p *planner) hostsWithoutService(hosts map[int][]*ir.VirtualHost) {
 	for _, h := range sortedKeys(p.owners.exact) {
 		vs := p.owners.exact[h]
-		if p.seen[h] != nil || len(vs.rules) == 0 {
+		if s := p.seen[h]; (s != nil && p.sidecar.sees(s.shape)) || len(vs.rules) == 0 || !p.sidecar.routes(vs, 80) {
 			continue
 		}
 		hosts[80] = append(hosts[80], made(p, key{kind: hostUnit, table: "80", name: h}, []any{vs, false}, func(t *translator) *ir.VirtualHost {
@@ -171,7 +174,7 @@ func (p *planner) distinct(hosts []*ir.VirtualHost) []*ir.VirtualHost {
 func (p *planner) grpcListeners() {
 	for _, s := range p.visible {
 		for _, port := range s.shape.Ports {
-			if !p.http(*s.shape, port) || strings.HasPrefix(s.shape.Host, "*") { // nobody dials a wildcard
+			if !p.http(*s.shape, port) || !p.sidecar.listens(s.shape, port.Number) || strings.HasPrefix(s.shape.Host, "*") { // nobody dials a wildcard
 				continue
 			}
 			table := p.grpcTable(s.shape.Host, port.Number)

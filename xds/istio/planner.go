@@ -30,6 +30,7 @@ type planner struct {
 
 // scope is what of the mesh a class sees.
 type scope struct {
+	sidecar  *sidecar               // nil: none is in force
 	visible  []*service             // one per host, sorted by host
 	seen     map[string]*service    // the same by host
 	clusters map[string]madeCluster // by name
@@ -45,6 +46,7 @@ func newPlanner(class ir.ProxyClass) *planner {
 func (p *planner) plan(x *index) {
 	p.index, p.found = x, &findings{}
 	p.scope = scope{seen: map[string]*service{}, clusters: map[string]madeCluster{}, out: &ir.Config{Kind: p.class.Kind}}
+	p.sidecar = x.sidecarOf(p.found, p.class, p.labels)
 	p.round++
 	p.see()
 	p.readPolicies()

@@ -18,15 +18,15 @@ type Survey struct {
 	in        Input
 	gateways  []gateway
 	virtuals  []surveyed
-	senders   map[string][]int // of virtuals, by the hosts they own or send to
-	routed    map[string][]int // of virtuals that decide inside the mesh, by their hosts
-	wild      []int            // of virtuals that decide inside the mesh for a wildcard
-	rules     map[string][]Object
-	wildRules []Object
-	entries   map[string][]int // of in.Objects, by domain
+	senders   map[string][]int    // of virtuals, by the hosts they own or send to
+	routed    map[string][]int    // of virtuals that decide inside the mesh, by their hosts
+	wild      []int               // of virtuals that decide inside the mesh for a wildcard
+	rules     map[string][]Object // by host; those with a wildcard under "*"
+	entries   map[string][]int    // of in.Objects, by domain
 	workloads map[string][]Object
 	services  map[string][]int // of in.Registry.Services, by domain
 	splits    map[string][]ir.Split
+	sidecars  []Object
 }
 
 // surveyed is a VirtualService with the names in it resolved.
@@ -55,6 +55,8 @@ func NewSurvey(in Input) *Survey {
 			v.addRule(o, spec)
 		case *networking.ServiceEntry:
 			v.addEntry(i, spec)
+		case *networking.Sidecar:
+			v.sidecars = append(v.sidecars, o)
 		case *networking.WorkloadEntry:
 			v.workloads[o.Namespace] = append(v.workloads[o.Namespace], o)
 		}
@@ -139,8 +141,7 @@ func (vs *surveyed) addSends(o Object, spec *networking.VirtualService, suffix s
 func (v *Survey) addRule(o Object, spec *networking.DestinationRule) {
 	host := ResolveHost(spec.GetHost(), o.Namespace, v.in.suffix())
 	if strings.HasPrefix(host, "*") {
-		v.wildRules = append(v.wildRules, o)
-		return
+		host = "*"
 	}
 	v.rules[host] = append(v.rules[host], o)
 }
@@ -166,6 +167,12 @@ func (v *Survey) around(s ir.Split) Input {
 	near.rivals()
 	near.addVirtuals()
 	near.addHosts()
+	namespace, _, _ := strings.Cut(s.Key, "/")
+	for _, o := range v.sidecars {
+		if o.Namespace == namespace || o.Namespace == v.in.rootNamespace() {
+			near.out.Objects = append(near.out.Objects, o)
+		}
+	}
 	return near.out
 }
 
@@ -268,7 +275,7 @@ func (n *neighbourhood) domainsOf(host string) []string {
 // addVirtuals puts in what was found of VirtualServices, with all Gateways that the same proxies may serve.
 func (n *neighbourhood) addVirtuals() {
 	v := n.survey
-	n.out = Input{DomainSuffix: v.in.DomainSuffix, RootNamespace: v.in.RootNamespace, Objects: slices.Clone(v.wildRules)}
+	n.out = Input{DomainSuffix: v.in.DomainSuffix, RootNamespace: v.in.RootNamespace, Objects: slices.Clone(v.rules["*"])}
 	delegates := map[string]Object{}
 	for i := range n.virtuals {
 		n.out.Objects = append(n.out.Objects, v.virtuals[i].object)
@@ -327,7 +334,9 @@ func (v *Survey) entryHosts(i int) []string {
 func (n *neighbourhood) addHosts() {
 	v := n.survey
 	for h := range n.hosts {
-		n.out.Objects = append(n.out.Objects, v.rules[h]...)
+		if h != "*" { // those are all there already
+			n.out.Objects = append(n.out.Objects, v.rules[h]...)
+		}
 		n.out.Splits = append(n.out.Splits, v.splits[h]...)
 	}
 	for i := range n.services {

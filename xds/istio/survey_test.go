@@ -51,6 +51,7 @@ func drawMesh(t *rapid.T) Input {
 		}
 		in.Objects = append(in.Objects, objectIn(namespaces.Draw(t, "namespace"), "VirtualService", fmt.Sprintf("vs%d", i), spec))
 	}
+	drawScopes(t, &in)
 	for i := range rapid.IntRange(0, 2).Draw(t, "entries") {
 		in.Objects = append(in.Objects, objectIn(namespaces.Draw(t, "namespace"), "ServiceEntry", fmt.Sprintf("se%d", i), map[string]any{"hosts": []any{hosts.Draw(t, "host")}, "resolution": "STATIC",
 			"addresses": []any{"10.1.0.1"}, "ports": []any{map[string]any{"number": 80, "name": "http", "protocol": "HTTP"}}}))
@@ -60,6 +61,23 @@ func drawMesh(t *rapid.T) Input {
 			Stable: "v1", Canary: subsets.Draw(t, "canary"), Weight: 15})
 	}
 	return in
+}
+
+// drawScopes adds what changes which rules and services a client sees: a delegate, what delegates to it, and Sidecars.
+func drawScopes(t *rapid.T, in *Input) {
+	hosts := rapid.SampledFrom([]string{"a", "b", "x.example"})
+	if rapid.Bool().Draw(t, "delegates") {
+		in.Objects = append(in.Objects,
+			objectIn("front", "VirtualService", "delegate", map[string]any{"http": []any{
+				map[string]any{"name": "d", "route": []any{map[string]any{"destination": map[string]any{"host": hosts.Draw(t, "host")}}}}}}),
+			objectIn("shop", "VirtualService", "root", map[string]any{"hosts": []any{hosts.Draw(t, "host")}, "http": []any{
+				map[string]any{"name": "r", "delegate": map[string]any{"name": "delegate", "namespace": rapid.SampledFrom([]string{"front", "shop"}).Draw(t, "namespace")}}}}))
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "sidecars") {
+		imports := rapid.SampledFrom([]string{"./*", "*/*", "~/*", "front/*", "shop/a.shop.svc.cluster.local"}).Draw(t, "imports")
+		in.Objects = append(in.Objects, objectIn(rapid.SampledFrom([]string{"shop", "istio-system"}).Draw(t, "namespace"), "Sidecar", fmt.Sprintf("s%d", i),
+			map[string]any{"egress": []any{map[string]any{"hosts": []any{imports}}}}))
+	}
 }
 
 func objectIn(namespace, kind, name string, spec map[string]any) Object {

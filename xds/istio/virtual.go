@@ -56,9 +56,12 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 		}
 		hosts = append(hosts, h)
 	}
-	out := virtualService{typed: typed[*networking.VirtualService]{vs.Meta, &networking.VirtualService{
-		Hosts: hosts, Gateways: spec.GetGateways(), Http: spec.GetHttp(), Tls: spec.GetTls(), Tcp: spec.GetTcp(), ExportTo: spec.GetExportTo(),
-	}}}
+	out := virtualService{typed: vs}
+	if len(hosts) < len(spec.GetHosts()) {
+		out.Spec = &networking.VirtualService{
+			Hosts: hosts, Gateways: spec.GetGateways(), Http: spec.GetHttp(), Tls: spec.GetTls(), Tcp: spec.GetTcp(), ExportTo: spec.GetExportTo(),
+		}
+	}
 	for _, r := range x.ownRules(vs) {
 		if r.spec.GetDelegate() == nil {
 			out.rules = append(out.rules, r)
