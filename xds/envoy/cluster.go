@@ -122,7 +122,7 @@ func span(d time.Duration) *durationpb.Duration {
 }
 
 func protocol(c *ir.Cluster) *upstreamsv3.HttpProtocolOptions {
-	out := &upstreamsv3.HttpProtocolOptions{}
+	out := &upstreamsv3.HttpProtocolOptions{UpstreamHttpProtocolOptions: upstreamNames(c.TLS)}
 	if c.Pool.IdleTimeout != 0 || c.Pool.RequestsPerConnection != 0 || c.Pool.ConnectionDuration != 0 {
 		out.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{
 			IdleTimeout: span(c.Pool.IdleTimeout), MaxRequestsPerConnection: count(c.Pool.RequestsPerConnection),

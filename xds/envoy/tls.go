@@ -55,9 +55,6 @@ func floor(v ir.TLSVersion) ir.TLSVersion {
 
 func clientTLS(c *ir.Cluster) *tlsv3.UpstreamTlsContext {
 	common := &tlsv3.CommonTlsContext{AlpnProtocols: c.TLS.Protocols}
-	if len(common.GetAlpnProtocols()) == 0 && c.HTTP2 {
-		common.AlpnProtocols = []string{"h2"}
-	}
 	if c.TLS.Certificate != nil {
 		certificate(common, *c.TLS.Certificate)
 	}
@@ -67,6 +64,14 @@ func clientTLS(c *ir.Cluster) *tlsv3.UpstreamTlsContext {
 	}
 	peer(common, c.TLS.Peer, roots)
 	return &tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: c.TLS.SNI}
+}
+
+// upstreamNames takes the names in TLS from each request; nil: they are fixed.
+func upstreamNames(t *ir.ClientTLS) *corev3.UpstreamHttpProtocolOptions {
+	if t == nil || !t.HostAsSNI && !t.HostAsName {
+		return nil
+	}
+	return &corev3.UpstreamHttpProtocolOptions{AutoSni: t.HostAsSNI, AutoSanValidation: t.HostAsName}
 }
 
 // certificate adds one to what is shown to the other side.

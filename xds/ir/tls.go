@@ -17,8 +17,9 @@ type ClientTLS struct {
 	Peer        PeerCheck    // of the certificates of endpoints
 	SystemRoots bool         // the authorities are those of the proxy's operating system
 	SNI         string       // empty: none, or the host of the request
-	HostAsSNI   bool         // SNI is the host of the request, and the endpoint's certificate must have that name
-	Protocols   []string     // ALPN, in order of preference; empty: by the protocol of the cluster
+	HostAsSNI   bool         // SNI is the host of the request; connections that are forwarded have none
+	HostAsName  bool         // the endpoint's certificate must have the host of the request as a name
+	Protocols   []string     // ALPN, in order of preference; empty: none is named
 }
 
 // Certificate comes with its key from a Secret or from files on the proxy's own disk: either Secret or both paths are set.

@@ -102,6 +102,9 @@ func (t *translator) cluster(host string, port registry.Port, name string) madeC
 		Wire: ir.Wire{HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC}, Origins: t.clusterOrigins(s, p),
 	}
 	hash := t.shape(c, p, sub)
+	if !t.encrypt(c, p.layers(sub, port.Number), s) {
+		return madeCluster{}
+	}
 	near := t.nearness(p.layers(sub, port.Number))
 	c.Localities = near.weigh
 	switch {

@@ -146,7 +146,9 @@ func (p gates) fits(o *opening, s server) bool {
 	p.found.fail(s.gateway.Meta, "S030", s.field+".port", fmt.Sprintf("protocol %s does not fit to %s, by which %s of %s already uses %s:%d",
 		s.spec.GetPort().GetProtocol(), first.spec.GetPort().GetProtocol(), first.field, first.gateway.ref(), o.bind, o.port),
 		"give one of the two another port; until then this server is left out")
-	p.found.byName(first.gateway.Meta, s.gateway.Meta)
+	if first.gateway.ref() != s.gateway.ref() {
+		p.found.byName(first.gateway.Meta, s.gateway.Meta)
+	}
 	return false
 }
 

@@ -15,6 +15,7 @@ type Input struct {
 	Objects       []Object
 	Registry      registry.Snapshot // Kubernetes services; ServiceEntries are read from Objects
 	Secrets       []*Secret         // those that objects name; others are not looked at; never changed
+	TrustSecrets  bool              // Secrets that are missing are taken as existing; for questions, never for proxies
 	Splits        []ir.Split        // from persisted Rollout statuses only
 	DomainSuffix  string            // empty: "cluster.local"
 	RootNamespace string            // of mesh-wide DestinationRules; empty: "istio-system"

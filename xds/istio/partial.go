@@ -15,8 +15,10 @@ import (
 const assumedAddress = "192.0.2.1"
 
 // Assume adds, for every host that rules, splits or the caller name and no service has, a service with one endpoint in
-// each subset, on the ports named and on port. It is for files that hold only a part of the mesh.
+// each subset, on the ports named and on port, and trusts that missing Secrets exist. It is for files that hold only a
+// part of the mesh.
 func Assume(in Input, port int, hosts ...string) Input {
+	in.TrustSecrets = true
 	x := newIndex(in, nil)
 	known := map[string]bool{}
 	for _, s := range x.services {

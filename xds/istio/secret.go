@@ -37,7 +37,11 @@ const (
 type secretRef struct {
 	at    Meta
 	field string
-	name  string
+}
+
+// plainSecret is the name of the Kubernetes Secret that a credential names.
+func plainSecret(credential string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(credential, secretPrefix), caSuffix)
 }
 
 // madeSecret is what a unit makes of a Secret.
@@ -57,18 +61,7 @@ func (p *planner) secret(name string, kind unitKind) *madeSecret {
 	})
 }
 
-// keyPair gives the name under which proxies get a certificate with its key; false: it is missing or wrong, as reported.
-func (p *planner) keyPair(found *findings, ref secretRef) (string, bool) {
-	made := p.secret(strings.TrimPrefix(ref.name, secretPrefix), keyPairUnit)
-	return made.use(found, ref)
-}
-
-// authorities gives the name under which proxies get authorities; false: they are missing or wrong, as reported.
-func (p *planner) authorities(found *findings, ref secretRef) (string, bool) {
-	made := p.secret(strings.TrimSuffix(strings.TrimPrefix(ref.name, secretPrefix), caSuffix), authoritiesUnit)
-	return made.use(found, ref)
-}
-
+// use gives the name under which proxies get the Secret; false: it is missing or wrong, as reported.
 func (m *madeSecret) use(found *findings, ref secretRef) (string, bool) {
 	if m.secret == nil {
 		found.fail(ref.at, "S015", ref.field, m.why, "create it in the namespace of the proxies, or correct it; until then what needs it is left out, the rest stays")
@@ -117,6 +110,17 @@ func (t *translator) kubeSecret(names ...string) (*Secret, string) {
 	return nil, fmt.Sprintf("namespace %s has no Secret %s", t.class.Namespace, names[len(names)-1])
 }
 
+// trustedPEM stands for what a Secret that is taken on trust holds. No proxy ever sees it.
+const trustedPEM = "taken on trust"
+
+// trusted is what becomes of a Secret that is missing.
+func (t *translator) trusted(why string, s ir.Secret) *madeSecret {
+	if t.mesh.in.TrustSecrets {
+		return &madeSecret{secret: &s}
+	}
+	return &madeSecret{why: why}
+}
+
 // either is the first of the keys that a Secret holds.
 func (s *Secret) either(keys ...string) []byte {
 	for _, k := range keys {
@@ -134,7 +138,7 @@ func (s *Secret) origins() []ir.Origin {
 func (t *translator) keyPair(name string) *madeSecret {
 	s, why := t.kubeSecret(name)
 	if s == nil {
-		return &madeSecret{why: why}
+		return t.trusted(why, ir.Secret{Name: secretPrefix + name, Certificate: []byte(trustedPEM), Key: []byte(trustedPEM)})
 	}
 	out := &ir.Secret{Name: secretPrefix + name, Certificate: s.either("cert", "tls.crt"), Key: s.either("key", "tls.key"), Origins: s.origins()}
 	if why := checkPair(out.Certificate, out.Key); why != "" {
@@ -147,7 +151,7 @@ func (t *translator) keyPair(name string) *madeSecret {
 func (t *translator) authorities(name string) *madeSecret {
 	s, why := t.kubeSecret(name+caSuffix, name)
 	if s == nil {
-		return &madeSecret{why: why}
+		return t.trusted(why, ir.Secret{Name: secretPrefix + name + caSuffix, CA: []byte(trustedPEM)})
 	}
 	out := &ir.Secret{Name: secretPrefix + name + caSuffix, CA: s.either("cacert", "ca.crt"), CRL: s.either("crl", "ca.crl"), Origins: s.origins()}
 	if why := checkAuthorities(out.CA, out.CRL); why != "" {

@@ -19,9 +19,6 @@ func (t *translator) shape(c *ir.Cluster, p *policy, s subset) *ir.Hash {
 	if b, ok := blockOf(layers, "outlierDetection", trafficPolicy.GetOutlierDetection); ok {
 		c.Outlier = t.outlier(b)
 	}
-	if b, ok := blockOf(layers, "tls", trafficPolicy.GetTls); ok && b.value.GetMode() != networking.ClientTLSSettings_DISABLE {
-		t.found.selection(b.at, b.field+".mode", "TLS towards endpoints, mode "+b.value.GetMode().String())
-	}
 	t.wholePolicy(c, p.topAt, "spec.trafficPolicy", p.top)
 	t.wholePolicy(c, s.at, s.field+".trafficPolicy", s.policy)
 	return hash

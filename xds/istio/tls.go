@@ -191,7 +191,7 @@ func (p gates) serverTLS(s server) (*ir.ServerTLS, bool) {
 	names, field := credentials(tls)
 	ok := true
 	for _, name := range names {
-		cert, found := p.keyPair(p.found, secretRef{s.gateway.Meta, s.field + ".tls." + field, name})
+		cert, found := p.secret(strings.TrimPrefix(name, secretPrefix), keyPairUnit).use(p.found, secretRef{s.gateway.Meta, s.field + ".tls." + field})
 		out.Certificates, ok = append(out.Certificates, ir.Certificate{Secret: cert}), ok && found
 	}
 	for _, pair := range files(tls) {
@@ -238,7 +238,7 @@ func (p gates) clientCheck(s server) (ir.PeerCheck, bool) {
 		p.found.policy(s.gateway.Meta, s.field+".tls.caCertificates", "caCertificates beside authorities from a Secret")
 	}
 	ok := false
-	out.Secret, ok = p.authorities(p.found, secretRef{s.gateway.Meta, at, name})
+	out.Secret, ok = p.secret(plainSecret(name), authoritiesUnit).use(p.found, secretRef{s.gateway.Meta, at})
 	return out, ok
 }
 

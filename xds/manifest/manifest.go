@@ -36,6 +36,7 @@ type Mesh struct {
 	slices   []*discoveryv1.EndpointSlice
 	pods     map[string]map[string]string // labels by namespace/name
 	rollouts map[string]*v1alpha1.Rollout // by namespace/name
+	secrets  []*istio.Secret
 	items    []Item
 	byRef    map[string]int // of items
 	problems []problem.Problem
@@ -170,6 +171,10 @@ func (m *Mesh) keep(object map[string]any, ref string) error {
 		err := into(object, pod, &pod.Namespace, namespace)
 		m.pods[key] = pod.Labels
 		return err
+	case apiVersion == "v1" && kind == "Secret":
+		s, err := secretOf(object, ref)
+		m.secrets = append(m.secrets, s)
+		return err
 	case apiVersion == v1alpha1.GroupVersion().String() && kind == v1alpha1.KindRollout:
 		ro := &v1alpha1.Rollout{}
 		m.rollouts[key] = ro
@@ -201,7 +206,7 @@ func (m *Mesh) ReplaceRollouts(other *Mesh) {
 
 // Input is what the compiler reads. The arguments are those of istio.Input.
 func (m *Mesh) Input(suffix, root string) istio.Input {
-	in := istio.Input{Objects: m.objects, DomainSuffix: suffix, RootNamespace: root}
+	in := istio.Input{Objects: m.objects, Secrets: m.secrets, DomainSuffix: suffix, RootNamespace: root}
 	in.Registry = kube.Snapshot(kube.Input{
 		Services: m.services, Slices: m.slices, DomainSuffix: suffix,
 		PodLabels: func(namespace, name string) map[string]string { return m.pods[namespace+"/"+name] },

@@ -33,7 +33,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the cases give into their 
 //
 //	-- with --        files of testdata to read as well
 //	-- *.yaml --      manifests
-//	-- class --       gateway NAMESPACE k=v | sidecar NAMESPACE | grpc NAMESPACE; default: that of the first Gateway
+//	-- secrets --     KIND NAMESPACE/NAME [HOST]... one a line: Secrets, made anew in each run (see readSecrets)
+//	-- class --       gateway NAMESPACE k=v [unprivileged] | sidecar NAMESPACE | grpc NAMESPACE; default: that of the first Gateway
 //	-- ask --         METHOD URL [; Header: value]... one a line; SNI: NAME stands for the server name of a TLS connection
 //	-- answers --     a block for each question
 //	-- problems --    of this class
@@ -92,6 +93,8 @@ func load(t *testing.T, path string) story {
 					t.Fatal(err)
 				}
 			}
+		case f.Name == "secrets":
+			s.readSecrets(t, mesh, string(f.Data))
 		case f.Name == "class":
 			class = strings.TrimSpace(string(f.Data))
 		case f.Name == "ask":
@@ -137,6 +140,7 @@ func classOf(t *testing.T, in istio.Input, text string) ir.ProxyClass {
 		if len(words) > 2 {
 			c.Labels = words[2]
 		}
+		c.Unprivileged = slices.Contains(words, "unprivileged")
 		return c
 	}
 	for _, o := range in.Objects {

@@ -47,7 +47,7 @@ type rig struct {
 	t        testing.TB
 	res      envoy.Resources
 	meshes   map[string]*rigged
-	backends map[[2]int]int          // ports
+	backends map[standIn]int         // ports
 	clients  map[string]*http.Client // by the server name that they ask for
 	proxy    *proxy.Proxy
 	ports    map[string]int // of listeners, by mesh and name
@@ -61,17 +61,18 @@ type rigged struct {
 }
 
 func newRig(t testing.TB) *rig {
-	return &rig{t: t, meshes: map[string]*rigged{}, ports: map[string]int{}, clients: map[string]*http.Client{}, backends: map[[2]int]int{}}
+	return &rig{t: t, meshes: map[string]*rigged{}, ports: map[string]int{}, clients: map[string]*http.Client{}, backends: map[standIn]int{}}
 }
 
-// clientOf is a client that follows no redirect, believes every certificate, and asks for a server name if it speaks TLS.
+// clientOf is a client that follows no redirect, believes every certificate, has one of its own, and asks for a server
+// name if it speaks TLS.
 func (r *rig) clientOf(sni string) *http.Client {
 	if c := r.clients[sni]; c != nil {
 		return c
 	}
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 4, DisableCompression: true,
-		TLSClientConfig: &tls.Config{ServerName: sni, InsecureSkipVerify: true}, //nolint:gosec // whom a test speaks to is not the question
+		TLSClientConfig: &tls.Config{ServerName: sni, InsecureSkipVerify: true, GetClientCertificate: r.identity}, //nolint:gosec // whom a test speaks to is not the question
 	}
 	r.clients[sni] = &http.Client{
 		Timeout: 10 * time.Second, Transport: transport,
@@ -96,11 +97,11 @@ func (r *rig) add(mesh string, res envoy.Resources) {
 				continue
 			}
 			assignment := decoded(r.t, e, &endpointv3.ClusterLoadAssignment{})
-			m.alive[x.Name] = r.redirect(assignment, number)
+			m.alive[x.Name] = r.redirect(assignment, number, c.GetTransportSocket() != nil)
 			r.res.Endpoints = append(r.res.Endpoints, repacked(r.t, prefix, e, assignment))
 		}
 		if c.GetLoadAssignment() != nil {
-			m.alive[x.Name] = r.redirect(c.GetLoadAssignment(), number)
+			m.alive[x.Name] = r.redirect(c.GetLoadAssignment(), number, c.GetTransportSocket() != nil)
 		}
 		r.res.Clusters = append(r.res.Clusters, repacked(r.t, prefix, x, c))
 	}
@@ -120,24 +121,29 @@ func (r *rig) add(mesh string, res envoy.Resources) {
 }
 
 // redirect puts backends in the place of a cluster's endpoints; false: there are none.
-func (r *rig) redirect(a *endpointv3.ClusterLoadAssignment, cluster int) bool {
+func (r *rig) redirect(a *endpointv3.ClusterLoadAssignment, cluster int, secure bool) bool {
 	n := 0
 	for _, l := range a.GetEndpoints() {
 		for _, e := range l.GetLbEndpoints() {
-			e.GetEndpoint().Address = loopback(r.backend(cluster, n))
+			e.GetEndpoint().Address = loopback(r.backend(standIn{cluster, n, secure}))
 			n++
 		}
 	}
 	return n > 0
 }
 
-// backend gives the port of the server that stands for an endpoint of the cluster of that number in every mesh.
-func (r *rig) backend(cluster, endpoint int) int {
-	key := [2]int{cluster, endpoint}
-	if port, ok := r.backends[key]; ok {
+// standIn stands for an endpoint of the cluster of that number in every mesh.
+type standIn struct {
+	cluster, endpoint int
+	secure            bool // it speaks TLS, with a certificate for whatever name it is asked for
+}
+
+// backend gives the port of a stand-in.
+func (r *rig) backend(b standIn) int {
+	if port, ok := r.backends[b]; ok {
 		return port
 	}
-	number := strconv.Itoa(cluster)
+	number := strconv.Itoa(b.cluster)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
 		out.Header().Set(seenPath, in.URL.Path)
 		out.Header().Set(seenAuthority, in.Host)
@@ -146,11 +152,17 @@ func (r *rig) backend(cluster, endpoint int) int {
 	}))
 	s.Config.Protocols = &http.Protocols{}
 	s.Config.Protocols.SetHTTP1(true)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.Start()
+	if b.secure {
+		s.Config.Protocols.SetHTTP2(true)
+		s.EnableHTTP2, s.TLS = true, r.believable()
+		s.StartTLS()
+	} else {
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Start()
+	}
 	r.t.Cleanup(s.Close)
-	r.backends[key] = s.Listener.Addr().(*net.TCPAddr).Port
-	return r.backends[key]
+	r.backends[b] = s.Listener.Addr().(*net.TCPAddr).Port
+	return r.backends[b]
 }
 
 func loopback(port int) *corev3.Address {
@@ -221,6 +233,7 @@ func rename(t testing.TB, prefix string, m protoreflect.Message) {
 		}
 		return
 	}
+	onDisk(t, m)
 	names := renamed()[string(m.Descriptor().FullName())]
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
