@@ -24,7 +24,7 @@ func (x *index) readServiceEntries(entries []serviceEntry, workloads []workloadE
 		for i, host := range se.Spec.GetHosts() {
 			s := registry.Service{
 				Host: ResolveHost(host, se.Namespace, x.in.suffix()), Namespace: se.Namespace, Resolution: resolution,
-				External: se.Spec.GetLocation() == networking.ServiceEntry_MESH_EXTERNAL, ExportTo: se.Spec.GetExportTo(), AltNames: se.Spec.GetSubjectAltNames(),
+				External: se.Spec.GetLocation() == networking.ServiceEntry_MESH_EXTERNAL, ExportTo: se.Spec.GetExportTo(), Names: se.Spec.GetSubjectAltNames(),
 				VIPs: se.Spec.GetAddresses(), Ports: entryPorts(se), Endpoints: endpoints,
 				Origin: registry.Origin{Kind: se.Kind, Namespace: se.Namespace, Name: se.Name, UID: se.UID, Created: se.Created},
 			}

@@ -43,7 +43,7 @@ func (t *translator) encrypt(c *ir.Cluster, layers []layer, s registry.Service) 
 		}
 		tls.Peer.Names = nil
 	case len(tls.Peer.Names) == 0:
-		tls.Peer.Names = sortedSet(s.AltNames)
+		tls.Peer.Names = sortedSet(s.Names)
 	}
 	tls.HostAsName = tls.HostAsSNI && len(tls.Peer.Names) == 0 && !b.value.GetInsecureSkipVerify().GetValue()
 	c.TLS = tls

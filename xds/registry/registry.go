@@ -32,7 +32,6 @@ type Service struct {
 	VIPs       []string
 	Resolution Resolution
 	External   bool     // outside the mesh
-	AltNames   []string // the certificates of its endpoints have one of them; empty: unknown
 	ExportTo   []string // namespaces that may see it; "." own, "*" all, "~" none; empty: all
 	Origin     Origin
 	Endpoints  []Endpoint // sorted by address
