@@ -14,14 +14,15 @@ import (
 // A weight or the endpoints of a service cost as much as the units that read them. Any other change costs a plan of each
 // class, and the units concerned. A Compiler is not safe for concurrent use.
 type Compiler struct {
-	settings Input // without objects, services and splits
-	objects  map[objectKey]Object
-	services map[serviceKey]registry.Service
-	splits   map[string]ir.Split // by key
-	secrets  map[secretKey]*Secret
-	index    *index // of all of the above; nil: it has to be made
-	last     *index // the newest that was made
-	classes  map[ir.ProxyClass]*planner
+	settings  Input // without objects, services and splits
+	objects   map[objectKey]Object
+	services  map[serviceKey]registry.Service
+	workloads map[workloadKey]registry.Workload
+	splits    map[string]ir.Split // by key
+	secrets   map[secretKey]*Secret
+	index     *index // of all of the above; nil: it has to be made
+	last      *index // the newest that was made
+	classes   map[ir.ProxyClass]*planner
 }
 
 type objectKey struct{ kind, namespace, name string }
@@ -33,7 +34,7 @@ type secretKey struct{ namespace, name string }
 // NewCompiler makes a Compiler without any object. An empty suffix is "cluster.local", an empty root "istio-system".
 func NewCompiler(suffix, root string) *Compiler {
 	return &Compiler{
-		settings: Input{DomainSuffix: suffix, RootNamespace: root}, objects: map[objectKey]Object{}, services: map[serviceKey]registry.Service{},
+		settings: Input{DomainSuffix: suffix, RootNamespace: root}, objects: map[objectKey]Object{}, services: map[serviceKey]registry.Service{}, workloads: map[workloadKey]registry.Workload{},
 		splits: map[string]ir.Split{}, secrets: map[secretKey]*Secret{}, classes: map[ir.ProxyClass]*planner{},
 	}
 }
@@ -129,6 +130,9 @@ func (c *Compiler) Input() Input {
 	in.Registry.Services = make([]registry.Service, 0, len(c.services))
 	for _, s := range c.services {
 		in.Registry.Services = append(in.Registry.Services, s)
+	}
+	for _, w := range c.workloads {
+		in.Registry.Workloads = append(in.Registry.Workloads, w)
 	}
 	for _, s := range c.secrets {
 		in.Secrets = append(in.Secrets, s)

@@ -12,26 +12,32 @@ import (
 	"github.com/sluice-dev/sluice/xds/registry"
 )
 
-// readServiceEntries makes services of ServiceEntries and the WorkloadEntries they select.
-func (x *index) readServiceEntries(entries []serviceEntry, workloads []workloadEntry) registry.Snapshot {
+// readServiceEntries makes services of ServiceEntries and the workloads they select. An entry of several hosts is several
+// services.
+func (x *index) readServiceEntries(entries []serviceEntry, backing workloads) registry.Snapshot {
 	var out registry.Snapshot
 	for _, se := range entries {
 		resolution, ok := x.resolution(se)
 		if !ok {
 			continue
 		}
-		endpoints := x.entryEndpoints(se, workloads, resolution)
+		endpoints := x.entryEndpoints(se, backing, resolution)
+		vips, ports := x.entryAddresses(se), x.entryPorts(se)
 		for i, host := range se.Spec.GetHosts() {
 			s := registry.Service{
 				Host: ResolveHost(host, se.Namespace, x.in.suffix()), Namespace: se.Namespace, Resolution: resolution,
-				External: se.Spec.GetLocation() == networking.ServiceEntry_MESH_EXTERNAL, ExportTo: se.Spec.GetExportTo(), Names: se.Spec.GetSubjectAltNames(),
-				VIPs: se.Spec.GetAddresses(), Ports: entryPorts(se), Endpoints: endpoints,
+				External: se.Spec.GetLocation() == networking.ServiceEntry_MESH_EXTERNAL, ExportTo: se.Spec.GetExportTo(),
+				VIPs: vips, Ports: ports, Endpoints: endpoints, Names: se.Spec.GetSubjectAltNames(),
 				Origin: registry.Origin{Kind: se.Kind, Namespace: se.Namespace, Name: se.Name, UID: se.UID, Created: se.Created},
 			}
-			if resolution != registry.Static && len(endpoints) == 0 {
+			at := fmt.Sprintf("spec.hosts[%d]", i)
+			if !pattern(s.Host) {
+				x.found.fail(se.Meta, "S002", at, fmt.Sprintf("%q is no host", host), "give a name, or a name after *.; until then this host is left out")
+				continue
+			}
+			if (resolution == registry.DNS || resolution == registry.DNSFirst) && len(endpoints) == 0 {
 				if strings.Contains(s.Host, "*") {
-					x.found.fail(se.Meta, "S002", fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("%s cannot be looked up in DNS", s.Host),
-						"give endpoints, or a host without a wildcard")
+					x.found.fail(se.Meta, "S002", at, fmt.Sprintf("%s cannot be looked up in DNS", s.Host), "give endpoints, or a host without a wildcard")
 					continue
 				}
 				s.Endpoints = []registry.Endpoint{{Address: s.Host, Ready: true}}
@@ -40,6 +46,14 @@ func (x *index) readServiceEntries(entries []serviceEntry, workloads []workloadE
 		}
 	}
 	return out
+}
+
+// pattern reports whether text is the name of a host, or "*." and one. The star alone is none: it would take over everything.
+func pattern(text string) bool {
+	name := strings.TrimPrefix(text, "*.")
+	return name != "" && len(text) <= 253 && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:", r)
+	})
 }
 
 func (x *index) resolution(se serviceEntry) (registry.Resolution, bool) {
@@ -56,78 +70,60 @@ func (x *index) resolution(se serviceEntry) (registry.Resolution, bool) {
 	}
 }
 
-func entryPorts(se serviceEntry) []registry.Port {
+// entryAddresses are the addresses and CIDR blocks by which clients know the hosts.
+func (x *index) entryAddresses(se serviceEntry) []string {
+	var out []string
+	for i, text := range se.Spec.GetAddresses() {
+		_, err := netip.ParseAddr(text)
+		block, blockErr := netip.ParsePrefix(text)
+		at := fmt.Sprintf("spec.addresses[%d]", i)
+		switch {
+		case err == nil:
+			out = append(out, text)
+		case blockErr != nil:
+			x.found.fail(se.Meta, "S002", at, fmt.Sprintf("%q is neither an address nor a CIDR block", text), "correct it; until then it is left out")
+		case block.Bits() < block.Addr().BitLen() && (se.Spec.GetResolution() == networking.ServiceEntry_DNS || se.Spec.GetResolution() == networking.ServiceEntry_DNS_ROUND_ROBIN):
+			x.found.fail(se.Meta, "S002", at, fmt.Sprintf("a block of addresses does not go with resolution %s", se.Spec.GetResolution()),
+				"use single addresses, or resolution STATIC or NONE; until then it is left out")
+		default:
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+func (x *index) entryPorts(se serviceEntry) []registry.Port {
 	var out []registry.Port
-	for _, p := range se.Spec.GetPorts() {
-		out = append(out, registry.Port{Name: p.GetName(), Number: int(p.GetNumber()), Protocol: registry.ParseProtocol(p.GetProtocol())})
+	for i, p := range se.Spec.GetPorts() {
+		at := fmt.Sprintf("spec.ports[%d]", i)
+		twice := slices.ContainsFunc(out, func(have registry.Port) bool { return have.Number == int(p.GetNumber()) || have.Name == p.GetName() })
+		if p.GetNumber() == 0 || p.GetNumber() > maxPort || p.GetTargetPort() > maxPort || twice {
+			x.found.fail(se.Meta, "S002", at, fmt.Sprintf("port %q with number %d and targetPort %d is no port, or stands twice", p.GetName(), p.GetNumber(), p.GetTargetPort()),
+				"give each port a name and a number of its own, from 1 to 65535; until then it is left out")
+			continue
+		}
+		if !known(p.GetProtocol()) {
+			x.found.fail(se.Meta, "S002", at+".protocol", fmt.Sprintf("%q is no protocol", p.GetProtocol()), "use HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP or MONGO; until then it is TCP")
+		}
+		out = append(out, registry.Port{
+			Name: p.GetName(), Number: int(p.GetNumber()), Protocol: registry.ParseProtocol(p.GetProtocol()), Target: int(p.GetTargetPort()),
+		})
 	}
 	slices.SortFunc(out, func(a, b registry.Port) int { return cmp.Compare(a.Number, b.Number) })
 	return out
 }
 
-func (x *index) entryEndpoints(se serviceEntry, workloads []workloadEntry, r registry.Resolution) []registry.Endpoint {
-	var out []registry.Endpoint
-	seen := map[string]bool{}
-	add := func(m Meta, field string, w *networking.WorkloadEntry, labels map[string]string) {
-		e := entryEndpoint(se, w)
-		e.Labels = labels
-		key := fmt.Sprint(e.Address, e.Ports)
-		if _, err := netip.ParseAddr(e.Address); e.Address == "" || seen[key] || (r == registry.Static && err != nil) {
-			x.found.fail(m, "S052", field, fmt.Sprintf("address %q is not usable with resolution %s, or stands twice", w.GetAddress(), se.Spec.GetResolution()),
-				"give each endpoint an IP address of its own, or use resolution DNS")
-			return
-		}
-		seen[key] = true
-		out = append(out, e)
-	}
-	for i, w := range se.Spec.GetEndpoints() {
-		add(se.Meta, fmt.Sprintf("spec.endpoints[%d].address", i), w, w.GetLabels())
-	}
-	if selector := se.Spec.GetWorkloadSelector().GetLabels(); len(selector) > 0 {
-		for _, w := range workloads {
-			if w.Namespace == se.Namespace && contains(labelsOf(w), selector) {
-				add(w.Meta, "spec.address", w.Spec, labelsOf(w))
-			}
-		}
-	}
-	slices.SortStableFunc(out, func(a, b registry.Endpoint) int { return cmp.Compare(a.Address, b.Address) })
-	return out
+// known reports whether a protocol has a name that ports may have; without one it is TCP.
+func known(protocol string) bool {
+	names := []string{"", "http", "http2", "grpc", "grpc-web", "https", "tls", "tcp", "mongo", "redis", "mysql"}
+	return slices.Contains(names, strings.ToLower(protocol))
 }
 
-// labelsOf are the labels of the entry's spec; an entry without any has those of its metadata.
-func labelsOf(w workloadEntry) map[string]string {
-	if len(w.Spec.GetLabels()) > 0 {
-		return w.Spec.GetLabels()
-	}
-	return w.Labels
-}
-
-func entryEndpoint(se serviceEntry, w *networking.WorkloadEntry) registry.Endpoint {
-	e := registry.Endpoint{
-		Address: strings.ToLower(w.GetAddress()), Weight: w.GetWeight(), Ready: true, Ports: map[string]int{},
-	}
-	parts := strings.SplitN(w.GetLocality()+"//", "/", 4)
-	e.Locality = registry.Locality{Region: parts[0], Zone: parts[1], SubZone: parts[2]}
-	for _, p := range se.Spec.GetPorts() {
-		n, ok := w.GetPorts()[p.GetName()]
-		switch {
-		case ok:
-		case p.GetTargetPort() != 0:
-			n = p.GetTargetPort()
-		default:
-			n = p.GetNumber()
-		}
-		e.Ports[p.GetName()] = int(n)
-	}
-	return e
-}
-
-// contains reports whether labels hold everything that selector asks for.
-func contains(labels, selector map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
+// reportIgnored says which fields of Services have no effect.
+func (x *index) reportIgnored() {
+	for _, s := range x.in.Registry.Services {
+		for _, f := range s.Ignored {
+			x.found.policy(Meta{Kind: s.Origin.Kind, Namespace: s.Origin.Namespace, Name: s.Origin.Name}, f.Field, f.What)
 		}
 	}
-	return true
 }

@@ -38,6 +38,7 @@ type index struct {
 	rules    []*destinationRule
 	sidecars []*sidecar
 	services []*service // by host and namespace
+	backing  workloads
 	splits   []*split
 	moved    []move // facts that have changed since
 }
@@ -68,8 +69,10 @@ func newIndex(in Input, before *index) *index {
 		x.rules = append(x.rules, &dr)
 	}
 	x.readSidecars(pick[*networking.Sidecar](in.Objects))
-	entries := x.readServiceEntries(pick[*networking.ServiceEntry](in.Objects), pick[*networking.WorkloadEntry](in.Objects))
-	merged, conflicts := registry.Merge(in.Registry, entries)
+	x.backing = newWorkloads(pick[*networking.WorkloadEntry](in.Objects), in.Registry.Workloads)
+	entries := x.readServiceEntries(pick[*networking.ServiceEntry](in.Objects), x.backing)
+	x.reportIgnored()
+	merged, conflicts := registry.Merge(x.withAllEntries(in.Registry), entries)
 	for _, s := range merged.Services {
 		x.services = append(x.services, newService(s))
 	}

@@ -25,7 +25,7 @@ type move struct {
 func (x *index) moveEndpoints(s registry.Service) {
 	for _, have := range x.servicesOf(s.Host) {
 		if have.shape.Namespace == s.Namespace && have.shape.Origin == s.Origin {
-			have.endpoints = &endpointSet{s.Endpoints}
+			have.endpoints = &endpointSet{x.withEntries(s).Endpoints}
 			x.moved = append(x.moved, move{factEndpoints, s.Host})
 		}
 	}

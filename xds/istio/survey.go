@@ -344,11 +344,25 @@ func (n *neighbourhood) addHosts() {
 	}
 	namespaces := map[string]bool{}
 	for i := range n.entries {
-		o := v.in.Objects[i]
-		n.out.Objects = append(n.out.Objects, o)
-		if !namespaces[o.Namespace] {
-			namespaces[o.Namespace] = true
-			n.out.Objects = append(n.out.Objects, v.workloads[o.Namespace]...)
+		n.out.Objects = append(n.out.Objects, v.in.Objects[i])
+		namespaces[v.in.Objects[i].Namespace] = true
+	}
+	for i := range n.services {
+		namespaces[v.in.Registry.Services[i].Namespace] = len(v.in.Registry.Services[i].Selector) > 0 || namespaces[v.in.Registry.Services[i].Namespace]
+	}
+	n.addWorkloads(namespaces)
+}
+
+// addWorkloads puts in what the services of some namespaces may select.
+func (n *neighbourhood) addWorkloads(namespaces map[string]bool) {
+	for namespace, selects := range namespaces {
+		if selects {
+			n.out.Objects = append(n.out.Objects, n.survey.workloads[namespace]...)
+		}
+	}
+	for _, w := range n.survey.in.Registry.Workloads {
+		if namespaces[w.Namespace] {
+			n.out.Registry.Workloads = append(n.out.Registry.Workloads, w)
 		}
 	}
 }
