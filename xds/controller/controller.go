@@ -89,7 +89,11 @@ func (c *Controller) Facts(s ir.Split) ir.SplitFacts {
 	if !known {
 		return ir.SplitFacts{}
 	}
-	return c.world.facts(s)
+	var classes []ir.ProxyClass
+	if c.config.Demand != nil && s.Canary != "" { // at rest nothing is to be raised
+		classes, _ = c.config.Demand.Classes()
+	}
+	return c.world.facts(s, classes)
 }
 
 // Changed gives a channel that is closed when some Facts may have changed. Take it before asking.

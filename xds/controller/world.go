@@ -39,6 +39,8 @@ type world struct {
 	splits   map[types.NamespacedName]seen
 	input    *istio.Input  // of everything above; nil: to be made
 	survey   *istio.Survey // of everything above but weights; nil: to be made
+
+	rehearsed map[string]ir.SplitFacts // what the survey was asked already
 }
 
 type objectKey struct {
@@ -73,7 +75,7 @@ func (w *world) change(f func() urgency) urgency {
 		w.input = nil
 	}
 	if u != unchanged && u != weighed {
-		w.survey = nil
+		w.survey, w.rehearsed = nil, nil
 	}
 	return u
 }
@@ -192,9 +194,6 @@ func (w *world) snapshot() istio.Input {
 	defer w.mu.Unlock()
 	return w.assembled()
 }
-
-// facts are about a split in what was last seen. The mesh is read once per change, however many splits are asked about.
-func (w *world) facts(s ir.Split) ir.SplitFacts { return w.surveyed().Facts(s) }
 
 func (w *world) surveyed() *istio.Survey {
 	w.mu.Lock()

@@ -159,6 +159,20 @@ func (x *index) endpointsOf(s *split) []registry.Endpoint {
 // Facts says what the mesh holds for a split before it is rendered: its endpoints, its clusters, and what forbids to
 // start or raise it. in.Splits need not hold the split.
 func Facts(in Input, s ir.Split) ir.SplitFacts {
+	facts, _ := rehearse(in, s, nil)
+	return facts
+}
+
+// Rehearsal is what proxies of a class would be given if a split were half way.
+type Rehearsal struct {
+	Class  ir.ProxyClass
+	Config *ir.Config
+}
+
+// rehearse finds facts, and what would be rendered in the classes that the split can be rendered in and in those given.
+func rehearse(in Input, s ir.Split, classes []ir.ProxyClass) (ir.SplitFacts, []Rehearsal) {
+	const half = 50 // both arms get something; nothing else depends on the weight
+	s.Weight = half
 	in.Splits = append(slices.DeleteFunc(slices.Clone(in.Splits), func(o ir.Split) bool { return o.Key == s.Key }), s)
 	x := newIndex(in, nil)
 	i := slices.IndexFunc(x.splits, func(o *split) bool { return o.Key == s.Key })
@@ -169,10 +183,14 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 	} else {
 		x.found.fail(one.meta, "S011", "spec.host", fmt.Sprintf("no service has the host %s", one.host), "create it, or correct spec.host")
 	}
-	for _, class := range x.classesOf(one) {
+	var out []Rehearsal
+	for _, class := range x.classesOf(one, classes) {
 		p := newPlanner(class)
 		p.follow(x)
 		x.found.add(p.all...)
+		if slices.ContainsFunc(p.cfg.Splits, func(u ir.SplitUse) bool { return u.Key == s.Key }) {
+			out = append(out, Rehearsal{class, p.cfg})
+		}
 	}
 	origins := x.originsOf(one)
 	for _, p := range x.found.sorted() {
@@ -186,7 +204,7 @@ func Facts(in Input, s ir.Split) ir.SplitFacts {
 		}
 	}
 	slices.Sort(facts.BlockingCodes)
-	return facts
+	return facts, out
 }
 
 func (x *index) countArms(f *ir.SplitFacts, s *split, svc registry.Service) {
@@ -227,9 +245,9 @@ func wanted(s *split) string {
 	return s.Stable
 }
 
-// classesOf are the classes in which the split can be rendered: clients in its namespace, and the gateways whose
-// VirtualServices send to its host.
-func (x *index) classesOf(s *split) []ir.ProxyClass {
+// classesOf are the classes in which the split can be rendered: clients in its namespace, the gateways whose
+// VirtualServices send to its host, and those that are known to be.
+func (x *index) classesOf(s *split, known []ir.ProxyClass) []ir.ProxyClass {
 	out := []ir.ProxyClass{{Kind: ir.KindSidecar, Namespace: s.meta.Namespace}}
 	used := map[string]bool{}
 	x.eachSender(s, func(vs *virtual) {
@@ -243,6 +261,11 @@ func (x *index) classesOf(s *split) []ir.ProxyClass {
 			if !slices.Contains(out, class) {
 				out = append(out, class)
 			}
+		}
+	}
+	for _, class := range known {
+		if !slices.Contains(out, class) {
+			out = append(out, class)
 		}
 	}
 	return out
@@ -273,6 +296,9 @@ func (x *index) originsOf(s *split) map[string]bool {
 		}
 	}
 	if svc, ok := x.ownService(s); ok {
+		for _, o := range x.policyOf(&findings{}, client{namespace: s.meta.Namespace}, svc).origins { // for a wildcard, perhaps
+			out[o.Kind+"/"+o.Namespace+"/"+o.Name] = true
+		}
 		out[svc.Origin.Kind+"/"+svc.Origin.Namespace+"/"+svc.Origin.Name] = true
 	}
 	return out

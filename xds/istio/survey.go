@@ -155,11 +155,19 @@ func (v *Survey) addEntry(at int, spec *networking.ServiceEntry) {
 }
 
 // Facts is Facts of the input.
-func (v *Survey) Facts(s ir.Split) ir.SplitFacts { return Facts(v.around(s), s) }
+func (v *Survey) Facts(s ir.Split) ir.SplitFacts {
+	facts, _ := v.Rehearse(s)
+	return facts
+}
+
+// Rehearse gives Facts, counting Problems of the classes given, too, and what would be rendered if the split were half way.
+func (v *Survey) Rehearse(s ir.Split, classes ...ir.ProxyClass) (ir.SplitFacts, []Rehearsal) {
+	return rehearse(v.around(s, classes), s, classes)
+}
 
 // around is the part of the input that the facts about a split depend on: the objects it is made from, what they name,
 // and what could take a name away from them.
-func (v *Survey) around(s ir.Split) Input {
+func (v *Survey) around(s ir.Split, classes []ir.ProxyClass) Input {
 	host := v.hostOf(s)
 	near := &neighbourhood{survey: v, virtuals: map[int]bool{}, hosts: map[string]bool{host: true}, services: map[int]bool{}, entries: map[int]bool{}}
 	near.makers(host)
@@ -169,7 +177,8 @@ func (v *Survey) around(s ir.Split) Input {
 	near.addHosts()
 	namespace, _, _ := strings.Cut(s.Key, "/")
 	for _, o := range v.sidecars {
-		if o.Namespace == namespace || o.Namespace == v.in.rootNamespace() {
+		if o.Namespace == namespace || o.Namespace == v.in.rootNamespace() ||
+			slices.ContainsFunc(classes, func(c ir.ProxyClass) bool { return c.Namespace == o.Namespace }) {
 			near.out.Objects = append(near.out.Objects, o)
 		}
 	}
