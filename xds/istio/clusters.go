@@ -59,6 +59,9 @@ func rank(first bool) int {
 // makeClusters makes one cluster per service port and subset, routed or not.
 func (p *planner) makeClusters() {
 	for _, s := range p.visible {
+		if p.class.Kind == ir.KindGRPC && !p.forwards(*s.shape) {
+			continue
+		}
 		for _, port := range s.shape.Ports {
 			p.makeCluster(*s.shape, port, "")
 			for _, sub := range p.policies[s.shape.Host].subsets {
@@ -76,14 +79,17 @@ type madeCluster struct {
 
 func (p *planner) makeCluster(s registry.Service, port registry.Port, subset string) {
 	name := ir.ClusterName(port.Number, subset, s.Host)
-	one := made(p, key{kind: clusterUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) madeCluster {
-		return t.cluster(s.Host, port, subset)
+	one := made(p, key{kind: clusterUnit, name: name}, []any{s.Host, port, subset, p.podsDialled(s, port)}, func(t *translator) madeCluster {
+		return t.cluster(s.Host, port, subset, p.podsDialled(s, port))
 	})
 	p.clusters[name] = one
 	if one.cluster == nil {
 		return
 	}
 	p.out.Clusters = append(p.out.Clusters, one.cluster)
+	if one.cluster.Discovery == ir.DiscoveryOriginal {
+		return
+	}
 	endpoints := made(p, key{kind: endpointsUnit, name: name}, []any{s.Host, port, subset}, func(t *translator) *ir.Endpoints {
 		return t.endpointsOf(s.Host, port, subset)
 	})
@@ -92,8 +98,8 @@ func (p *planner) makeCluster(s registry.Service, port registry.Port, subset str
 	}
 }
 
-// cluster makes the cluster of a subset on one port of a host.
-func (t *translator) cluster(host string, port registry.Port, name string) madeCluster {
+// cluster makes the cluster of a subset on one port of a host, whose pods clients may dial themselves.
+func (t *translator) cluster(host string, port registry.Port, name string, podsDialled bool) madeCluster {
 	s, _ := t.service(host)
 	p := t.policy(host)
 	sub, _ := p.subset(name)
@@ -108,6 +114,8 @@ func (t *translator) cluster(host string, port registry.Port, name string) madeC
 	near := t.nearness(p.layers(sub, port.Number))
 	c.Localities = near.weigh
 	switch {
+	case podsDialled || t.original(s, p.layers(sub, port.Number)):
+		c.Discovery, hash = ir.DiscoveryOriginal, nil
 	case s.Resolution == registry.Static:
 	case s.Resolution == registry.DNSFirst || t.class.Kind == ir.KindGRPC:
 		c.Discovery, c.Targets = ir.DiscoveryLogicalDNS, first(near.localities(t.endpoints(host), port, sub.labels))

@@ -64,6 +64,11 @@ func (x *index) resolution(se serviceEntry) (registry.Resolution, bool) {
 		return registry.DNS, true
 	case networking.ServiceEntry_DNS_ROUND_ROBIN:
 		return registry.DNSFirst, true
+	case networking.ServiceEntry_NONE:
+		if len(se.Spec.GetEndpoints()) > 0 || len(se.Spec.GetWorkloadSelector().GetLabels()) > 0 {
+			x.found.fail(se.Meta, "S002", "spec.endpoints", "with resolution NONE connections go where the client meant them to go, to no endpoint", "remove the endpoints, or use resolution STATIC")
+		}
+		return registry.Original, true
 	default:
 		x.found.selection(se.Meta, "spec.resolution", "resolution "+r.String())
 		return 0, false

@@ -89,11 +89,9 @@ func (p gates) chains(o *opening) []ir.Chain {
 		case endsHTTPS, endsTLS:
 			out = append(out, p.endingChain(o, s, names)...)
 		case passesTLS:
-			out = append(out, names.left(s, p.sniChains(p.tcpSite(o, s)))...)
+			out = append(out, names.left(s, p.forwardingChains(p.tcpSite(o, s)))...)
 		case passesTCP:
-			if proxy, origins := p.tcpForward(p.tcpSite(o, s)); proxy != nil {
-				out = append(out, ir.Chain{Proxy: proxy, Origins: origins})
-			}
+			out = append(out, p.forwardingChains(p.tcpSite(o, s))...)
 		case servesHTTP: // never beside others
 		}
 	}

@@ -1,45 +1,52 @@
 package istio
 
 import (
+	"strings"
+
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 // tcpSite is a server of a gateway whose connections are forwarded, not taken apart into requests.
 type tcpSite struct {
-	server   server
-	listener string    // the name of its listener, for the uses of splits
-	port     int       // the server's, by which names are made
-	bound    []binding // the VirtualServices that are bound to it and share a host with it, in order
+	site
+	server server
+	bound  []*virtual // VirtualServices with rules for it that share a host with it, in order
 }
 
 func (p gates) tcpSite(o *opening, s server) tcpSite {
-	out := tcpSite{server: s, listener: o.listener(), port: int(s.spec.GetPort().GetNumber()), bound: p.boundTo(s)}
-	for _, b := range out.bound {
+	out := tcpSite{server: s, site: site{
+		place: place{port: s.port(), gateways: map[string]bool{s.gateway.key(): true}}, listener: o.listener(), hosts: []string{},
+	}}
+	for _, written := range s.spec.GetHosts() {
+		_, host := serverHost(written, s.gateway.Namespace)
+		out.hosts = append(out.hosts, host)
+	}
+	for _, b := range p.boundTo(s) {
 		rules := len(b.vs.Spec.GetTcp())
 		if s.kind == passesTLS {
 			rules = len(b.vs.Spec.GetTls())
 		}
 		if rules > 0 {
 			p.reached[b.vs.ref()+" "+s.gateway.key()] = true
+			out.bound = append(out.bound, b.vs)
 		}
 	}
 	return out
 }
 
-// sniChains are the chains of a server that passes TLS through: one for each match of a tls rule, with the names that
-// it matches. Names that the listener already has are taken away afterwards.
-func (p gates) sniChains(at tcpSite) []ir.Chain {
-	for _, b := range at.bound {
-		reportOtherProtocols(p.found, b.vs.virtualService)
+// forwardingChains are the chains of a server that forwards: by tls rules where it passes TLS through, one for each
+// match, else by tcp rules. None: no rule applies. Names that the listener already has are taken away afterwards.
+func (p gates) forwardingChains(at tcpSite) []ir.Chain {
+	inputs := []any{at.port, at.server.kind, strings.Join(at.hosts, " ")}
+	for _, vs := range at.bound {
+		inputs = append(inputs, vs)
 	}
-	return nil
-}
-
-// tcpForward is what the tcp rules do with connections to a server, after the end of TLS where the server ends it; nil:
-// no rule applies, and the server has no chain.
-func (p gates) tcpForward(at tcpSite) (*ir.TCPProxy, []ir.Origin) {
-	for _, b := range at.bound {
-		reportOtherProtocols(p.found, b.vs.virtualService)
-	}
-	return nil, nil
+	k := key{kind: chainsUnit, table: at.listener, name: at.server.gateway.key() + " " + at.server.field}
+	return made(p.planner, k, inputs, func(t *translator) []ir.Chain {
+		if at.server.kind == passesTLS {
+			return t.tlsChains(at.bound, at.site)
+		}
+		chains, _ := t.tcpChains(at.bound, at.site)
+		return chains
+	})
 }

@@ -86,6 +86,7 @@ func newIndex(in Input, before *index) *index {
 	x.readWritten()
 	x.checkGatewayRefs()
 	x.assumeHTTP()
+	x.checkConnectionRules()
 	x.readSplits()
 	x.shareSplits(before)
 	x.checkSplits()
@@ -268,7 +269,7 @@ func (x *index) readHosts() {
 	}
 	x.meshHosts = map[string][]meshHost{}
 	for _, vs := range x.virtuals {
-		if !slices.Contains(vs.gateways, mesh) {
+		if !slices.Contains(vs.gateways, mesh) || len(vs.rules) == 0 {
 			continue
 		}
 		for _, h := range vs.hosts {

@@ -25,7 +25,8 @@ type wildOwner struct {
 	vs   *virtual
 }
 
-// readOwners finds the VirtualServices for clients inside the mesh that the class may see. The first in order owns a host.
+// readOwners finds the VirtualServices with http rules for clients inside the mesh that the class may see. The first in
+// order owns a host.
 func (p *planner) readOwners() {
 	p.owners.exact = map[string]*virtual{}
 	for _, vs := range p.virtuals {
@@ -36,6 +37,9 @@ func (p *planner) readOwners() {
 			if h == "*" {
 				p.found.fail(vs.Meta, "S026", fmt.Sprintf("spec.hosts[%d]", i), "the host * cannot be routed inside the mesh", "name the hosts, or bind it to a gateway only")
 				continue
+			}
+			if len(vs.rules) == 0 {
+				continue // its other rules stand beside those of others
 			}
 			if first, taken := p.owners.exact[h]; taken {
 				p.found.warn(vs.Meta, "S021", fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("%s is already routed by %s", h, first.ref()),
@@ -82,16 +86,13 @@ func (t *translator) meshRoutes(s registry.Service, port int, table string) ([]i
 	return []ir.Route{{Name: defaultRoute, Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Forward: f, Origins: origins}}, origins
 }
 
-// sidecarListeners makes one listener and table per port on which some visible service speaks HTTP.
+// sidecarListeners makes one listener and table per port on which some visible service speaks HTTP, and what forwards
+// the connections of the other ports.
 func (p *planner) sidecarListeners() {
-	if p.class.Capture == ir.CaptureRedirect {
-		p.found.selection(Meta{Kind: "ProxyClass", Namespace: p.class.Namespace, Name: p.class.Labels}, "capture", "capture by redirection")
-		return
-	}
 	hosts := map[int][]*ir.VirtualHost{}
 	for _, s := range p.visible {
 		for _, port := range s.shape.Ports {
-			if p.http(*s.shape, port) && p.sidecar.listens(s.shape, port.Number) {
+			if p.http(*s.shape, port) && p.sidecar.listens(s.shape, port.Number) && p.forwards(*s.shape) {
 				hosts[port.Number] = append(hosts[port.Number], p.sidecarHost(s.shape.Host, port.Number))
 			}
 		}
@@ -100,17 +101,15 @@ func (p *planner) sidecarListeners() {
 	for port, list := range hosts {
 		number := strconv.Itoa(port)
 		table := &ir.RouteTable{Name: number, VirtualHosts: p.distinct(list)}
-		if !p.passes() {
-			table.VirtualHosts = append(table.VirtualHosts, &ir.VirtualHost{
-				Name: "block_all", Domains: []string{"*"},
-				Routes: []ir.Route{{Name: "block_all", Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Direct: &ir.Direct{Status: 502}}},
-			})
-		}
+		table.VirtualHosts = append(table.VirtualHosts, p.unknownHost())
 		slices.SortFunc(table.VirtualHosts, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
 		p.out.Tables = append(p.out.Tables, table)
-		bind, name := p.bindOf(port)
-		p.out.Listeners = append(p.out.Listeners, &ir.Listener{Name: name, Address: bind, Port: port, Chains: []ir.Chain{{Table: number}}})
+		l := p.sidecarListener(anyAddress, port)
+		l.Chains = []ir.Chain{{Table: number}}
+		p.out.Listeners = append(p.out.Listeners, l)
 	}
+	p.connectionListeners()
+	p.captureAll()
 }
 
 // sidecarHost makes the virtual host of a service on one port.
@@ -174,7 +173,7 @@ func (p *planner) distinct(hosts []*ir.VirtualHost) []*ir.VirtualHost {
 func (p *planner) grpcListeners() {
 	for _, s := range p.visible {
 		for _, port := range s.shape.Ports {
-			if !p.http(*s.shape, port) || !p.sidecar.listens(s.shape, port.Number) || strings.HasPrefix(s.shape.Host, "*") { // nobody dials a wildcard
+			if !p.http(*s.shape, port) || !p.sidecar.listens(s.shape, port.Number) || s.shape.Resolution == registry.Original || strings.HasPrefix(s.shape.Host, "*") { // nobody dials a wildcard
 				continue
 			}
 			table := p.grpcTable(s.shape.Host, port.Number)

@@ -2,7 +2,6 @@ package istio
 
 import (
 	"fmt"
-	"math"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -28,7 +27,6 @@ func (r rule) origins() []ir.Origin {
 
 // routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything.
 func (t *translator) routes(vs virtualService, p place) []ir.Route {
-	reportOtherProtocols(t.found, vs)
 	var out []ir.Route
 	for _, one := range vs.rules {
 		r := rule{one, vs.Meta, p}
@@ -43,15 +41,6 @@ func (t *translator) routes(vs virtualService, p place) []ir.Route {
 		out = append(out, t.routesOf(r, matches)...)
 	}
 	return out
-}
-
-func reportOtherProtocols(found *findings, vs virtualService) {
-	if len(vs.Spec.GetTcp()) > 0 {
-		found.selection(vs.Meta, "spec.tcp", "routing of TCP connections")
-	}
-	if len(vs.Spec.GetTls()) > 0 {
-		found.selection(vs.Meta, "spec.tls", "routing of TLS connections")
-	}
 }
 
 type namedMatch struct {
@@ -153,21 +142,11 @@ func (t *translator) checkDestinations(r rule) bool {
 
 // checkWeights reports weights that divide nothing; false: the rule is dropped.
 func (t *translator) checkWeights(r rule) bool {
-	total := int64(0)
-	for j, d := range r.spec.GetRoute() {
-		if d.GetWeight() < 0 {
-			t.found.fail(r.from, "S025", fmt.Sprintf("%s.route[%d].weight", r.field, j), fmt.Sprintf("the weight %d is negative", d.GetWeight()),
-				"give a weight of 0 or more; until then the rule is left out")
-			return false
-		}
-		total += int64(d.GetWeight())
+	weights := make([]int64, 0, len(r.spec.GetRoute()))
+	for _, d := range r.spec.GetRoute() {
+		weights = append(weights, int64(d.GetWeight()))
 	}
-	if len(r.spec.GetRoute()) > 1 && (total == 0 || total > math.MaxUint32) {
-		t.found.fail(r.from, "S025", r.field+".route", fmt.Sprintf("the weights add up to %d", total),
-			"give at least one destination a weight above 0; until then the rule is left out")
-		return false
-	}
-	return true
+	return t.found.checkShares(r.from, r.field, weights)
 }
 
 // destination is one target of a rule, its names resolved.

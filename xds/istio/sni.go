@@ -41,29 +41,25 @@ func (n serverNames) claim(s server) ([]string, bool) {
 // left gives the chains of a server without the names that others have; a chain that has none left is dropped.
 func (n serverNames) left(s server, chains []ir.Chain) []ir.Chain {
 	var out []ir.Chain
+	own := map[string]bool{} // names of this server: its chains are told apart by their addresses, too
 	for _, c := range chains {
-		names, ok := n.valid(s, c.Match.ServerNames)
-		if !ok {
-			continue
-		}
-		free := slices.DeleteFunc(slices.Clone(keys(names)), func(name string) bool {
-			first, taken := n.by[name]
-			if taken {
-				n.report(s, first, name)
+		if len(c.Match.ServerNames) > 0 {
+			names, ok := n.valid(s, c.Match.ServerNames)
+			if !ok {
+				continue
 			}
-			return taken
-		})
-		if len(free) == 0 {
-			continue
+			c.Match.ServerNames = names
 		}
-		for _, name := range free {
-			n.by[name] = s
+		free, lost := without(c, func(at condition) bool { _, taken := n.by[at.name]; return taken && !own[at.name] })
+		for _, at := range lost {
+			n.report(s, n.by[at.name], at.name)
 		}
-		c.Match = ir.ChainMatch{ServerNames: free, Transport: ir.TLSTransport}
-		if free[0] == "" {
-			c.Match.ServerNames = nil
+		for _, one := range free {
+			for _, name := range keys(one.Match.ServerNames) {
+				n.by[name], own[name] = s, true
+			}
 		}
-		out = append(out, c)
+		out = append(out, free...)
 	}
 	return out
 }

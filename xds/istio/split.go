@@ -72,8 +72,9 @@ func (s *split) role(d destination) role {
 // ruleSite is the rule whose destinations are overlaid.
 type ruleSite struct {
 	name     string
-	catchAll bool // some request without any condition reaches it
-	table    string
+	catchAll bool   // some request without any condition reaches it
+	table    string // where requests are routed; empty: the rule is for connections
+	listener string // where connections are
 	at       Meta
 	field    string
 }
@@ -142,7 +143,7 @@ func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, bo
 		return ds, false
 	}
 	for _, s := range taken {
-		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table, clusters: s.fed(out)})
+		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table, listener: site.listener, clusters: s.fed(out)})
 	}
 	return out, true
 }

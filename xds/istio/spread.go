@@ -40,7 +40,9 @@ func (t *translator) balance(b loadBalancer) ir.Balance {
 		}
 		return ir.Random
 	case networking.LoadBalancerSettings_PASSTHROUGH:
-		t.found.policy(b.at, b.field+".simple", "load balancer PASSTHROUGH")
+		if t.class.Kind == ir.KindGRPC {
+			t.found.selection(b.at, b.field+".simple", "load balancer PASSTHROUGH in a gRPC client")
+		}
 	case networking.LoadBalancerSettings_LEAST_CONN: //nolint:staticcheck // deprecated by Istio, still in use
 		t.found.info(b.at, "S044", b.field+".simple", "LEAST_CONN means LEAST_REQUEST", "write LEAST_REQUEST")
 	default: // UNSPECIFIED and LEAST_REQUEST mean what follows, and so does a value that is not known yet

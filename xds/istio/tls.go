@@ -282,12 +282,15 @@ func (p gates) endingChain(o *opening, s server, names serverNames) []ir.Chain {
 	c := ir.Chain{Match: ir.ChainMatch{ServerNames: sni, Transport: ir.TLSTransport}, Origins: []ir.Origin{s.gateway.origin(s.field)}}
 	c.TLS, ok = p.serverTLS(s)
 	if s.kind == endsTLS {
-		proxy, origins := p.tcpForward(p.tcpSite(o, s))
-		c.Proxy, c.Origins = proxy, append(c.Origins, origins...)
-		if proxy == nil || !ok {
-			return nil
+		var out []ir.Chain
+		for _, inside := range p.forwardingChains(p.tcpSite(o, s)) {
+			inside.TLS, inside.Origins = c.TLS, slices.Concat(c.Origins, inside.Origins)
+			inside.Match.ServerNames, inside.Match.Transport = c.Match.ServerNames, c.Match.Transport
+			if ok {
+				out = append(out, inside)
+			}
 		}
-		return []ir.Chain{c}
+		return out
 	}
 	c.Table = s.table()
 	table := p.gatewayTable(place{table: c.Table, port: s.port()}, []server{s})

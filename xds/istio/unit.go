@@ -18,12 +18,14 @@ const (
 	listenerUnit                    // a listener
 	keyPairUnit                     // the certificate and key of a Secret
 	authoritiesUnit                 // the authorities of a Secret
+	chainsUnit                      // the chains that forward connections to a host at a listener
+	instancesUnit                   // the addresses at which a headless service is dialled
 )
 
 // key names a unit of a class.
 type key struct {
 	kind  unitKind
-	table string // of a virtual host
+	table string // of a virtual host; the listener of chains
 	name  string
 }
 

@@ -66,6 +66,9 @@ func (r *endpointReader) sorted() []registry.Endpoint {
 }
 
 func (x *index) entryEndpoints(se serviceEntry, backing workloads, resolution registry.Resolution) []registry.Endpoint {
+	if resolution == registry.Original {
+		return nil // resolution has said so
+	}
 	var ports []registry.Port
 	for _, p := range se.Spec.GetPorts() {
 		ports = append(ports, registry.Port{Name: p.GetName(), Number: int(p.GetNumber()), Target: int(p.GetTargetPort())})

@@ -94,6 +94,7 @@ const (
 	Static   Resolution = iota // Endpoints lists them
 	DNS                        // each endpoint address is a name, all its addresses count
 	DNSFirst                   // the single endpoint's name, one address at a time
+	Original                   // not at all: the address that the client meant is the endpoint
 )
 
 // Endpoint is one instance of a service.

@@ -24,24 +24,39 @@ const triesOfSplit = 1500
 // holds what Envoy runs against what it was given, and asks it every question.
 func TestRoute_saysWhatEnvoyDoes(t *testing.T) {
 	r := newRig(t)
-	all := stories(t)
+	all := slices.DeleteFunc(stories(t), func(s story) bool { return s.class.Kind == ir.KindGRPC || s.class.Capture == ir.CaptureRedirect })
 	for _, s := range all {
-		if s.class.Kind != ir.KindGRPC {
-			r.add(s.name(), s.res)
-		}
+		r.add(s.name(), s.res)
 	}
 	r.start()
 	t.Run("dump", r.checkDump)
 	for _, s := range all {
-		if s.class.Kind == ir.KindGRPC {
+		t.Run(s.name(), func(t *testing.T) { r.compareAll(t, s) })
+	}
+}
+
+// TestRoute_saysWhatCapturingEnvoysDo does the same for cases whose proxies get all connections, each in an Envoy of its own.
+func TestRoute_saysWhatCapturingEnvoysDo(t *testing.T) {
+	for _, s := range stories(t) {
+		if s.class.Capture != ir.CaptureRedirect {
 			continue
 		}
 		t.Run(s.name(), func(t *testing.T) {
-			p := sim.New(s.res)
-			for i, req := range s.requests {
-				r.compare(t, s.name(), s.asked[i], req, p.Route(req))
-			}
+			r := newRig(t)
+			r.captures = s.name()
+			r.add(s.name(), s.res)
+			r.start()
+			r.checkDump(t)
+			r.compareAll(t, s)
 		})
+	}
+}
+
+func (r *rig) compareAll(t *testing.T, s story) {
+	t.Helper()
+	p := sim.New(s.res)
+	for i, req := range s.requests {
+		r.compare(t, s.name(), s.asked[i], req, p.Route(req))
 	}
 }
 
@@ -52,6 +67,10 @@ func (r *rig) compare(t *testing.T, mesh, asked string, req sim.Request, want si
 	t.Helper()
 	if want.Outcome == sim.NoListener {
 		r.checkRefused(t, mesh, asked, req)
+		return
+	}
+	if forwarded(want) {
+		r.compareConnection(t, mesh, asked, req, want)
 		return
 	}
 	unseen := map[string]bool{}
@@ -188,6 +207,12 @@ func checkCors(t *testing.T, asked string, want *sim.Cors, req sim.Request, resp
 func (r *rig) checkRefused(t *testing.T, mesh, asked string, req sim.Request) {
 	t.Helper()
 	for _, name := range r.meshes[mesh].listeners[req.Port] {
+		if req.Raw {
+			if resp, err := r.open(t, mesh, name, req); err == nil && resp.Header.Get(seenCluster) != "" {
+				t.Errorf("%s: listener %s forwards, want no connection", asked, name)
+			}
+			continue
+		}
 		if resp, _, err := r.try(t, r.ports[mesh+"/"+name], req); err == nil {
 			t.Errorf("%s: listener %s answers %d, want no connection", asked, name, resp.StatusCode)
 		}
@@ -216,7 +241,11 @@ func (r *rig) try(t *testing.T, port int, req sim.Request) (*http.Response, stri
 			out.Header.Add(name, v)
 		}
 	}
-	resp, err := r.clientOf(req.SNI).Do(out)
+	client := r.clientOf(req.SNI)
+	if r.captures != "" {
+		client = r.capturedClient(req)
+	}
+	resp, err := client.Do(out)
 	if err != nil {
 		return nil, "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,8 +35,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the cases give into their 
 //	-- with --        files of testdata to read as well
 //	-- *.yaml --      manifests
 //	-- secrets --     KIND NAMESPACE/NAME [HOST]... one a line: Secrets, made anew in each run (see readSecrets)
-//	-- class --       gateway NAMESPACE k=v [unprivileged] | sidecar NAMESPACE | grpc NAMESPACE; default: that of the first Gateway
-//	-- ask --         METHOD URL [; Header: value]... one a line; SNI: NAME stands for the server name of a TLS connection
+//	-- class --       gateway NAMESPACE k=v [unprivileged] | sidecar NAMESPACE [REDIRECT] | grpc NAMESPACE; default: that of the first Gateway
+//	-- ask --         METHOD URL [; Header: value]... one a line; SNI: NAME stands for the server name of a TLS connection;
+//	                  TCP tcp://HOST:PORT and TLS tls://HOST:PORT ask for connections of other protocols
 //	-- answers --     a block for each question
 //	-- problems --    of this class
 //	-- ir [NAME...] --      the neutral form of what the case's own objects make (not those of files read with it), or of the named
@@ -137,10 +139,16 @@ func classOf(t *testing.T, in istio.Input, text string) ir.ProxyClass {
 	t.Helper()
 	if words := strings.Fields(text); len(words) >= 2 {
 		c := ir.ProxyClass{Kind: ir.Kind(words[0]), Namespace: words[1]}
-		if len(words) > 2 {
-			c.Labels = words[2]
+		for _, word := range words[2:] {
+			switch word {
+			case string(ir.CaptureRedirect):
+				c.Capture = ir.CaptureRedirect
+			case "unprivileged":
+				c.Unprivileged = true
+			default:
+				c.Labels = word
+			}
 		}
-		c.Unprivileged = slices.Contains(words, "unprivileged")
 		return c
 	}
 	for _, o := range in.Objects {
@@ -161,8 +169,13 @@ func parse(t *testing.T, line string) sim.Request {
 		t.Fatalf("question %q: %v", line, err)
 	}
 	req := sim.Request{Method: method, Host: u.Host, Path: u.RequestURI(), TLS: u.Scheme == "https", Port: 80, Headers: map[string][]string{}}
+	req.Raw = u.Scheme == "tcp" || u.Scheme == "tls"
+	req.TLS = req.TLS || u.Scheme == "tls"
 	if req.TLS {
 		req.Port, req.SNI = 443, u.Hostname()
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		req.Address = a.String()
 	}
 	if u.Port() != "" {
 		if req.Port, err = strconv.Atoi(u.Port()); err != nil {
@@ -272,7 +285,7 @@ func policies(t *testing.T, r sim.Result) string {
 	switch usual := (sim.Retries{Attempts: 2, RetryOn: plainRetry().On}); {
 	case p.Retries.V != nil && *p.Retries.V == usual:
 		p.Retries.V = nil
-	case p.Retries.V == nil && r.Outcome == sim.Routed:
+	case p.Retries.V == nil && r.Outcome == sim.Routed && !forwarded(r):
 		p.Retries.V = &sim.Retries{}
 	}
 	plain, err := json.Marshal(sim.Route(envoy.Resources{}, sim.Request{}).Policies)

@@ -50,7 +50,8 @@ type rig struct {
 	backends map[standIn]int         // ports
 	clients  map[string]*http.Client // by the server name that they ask for
 	proxy    *proxy.Proxy
-	ports    map[string]int // of listeners, by mesh and name
+	ports    map[string]int // of listeners, by mesh and name; with @ and an address those at other addresses
+	captures string         // the name of its one mesh, where that captures connections
 }
 
 // rigged is one mesh of a rig.
@@ -112,7 +113,7 @@ func (r *rig) add(mesh string, res envoy.Resources) {
 		l := decoded(r.t, x, &listenerv3.Listener{})
 		port := int(l.GetAddress().GetSocketAddress().GetPortValue())
 		m.listeners[port] = append(m.listeners[port], x.Name)
-		l.Address = loopback(0)
+		r.place(l)
 		r.res.Listeners = append(r.res.Listeners, repacked(r.t, prefix, x, l))
 	}
 	for _, x := range res.Secrets {
@@ -150,6 +151,7 @@ func (r *rig) backend(b standIn) int {
 		out.Header().Set(seenCluster, number)
 		fmt.Fprint(out, number)
 	}))
+	s.Listener = newEither(s.Listener)
 	s.Config.Protocols = &http.Protocols{}
 	s.Config.Protocols.SetHTTP1(true)
 	if b.secure {
@@ -305,9 +307,12 @@ func (r *rig) readPorts() {
 		}
 		for _, l := range list.GetListenerStatuses() {
 			r.ports[l.GetName()] = int(l.GetLocalAddress().GetSocketAddress().GetPortValue())
+			for _, more := range l.GetAdditionalLocalAddresses() {
+				r.ports[l.GetName()+"@"+more.GetSocketAddress().GetAddress()] = int(more.GetSocketAddress().GetPortValue())
+			}
 		}
-		if len(r.ports) < len(r.res.Listeners) {
-			return fmt.Errorf("%d of %d listeners", len(r.ports), len(r.res.Listeners))
+		if n := len(list.GetListenerStatuses()); n < len(r.res.Listeners) {
+			return fmt.Errorf("%d of %d listeners", n, len(r.res.Listeners))
 		}
 		return nil
 	})
