@@ -151,7 +151,6 @@ func (r *rig) backend(b standIn) int {
 		out.Header().Set(seenCluster, number)
 		fmt.Fprint(out, number)
 	}))
-	s.Listener = newEither(s.Listener)
 	s.Config.Protocols = &http.Protocols{}
 	s.Config.Protocols.SetHTTP1(true)
 	if b.secure {
@@ -159,6 +158,7 @@ func (r *rig) backend(b standIn) int {
 		s.EnableHTTP2, s.TLS = true, r.believable()
 		s.StartTLS()
 	} else {
+		s.Listener = newEither(s.Listener) // TLS that the proxy does not end is the client's own
 		s.Config.Protocols.SetUnencryptedHTTP2(true)
 		s.Start()
 	}
