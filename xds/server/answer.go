@@ -21,7 +21,7 @@ func (c *conversation) nextNonce() string {
 func (c *conversation) launch(k kind, items []*item, removed []string) response {
 	sub := &c.subs[k]
 	r := response{typeURL: k.typeURL(), nonce: c.nextNonce(), items: items, removed: removed}
-	sub.newest = c.nonces
+	sub.newest, sub.claimed = c.nonces, false
 	if c.sotw {
 		sub.supersede(items)
 	}
@@ -31,7 +31,7 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 	sub.flights = append(sub.flights, &flight{nonce: c.nonces, items: items, removed: removed})
 	for _, i := range items {
 		e := sub.entry(i.name)
-		e.sent, e.owed, e.told = i, false, false
+		e.sent, e.owed, e.told, e.claimed = i, false, false, false
 		e.heldFor = ""
 	}
 	if k == clusters && len(removed) > 0 {
@@ -40,7 +40,7 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 	for _, name := range removed {
 		e := sub.entry(name)
 		had := e.sent != nil || e.have != nil
-		e.sent, e.have, e.before, e.owed, e.told = nil, nil, nil, false, true
+		e.sent, e.have, e.before, e.owed, e.told, e.claimed = nil, nil, nil, false, true, false
 		if had {
 			c.note(k, e, dropped, nil)
 		}

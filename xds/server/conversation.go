@@ -71,9 +71,18 @@ type conversation struct {
 	timing Timing
 	memory memory
 
+	proofs
 	nonces   uint64
 	outcomes []outcome // not collected yet
 	timeouts int       // routes that went out although a cluster they name was not acknowledged
+}
+
+// proofs is what is known of the age of the set. The zero value: nothing that a client may have is newer.
+type proofs struct {
+	unproven bool // the client may have newer versions than the set: what it reports is not replaced
+	emptied  bool // the last cluster or listener may be missing because the set is older: it is not taken away
+
+	barred struct{ unproven, emptied bool } // for that reason something was not sent
 }
 
 // memory is what is known from other streams. It is consulted, never written, by a conversation.
@@ -97,6 +106,7 @@ type subscription struct {
 
 	owed     bool        // a response is due even if it says nothing new
 	reported string      // state of the world: version of the first request
+	claimed  bool        // the client has reported another state than the set's, and was sent nothing yet
 	scanned  *collection // what entries were last compared with
 	dirty    bool        // entries must be compared again
 }
@@ -107,6 +117,8 @@ type entry struct {
 	named bool // subscribed to by name
 	owed  bool // asked for and not answered yet
 	told  bool // the client knows that it does not exist
+
+	claimed bool // the client has reported another version than the set's, and was sent none yet
 
 	have    *item  // newest that the client has applied; nil: none
 	haveAt  uint64 // nonce of that acknowledgement

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -113,6 +114,9 @@ func (s *Server) serveAll(ctx context.Context, entries []entrance) error {
 		}()
 	}
 	var errs []error
+	proving, stop := context.WithCancel(ctx)
+	var fence sync.WaitGroup
+	fence.Go(func() { s.fence.run(proving) })
 	running := len(entries)
 	select {
 	case <-ctx.Done():
@@ -128,6 +132,8 @@ func (s *Server) serveAll(ctx context.Context, entries []entrance) error {
 		errs = append(errs, <-failed)
 	}
 	s.running.Wait()
+	stop()
+	fence.Wait()
 	s.ledger.close()
 	s.registry.close()
 	return errors.Join(errs...)

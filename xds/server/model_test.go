@@ -27,6 +27,7 @@ type model struct {
 
 	has     [kinds]map[string]*item  // applied
 	told    [kinds]map[string]string // versions that a new stream reports
+	claims  map[key]string           // those that this one has reported, until the set has had them
 	version [kinds]string            // the same, state of the world
 	sub     [kinds]map[string]bool
 	begun   [kinds]bool
@@ -80,7 +81,9 @@ func newModel(t *rapid.T) *model {
 func (m *model) connect() {
 	m.talk = &conversation{sotw: m.sotw, timing: Timing{}.withDefaults(), memory: m.mem}
 	m.talk.use(m.set)
+	m.talk.unproven = rapid.Bool().Draw(m.t, "unproven")
 	m.inbox, m.unsaid, m.nonce = nil, nil, [kinds]string{}
+	m.claims = map[key]string{}
 	m.begun = [kinds]bool{}
 	for at, v := range m.mem.versions {
 		if i := m.set.of[at.kind].get(at.name); i != nil && i.version == v {
@@ -115,6 +118,14 @@ func (m *model) ask(k kind, f *response, bad ...string) {
 		}
 		if !m.begun[k] {
 			r.versions = maps.Clone(m.told[k])
+			for n, v := range r.versions {
+				if k.wildcardable() || wanted[n] {
+					m.claims[key{k, n}] = v
+				}
+			}
+		}
+		for _, n := range r.unsubscribe {
+			delete(m.claims, key{k, n})
 		}
 	}
 	if f != nil {
@@ -175,6 +186,11 @@ func (m *model) subscribe() {
 
 // work lets the server send, and checks what it sends.
 func (m *model) work() {
+	for at, v := range m.claims {
+		if i := m.set.of[at.kind].get(at.name); i != nil && i.version == v {
+			delete(m.claims, at)
+		}
+	}
 	out, _ := m.talk.plan(m.now)
 	for _, o := range m.talk.collect() {
 		switch o.what {
@@ -196,6 +212,9 @@ func (m *model) work() {
 		for _, i := range r.items {
 			if !k.wildcardable() && !m.sub[k][i.name] {
 				m.t.Fatalf("%s %s was sent and is not subscribed to", k, i.name)
+			}
+			if v := m.claims[key{k, i.name}]; m.talk.unproven && v != "" && v != i.version {
+				m.t.Fatalf("%s %s of version %s was sent before it is known that the reported %s is not newer", k, i.name, i.version, v)
 			}
 			if m.nacked[key{k, i.name}] == i.version {
 				m.t.Fatalf("%s %s of version %s was sent again after its rejection", k, i.name, i.version)
@@ -352,9 +371,16 @@ func (m *model) warm() {
 	}
 }
 
+// prove lets a barrier pass.
+func (m *model) prove() {
+	m.talk.unproven = false
+	m.work()
+}
+
 // rest lets everything that is under way arrive, and every gate open.
 func (m *model) rest() {
 	for range 10 {
+		m.prove()
 		for range 200 {
 			m.handle()
 		}
@@ -423,6 +449,7 @@ func TestModel(t *testing.T) {
 				}
 				m.work()
 			},
+			"prove":     func(*rapid.T) { m.prove() },
 			"reconnect": func(*rapid.T) { m.amnesia = m.sotw; m.connect() },
 		})
 		m.rest()

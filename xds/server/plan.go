@@ -22,6 +22,7 @@ func (c *conversation) plan(now time.Time) ([]response, time.Time) {
 	}
 	var out []response
 	var again time.Time
+	c.barred.unproven, c.barred.emptied = false, false
 	for k := range kinds {
 		sub := &c.subs[k]
 		if !sub.started || !sub.dirty && sub.scanned == c.set.of[k] {
@@ -29,6 +30,9 @@ func (c *conversation) plan(now time.Time) ([]response, time.Time) {
 		}
 		sub.dirty = false
 		c.recognise(k)
+		if c.barsWhole(k) {
+			continue
+		}
 		changes, at := c.changes(k, now)
 		again = earlier(again, at)
 		out = append(out, c.respond(k, changes)...)
@@ -71,7 +75,7 @@ func (c *conversation) recognise(k kind) {
 			if e.sent == e.have {
 				e.sent = want
 			}
-			e.have = want
+			e.have, e.claimed = want, false
 		}
 	}
 }
@@ -94,7 +98,36 @@ func (c *conversation) recogniseFull(k kind) {
 	if same {
 		sub.owed = false
 	}
+	sub.claimed = !same
 	sub.reported = ""
+}
+
+// bars reports whether the set is too uncertain to replace or to take away what the client has reported of the kind.
+func (c *conversation) bars(k kind, claimed bool) bool {
+	if claimed && c.unproven {
+		c.barred.unproven, c.subs[k].dirty = true, true
+		return true
+	}
+	return false
+}
+
+// barsEmpty reports whether the last resource of the kind may be missing because the set is old.
+func (c *conversation) barsEmpty(k kind) bool {
+	if c.emptied && k.wildcardable() && len(c.set.of[k].items) == 0 {
+		c.barred.emptied, c.subs[k].dirty = true, true
+		return true
+	}
+	return false
+}
+
+// barsWhole reports whether the whole state of the kind must not be sent yet: a client takes away what is missing in it.
+func (c *conversation) barsWhole(k kind) bool {
+	sub := &c.subs[k]
+	if !c.sotw || !k.wildcardable() {
+		return false
+	}
+	has := slices.ContainsFunc(sub.sortedEntries(), func(e *entry) bool { return e.sent != nil })
+	return c.bars(k, sub.claimed) || has && c.barsEmpty(k)
 }
 
 // covered are the resources of the set that the client has asked for, sorted by name.
@@ -147,6 +180,9 @@ func (c *conversation) change(k kind, e *entry, now time.Time) (ch change, ok bo
 	if e.sent != nil && e.sent.version == want.version {
 		return ch, e.owed && want.known(), again
 	}
+	if c.bars(k, e.claimed) {
+		return ch, false, again
+	}
 	ch.lowered = lowers(e, want)
 	hold, at := c.held(k, e, want, now)
 	if hold {
@@ -164,6 +200,9 @@ func (c *conversation) removal(k kind, ch change, now time.Time) (change, bool, 
 			delete(sub.entries, e.name)
 		}
 		return ch, e.owed && !e.told, time.Time{}
+	}
+	if c.bars(k, e.claimed) || c.barsEmpty(k) {
+		return ch, false, time.Time{}
 	}
 	switch k {
 	case clusters:

@@ -81,6 +81,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	if next.equal(before) {
 		return nil
 	}
+	next.mark = s.fence.mark()
 	s.registry.count(next, 1)
 	s.registry.count(before, -1)
 	s.ledger.publish(of, next)

@@ -79,7 +79,7 @@ func (c *conversation) unsubscribe(k kind, name string) {
 
 // assume records what the client says it has.
 func (c *conversation) assume(k kind, e *entry, i *item) {
-	e.have, e.sent = i, i
+	e.have, e.sent, e.claimed = i, i, !i.known()
 	c.note(k, e, reported, i)
 }
 

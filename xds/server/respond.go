@@ -101,7 +101,8 @@ func (c *conversation) respondPart(k kind, changes []change) []response {
 	sub := &c.subs[k]
 	changes = slices.DeleteFunc(changes, func(ch change) bool { return ch.next == nil }) // the form cannot say it
 	for _, e := range sub.entries {
-		e.owed = e.owed && c.set.of[k].get(e.name) == nil // what exists is in changes; the rest is owed until it does
+		// What exists is in changes, unless it is barred; the rest is owed until it does.
+		e.owed = e.owed && (c.set.of[k].get(e.name) == nil || e.claimed && c.unproven)
 	}
 	sub.owed = false
 	order(changes)

@@ -25,20 +25,20 @@ import (
 
 const shopGateway = "spiffe://cluster.local/ns/shop/sa/gateway"
 
-// proofs is a Prover whose knowledge can change.
-type proofs struct {
+// notary is a Prover whose knowledge can change.
+type notary struct {
 	mu sync.Mutex
 	of map[Claim]Proof
 }
 
-func (p *proofs) Prove(c Claim) (Proof, bool) {
+func (p *notary) Prove(c Claim) (Proof, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out, ok := p.of[c]
 	return out, ok
 }
 
-func (p *proofs) set(c Claim, proof Proof) {
+func (p *notary) set(c Claim, proof Proof) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.of[c] = proof
@@ -201,7 +201,7 @@ func TestSecure_plainDoorBesideIt(t *testing.T) {
 }
 
 func TestSecure_labelsCountWhenTheyAreProven(t *testing.T) {
-	known := &proofs{of: map[Claim]Proof{}}
+	known := &notary{of: map[Claim]Proof{}}
 	claim := Claim{Identity: shopGateway, Namespace: "shop", Name: "g1"}
 	h := startSecured(t, known)
 	h.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})

@@ -21,8 +21,9 @@ type Config struct {
 	Identifier string           // of the control plane, shown to proxies; empty: "sluice"
 	Timing     Timing
 
-	TrustDomain string // of the certificates of proxies; empty: "cluster.local"
-	Prover      Prover // of the labels of proxies that come with a certificate; nil: none are proven
+	TrustDomain string  // of the certificates of proxies; empty: "cluster.local"
+	Barrier     Barrier // nil: what is published is never older than what a proxy has
+	Prover      Prover  // of the labels of proxies that come with a certificate; nil: none are proven
 }
 
 // Server delivers resources to proxies. Its methods may be called from any goroutine.
@@ -35,6 +36,7 @@ type Server struct {
 	admission  admission
 	ledger     *ledger
 	registry   registry
+	fence      *fence
 
 	turns   chan struct{}  // one for each stream that writes
 	stalled atomic.Int64   // streams whose client does not read
@@ -58,6 +60,7 @@ func New(cfg Config) (*Server, error) {
 		admission:  newAdmission(),
 		ledger:     newLedger(cfg.Now, timing),
 		registry:   newRegistry(),
+		fence:      newFence(cfg.Barrier, cfg.Log),
 		turns:      make(chan struct{}, maxWriters),
 		closing:    make(chan struct{}),
 	}

@@ -27,6 +27,7 @@ type session struct {
 	client *client
 	talk   *conversation
 	begun  time.Time
+	mark   uint64 // of the fence, when the stream was opened
 	queue  queueing
 }
 
@@ -141,7 +142,7 @@ func (ss *session) join() error {
 	if err != nil {
 		return err
 	}
-	ss.class, ss.begun = class, ss.server.now()
+	ss.class, ss.begun, ss.mark = class, ss.server.now(), ss.server.fence.mark()
 	ss.queue.lowerings = class.lowerings.Load()
 	ss.client = ss.server.ledger.join(ss.who, class.of)
 	ss.talk = &conversation{
@@ -157,6 +158,7 @@ func (ss *session) leave() {
 	}
 	ss.server.ledger.record(ss.client, ss.talk.collect())
 	ss.server.ledger.leave(ss.client)
+	ss.server.fence.forget(ss)
 	ss.server.exit(ss)
 }
 
@@ -241,7 +243,14 @@ func (ss *session) deliver() (time.Time, error) {
 		}
 		return limit, nil
 	}
+	ss.talk.unproven, ss.talk.emptied = !ss.server.fence.since(ss.mark), !ss.server.fence.since(ss.talk.set.mark)
 	out, again := ss.talk.plan(now)
+	switch barred := ss.talk.barred; {
+	case barred.unproven:
+		ss.server.fence.await(ss, ss.mark)
+	case barred.emptied:
+		ss.server.fence.await(ss, ss.talk.set.mark)
+	}
 	out = append(ss.queue.replies, out...)
 	ss.queue.replies = nil
 	ss.server.ledger.record(ss.client, ss.talk.collect())

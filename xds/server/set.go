@@ -59,6 +59,7 @@ func (c *collection) get(name string) *item { return c.byName[name] }
 type set struct {
 	of   [kinds]*collection
 	uses map[string]ir.SplitUse
+	mark uint64 // of the fence, when it was published
 }
 
 // newSet makes the set that follows prev (nil: the first).

@@ -69,6 +69,12 @@ func start(t *testing.T, timing Timing) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, s, l)
+}
+
+// run lets a server serve until the end of the test.
+func run(t *testing.T, s *Server, l net.Listener) *harness {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }()
