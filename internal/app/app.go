@@ -128,15 +128,17 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	if err != nil {
 		return nil, nil, err
 	}
+	var mesh *xdscontroller.Controller // asked only after proxies.Open
 	proxies, err := xdsserver.New(xdsserver.Config{
 		Now: Now, Log: c.Log, Identifier: "sluice/" + c.Replica, TrustDomain: c.Proxies.TrustDomain, Prover: proofs,
+		Barrier: func(ctx context.Context) error { return mesh.Barrier(ctx) },
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	seen := make(chan struct{})
-	mesh, err := xdscontroller.New(xdscontroller.Config{
-		Cache: mgr.GetCache(), Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
+	mesh, err = xdscontroller.New(xdscontroller.Config{
+		Cache: mgr.GetCache(), Reader: mgr.GetAPIReader(), Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
 		DomainSuffix: c.Mesh.DomainSuffix, RootNamespace: c.Mesh.RootNamespace,
 		Ready: func() { close(seen); proxies.Open() },
 	})

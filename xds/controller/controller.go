@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/xds/envoy"
@@ -39,6 +40,8 @@ type Config struct {
 	Demand    Demand
 	Now       func() time.Time
 
+	Reader client.Reader // of the API server itself, for Barrier; nil: streams are served without proof
+
 	Ready         func()       // called once, when everything that exists has been seen; nil: nobody waits
 	DomainSuffix  string       // of Kubernetes services; empty: "cluster.local"
 	RootNamespace string       // of mesh-wide objects; empty: "istio-system"
@@ -59,6 +62,7 @@ type Controller struct {
 	known    bool // everything that exists has been seen
 	problems []problem.Problem
 	changed  chan struct{} // closed at the next change of facts
+	proving  proving
 }
 
 // New makes a Controller that watches nothing yet.
@@ -149,9 +153,9 @@ func (c *Controller) Start(ctx context.Context) error {
 	c.known = true
 	c.mu.Unlock()
 	c.note(atOnce)
-	if c.config.Ready != nil {
-		c.config.Ready()
-	}
+	var admitting sync.WaitGroup
+	admitting.Go(func() { c.admit(ctx) })
+	defer admitting.Wait()
 	return c.run(ctx)
 }
 
@@ -196,12 +200,17 @@ func (c *Controller) work(ctx context.Context, classes []ir.ProxyClass) time.Dur
 	now := c.config.Now()
 	c.mu.Lock()
 	due := c.pace.due()
-	stale := !due.IsZero() && !now.Before(due)
+	waiting := c.proving.flushes
+	c.proving.flushes = nil
+	stale := !due.IsZero() && (len(waiting) > 0 || !now.Before(due))
 	if stale {
 		c.pace.done(now)
 	}
 	c.mu.Unlock()
 	c.compile(ctx, classes, stale)
+	for _, done := range waiting {
+		close(done)
+	}
 	if due.IsZero() || stale {
 		return 0
 	}

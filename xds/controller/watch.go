@@ -38,6 +38,7 @@ type watch struct {
 
 	registration toolscache.ResourceEventHandlerRegistration // nil: not watched yet
 	told         bool                                        // its absence was logged
+	seen         sightings
 }
 
 func (w *watch) kind() string { return w.object.GetObjectKind().GroupVersionKind().Kind }
@@ -88,19 +89,23 @@ func (c *Controller) begin(ctx context.Context, w *watch) error {
 		return fmt.Errorf("watching %s: %w", w.kind(), err)
 	}
 	w.registration, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { c.event(w, o, w.set) },
+		AddFunc:    func(o any) { c.event(w, o) },
 		UpdateFunc: func(before, o any) { c.updated(w, before, o) },
 		DeleteFunc: func(o any) { c.deleted(w, o) },
 	})
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", w.kind(), err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proving.watched = append(c.proving.watched, w)
 	return nil
 }
 
-func (c *Controller) event(_ *watch, o any, set func(client.Object) urgency) {
+func (c *Controller) event(w *watch, o any) {
 	if object, ok := o.(client.Object); ok {
-		c.note(set(object))
+		c.note(w.set(object))
+		w.seen.put(object) // after the world has it
 	}
 }
 
@@ -109,7 +114,7 @@ func (c *Controller) updated(w *watch, before, o any) {
 	if next, isObject := o.(client.Object); ok && isObject && old.GetResourceVersion() == next.GetResourceVersion() {
 		return // a resync
 	}
-	c.event(w, o, w.set)
+	c.event(w, o)
 }
 
 func (c *Controller) deleted(w *watch, o any) {
@@ -118,6 +123,7 @@ func (c *Controller) deleted(w *watch, o any) {
 	}
 	if object, ok := o.(client.Object); ok {
 		c.note(w.drop(client.ObjectKeyFromObject(object)))
+		w.seen.drop(object)
 	}
 }
 

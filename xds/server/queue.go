@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,12 @@ const (
 	maxWriters = 256 // streams that write at once
 	maxReplies = 16  // answers that wait for their turn; further requests are not read until then
 )
+
+// writers are the streams that write.
+type writers struct {
+	turns   chan struct{} // one place for each
+	stalled atomic.Int64  // those whose client does not read
+}
 
 // queueing is how a stream waits for its turn to write. Turns are places in a channel: whoever puts something in writes,
 // and takes it out afterwards.
@@ -39,15 +46,15 @@ func (ss *session) hurried() bool { return ss.class.lowerings.Load() != ss.queue
 func (ss *session) send(r response) error {
 	if ss.queue.late {
 		select {
-		case ss.server.turns <- struct{}{}:
-			ss.queue.begin(ss.server.turns)
+		case ss.server.writers.turns <- struct{}{}:
+			ss.queue.begin(ss.server.writers.turns)
 		case <-ss.done:
 			return context.Canceled
 		}
 	}
 	release := ss.queue.release
 	room := time.AfterFunc(ss.server.timing.Blocked, func() {
-		ss.server.stalled.Add(1)
+		ss.server.writers.stalled.Add(1)
 		if release != nil {
 			release()
 		}
@@ -61,7 +68,7 @@ func (ss *session) send(r response) error {
 	defer limit.Stop()
 	err := ss.wire.send(r)
 	if !room.Stop() {
-		ss.server.stalled.Add(-1)
+		ss.server.writers.stalled.Add(-1)
 		ss.queue.late = release != nil
 	}
 	return err

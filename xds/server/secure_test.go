@@ -245,7 +245,7 @@ func TestStream_panicEndsItAndNoOther(t *testing.T) {
 		t.Errorf("got %v, want Internal", got)
 	}
 	runScript(t, h.harness, p, routes, []step{give(guarded("k2"), "sds s1=k2")})
-	if n := len(h.turns); n != 0 {
+	if n := len(h.writers.turns); n != 0 {
 		t.Errorf("%d turns are taken for ever", n)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -38,8 +37,7 @@ type Server struct {
 	registry   registry
 	fence      *fence
 
-	turns   chan struct{}  // one for each stream that writes
-	stalled atomic.Int64   // streams whose client does not read
+	writers writers
 	running sync.WaitGroup // goroutines of streams
 	closing chan struct{}  // closed when the server goes down
 }
@@ -61,7 +59,7 @@ func New(cfg Config) (*Server, error) {
 		ledger:     newLedger(cfg.Now, timing),
 		registry:   newRegistry(),
 		fence:      newFence(cfg.Barrier, cfg.Log),
-		turns:      make(chan struct{}, maxWriters),
+		writers:    writers{turns: make(chan struct{}, maxWriters)},
 		closing:    make(chan struct{}),
 	}
 	return s, nil

@@ -402,7 +402,7 @@ func TestStream_waitsForItsTurnToWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, Timing{Blocked: blocked, Stall: time.Hour})
-			h.turns = make(chan struct{}, 1)
+			h.writers.turns = make(chan struct{}, 1)
 			h.publish(mesh(1, 50, "t1", "a", "b"))
 			p := settled(t, h, "n1")
 			big := mesh(1, 50, "t1", "a", "b")
@@ -420,7 +420,7 @@ func TestStream_waitsForItsTurnToWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = poll.Until(patience, func() error {
-				if len(h.turns) == 0 && h.stalled.Load() == 0 {
+				if len(h.writers.turns) == 0 && h.writers.stalled.Load() == 0 {
 					return fmt.Errorf("the deaf client has no turn yet")
 				}
 				return nil

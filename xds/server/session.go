@@ -26,9 +26,14 @@ type session struct {
 	class  *class
 	client *client
 	talk   *conversation
-	begun  time.Time
-	mark   uint64 // of the fence, when the stream was opened
+	opened moment
 	queue  queueing
+}
+
+// moment is when a stream was opened.
+type moment struct {
+	at   time.Time
+	mark uint64 // of the fence
 }
 
 // received is what came in, or the error that ended it.
@@ -142,7 +147,7 @@ func (ss *session) join() error {
 	if err != nil {
 		return err
 	}
-	ss.class, ss.begun, ss.mark = class, ss.server.now(), ss.server.fence.mark()
+	ss.class, ss.opened = class, moment{at: ss.server.now(), mark: ss.server.fence.mark()}
 	ss.queue.lowerings = class.lowerings.Load()
 	ss.client = ss.server.ledger.join(ss.who, class.of)
 	ss.talk = &conversation{
@@ -182,7 +187,7 @@ func (ss *session) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for due := true; ; {
-		inbox, turn := ss.inbox, ss.server.turns
+		inbox, turn := ss.inbox, ss.server.writers.turns
 		if !due {
 			turn = nil
 		}
@@ -196,7 +201,7 @@ func (ss *session) loop(ctx context.Context) error {
 		} else {
 			select {
 			case turn <- struct{}{}:
-				ss.queue.begin(ss.server.turns)
+				ss.queue.begin(ss.server.writers.turns)
 				err = ss.work(timer)
 				ss.queue.end()
 				due = false
@@ -237,17 +242,17 @@ func (ss *session) deliver() (time.Time, error) {
 		ss.talk.use(next)
 	}
 	if ss.talk.set == nil {
-		limit := ss.begun.Add(ss.server.timing.FirstSet)
+		limit := ss.opened.at.Add(ss.server.timing.FirstSet)
 		if !now.Before(limit) {
 			return time.Time{}, status.Errorf(codes.Unavailable, "nothing is known yet for proxies of kind %s in namespace %q", ss.class.of.Kind, ss.class.of.Namespace)
 		}
 		return limit, nil
 	}
-	ss.talk.unproven, ss.talk.emptied = !ss.server.fence.since(ss.mark), !ss.server.fence.since(ss.talk.set.mark)
+	ss.talk.unproven, ss.talk.emptied = !ss.server.fence.since(ss.opened.mark), !ss.server.fence.since(ss.talk.set.mark)
 	out, again := ss.talk.plan(now)
 	switch barred := ss.talk.barred; {
 	case barred.unproven:
-		ss.server.fence.await(ss, ss.mark)
+		ss.server.fence.await(ss, ss.opened.mark)
 	case barred.emptied:
 		ss.server.fence.await(ss, ss.talk.set.mark)
 	}
