@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -34,7 +35,8 @@ type Mesh struct {
 	objects  []istio.Object
 	services []*corev1.Service
 	slices   []*discoveryv1.EndpointSlice
-	pods     map[string]map[string]string // labels by namespace/name
+	pods     map[string]*corev1.Pod       // by namespace/name
+	nodes    map[string]map[string]string // labels by name
 	rollouts map[string]*v1alpha1.Rollout // by namespace/name
 	secrets  []*istio.Secret
 	items    []Item
@@ -44,7 +46,7 @@ type Mesh struct {
 
 // New is a mesh without anything in it.
 func New() *Mesh {
-	return &Mesh{pods: map[string]map[string]string{}, rollouts: map[string]*v1alpha1.Rollout{}, byRef: map[string]int{}}
+	return &Mesh{pods: map[string]*corev1.Pod{}, nodes: map[string]map[string]string{}, rollouts: map[string]*v1alpha1.Rollout{}, byRef: map[string]int{}}
 }
 
 // Read adds the YAML or JSON documents of a file. Objects of kinds without effect become Problems; text that is no
@@ -168,8 +170,12 @@ func (m *Mesh) keep(object map[string]any, ref string) error {
 		return into(object, slice, &slice.Namespace, namespace)
 	case apiVersion == "v1" && kind == "Pod":
 		pod := &corev1.Pod{}
-		err := into(object, pod, &pod.Namespace, namespace)
-		m.pods[key] = pod.Labels
+		m.pods[key] = pod
+		return into(object, pod, &pod.Namespace, namespace)
+	case apiVersion == "v1" && kind == "Node":
+		node := &corev1.Node{}
+		err := into(object, node, &node.Namespace, "")
+		m.nodes[node.Name] = node.Labels
 		return err
 	case apiVersion == "v1" && kind == "Secret":
 		s, err := secretOf(object, ref)
@@ -208,8 +214,14 @@ func (m *Mesh) ReplaceRollouts(other *Mesh) {
 func (m *Mesh) Input(suffix, root string) istio.Input {
 	in := istio.Input{Objects: m.objects, Secrets: m.secrets, DomainSuffix: suffix, RootNamespace: root}
 	in.Registry = kube.Snapshot(kube.Input{
-		Services: m.services, Slices: m.slices, DomainSuffix: suffix,
-		PodLabels: func(namespace, name string) map[string]string { return m.pods[namespace+"/"+name] },
+		Services: m.services, Slices: m.slices, DomainSuffix: suffix, Pods: slices.Collect(maps.Values(m.pods)),
+		PodLabels: func(namespace, name string) map[string]string {
+			if pod := m.pods[namespace+"/"+name]; pod != nil {
+				return pod.Labels
+			}
+			return nil
+		},
+		NodeLabels: func(name string) map[string]string { return m.nodes[name] },
 	})
 	for _, ro := range m.rollouts {
 		in.Splits = append(in.Splits, SplitOf(ro))

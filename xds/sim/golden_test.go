@@ -35,7 +35,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the cases give into their 
 //	-- with --        files of testdata to read as well
 //	-- *.yaml --      manifests
 //	-- secrets --     KIND NAMESPACE/NAME [HOST]... one a line: Secrets, made anew in each run (see readSecrets)
-//	-- class --       gateway NAMESPACE k=v [unprivileged] | sidecar NAMESPACE [REDIRECT] | grpc NAMESPACE; default: that of the first Gateway
+//	-- class --       gateway NAMESPACE k=v [unprivileged] | sidecar NAMESPACE [REDIRECT] | grpc NAMESPACE; default: that of the first Gateway;
+//	                  with labels k=v and a locality REGION/ZONE/SUBZONE where they matter
 //	-- ask --         METHOD URL [; Header: value]... one a line; SNI: NAME stands for the server name of a TLS connection;
 //	                  TCP tcp://HOST:PORT and TLS tls://HOST:PORT ask for connections of other protocols
 //	-- answers --     a block for each question
@@ -140,13 +141,15 @@ func classOf(t *testing.T, in istio.Input, text string) ir.ProxyClass {
 	if words := strings.Fields(text); len(words) >= 2 {
 		c := ir.ProxyClass{Kind: ir.Kind(words[0]), Namespace: words[1]}
 		for _, word := range words[2:] {
-			switch word {
-			case string(ir.CaptureRedirect):
+			switch {
+			case word == string(ir.CaptureRedirect):
 				c.Capture = ir.CaptureRedirect
-			case "unprivileged":
+			case word == "unprivileged":
 				c.Unprivileged = true
-			default:
+			case strings.Contains(word, "="):
 				c.Labels = word
+			default:
+				c.Locality = word
 			}
 		}
 		return c

