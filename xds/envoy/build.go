@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -23,11 +22,21 @@ const (
 	TypeSecret   = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 )
 
-// ResourceError is a resource, or a virtual host of one, that a proxy would refuse and that is therefore left out.
+// The codes of ResourceErrors.
+const (
+	CodeInvalid  = "S090" // a proxy would refuse it; it is left out, or stays as it was last good
+	CodeTooLarge = "S091" // likewise, for its size
+	CodeLarge    = "S092" // it is good, and so large that each change of it is dear
+)
+
+// ResourceError is a resource, or a virtual host or chain of one, that is not served as the configuration says, or that
+// is served and large.
 type ResourceError struct {
+	Code    string
 	Type    string // type URL
 	Name    string
 	Origins []ir.Origin
+	Kept    bool // proxies keep what was last good of it
 	Err     error
 }
 
@@ -38,49 +47,23 @@ func (e *ResourceError) Error() string { return fmt.Sprintf("building %s: %v", e
 func (e *ResourceError) Unwrap() error { return e.Err }
 
 // Build turns a configuration into Envoy resources. Equal input gives equal bytes. It returns all good resources, and
-// the joined ResourceErrors of those that no proxy would take: the publisher keeps the last good bytes of their names.
+// the joined ResourceErrors of those that no proxy would take. For a configuration that follows another, a Builder costs
+// less and keeps what was good.
 func Build(c ir.Config) (Resources, error) {
-	b := builder{kind: c.Kind, names: map[string]bool{}}
-	var out Resources
-	for _, l := range c.Listeners {
-		it, message := item{typeURL: TypeListener, name: l.Name, origins: l.Origins, refs: upstreams(l), tables: tables(l), secrets: listenerSecrets(l)}, b.listener(l)
-		if message.GetApiListener() == nil && len(message.GetFilterChains()) == 0 && message.GetDefaultFilterChain() == nil {
-			b.fail(it, errors.New("no chain of it is left"))
-			continue
+	out, bad := NewBuilder().Build(&c)
+	var errs []error
+	for _, one := range bad {
+		if one.Code != CodeLarge {
+			errs = append(errs, one)
 		}
-		out.Listeners = b.add(out.Listeners, it, message)
 	}
-	for _, t := range c.Tables {
-		message, refs := b.table(t)
-		out.Routes = b.add(out.Routes, item{typeURL: TypeRoute, name: t.Name, origins: t.Origins, refs: refs}, message)
-	}
-	assigned := map[string]bool{}
-	for _, e := range c.Endpoints {
-		assigned[e.Cluster] = true
-		out.Endpoints = b.add(out.Endpoints, item{typeURL: TypeEndpoint, name: e.Cluster, origins: e.Origins}, b.assignment(e))
-	}
-	for _, cl := range c.Clusters {
-		if cl.Discovery == ir.DiscoveryEDS && !assigned[cl.Name] {
-			out.Endpoints = b.add(out.Endpoints, item{typeURL: TypeEndpoint, name: cl.Name, origins: cl.Origins}, b.assignment(&ir.Endpoints{Cluster: cl.Name}))
-		}
-		out.Clusters = b.add(out.Clusters, item{typeURL: TypeCluster, name: cl.Name, origins: cl.Origins, secrets: clusterSecrets(cl)}, b.cluster(cl))
-	}
-	for _, s := range c.Secrets {
-		out.Secrets = b.add(out.Secrets, item{typeURL: TypeSecret, name: s.Name, origins: s.Origins}, secret(s))
-	}
-	out.Splits = slices.Clone(c.Splits)
-	out.Listeners = b.listed(out.Listeners)
-	for _, list := range [][]Resource{out.Listeners, out.Routes, out.Clusters, out.Endpoints, out.Secrets} {
-		slices.SortFunc(list, func(a, b Resource) int { return cmp.Compare(a.Name, b.Name) })
-	}
-	return out, errors.Join(b.errs...)
+	return out, errors.Join(errs...)
 }
 
-// builder collects what went wrong.
+// builder makes messages, and collects what is wrong with the one it makes.
 type builder struct {
-	kind  ir.Kind
-	names map[string]bool // type URL and name of what was added
-	errs  []error
+	kind ir.Kind
+	errs []*ResourceError
 }
 
 // item is what a Resource says beside its bytes.
@@ -99,37 +82,46 @@ type validated interface {
 	ValidateAll() error
 }
 
-func (b *builder) add(list []Resource, it item, m validated) []Resource {
+// resource is the message encoded; nil: no proxy would take it.
+func (b *builder) resource(it item, m validated) *Resource {
 	if err := m.ValidateAll(); err != nil {
 		b.fail(it, err)
-		return list
+		return nil
 	}
-	if b.names[it.typeURL+it.name] {
-		b.fail(it, errors.New("the name stands twice"))
-		return list
+	return b.encoded(it, marshal(m))
+}
+
+// encoded makes a Resource of bytes; nil: there are too many of them.
+func (b *builder) encoded(it item, value []byte) *Resource {
+	switch {
+	case len(value) > maxBytes:
+		b.errs = append(b.errs, &ResourceError{Code: CodeTooLarge, Type: it.typeURL, Name: it.name, Origins: it.origins,
+			Err: fmt.Errorf("it has %d bytes, more than %d", len(value), maxBytes)})
+		return nil
+	case len(value) > largeBytes:
+		b.errs = append(b.errs, &ResourceError{Code: CodeLarge, Type: it.typeURL, Name: it.name, Origins: it.origins,
+			Err: fmt.Errorf("it has %d bytes, and each change sends all of them to each proxy", len(value))})
 	}
-	b.names[it.typeURL+it.name] = true
-	value := marshal(m)
-	sum := sha256.Sum256(value)
-	return append(list, Resource{
-		Name: it.name, Version: hex.EncodeToString(sum[:16]), Any: &anypb.Any{TypeUrl: it.typeURL, Value: value},
+	return &Resource{
+		Name: it.name, Version: hashed(value), Any: &anypb.Any{TypeUrl: it.typeURL, Value: value},
 		Refs: sorted(it.refs), Tables: sorted(it.tables), Secrets: sorted(it.secrets), Origins: it.origins,
-	})
+	}
+}
+
+// The bounds of a resource's size.
+const (
+	largeBytes = 1 << 20
+	maxBytes   = 10 << 20
+)
+
+// hashed is the version of bytes.
+func hashed(value []byte) string {
+	sum := sha256.Sum256(value)
+	return hex.EncodeToString(sum[:16])
 }
 
 func (b *builder) fail(it item, err error) {
-	b.errs = append(b.errs, &ResourceError{Type: it.typeURL, Name: it.name, Origins: it.origins, Err: err})
-}
-
-// listed drops listeners whose table was left out: they would wait for it for ever.
-func (b *builder) listed(listeners []Resource) []Resource {
-	return slices.DeleteFunc(listeners, func(l Resource) bool {
-		at := slices.IndexFunc(l.Tables, func(table string) bool { return !b.names[TypeRoute+table] })
-		if at >= 0 {
-			b.fail(item{typeURL: TypeListener, name: l.Name, origins: l.Origins}, fmt.Errorf("its route table %s is missing", l.Tables[at]))
-		}
-		return at >= 0
-	})
+	b.errs = append(b.errs, &ResourceError{Code: CodeInvalid, Type: it.typeURL, Name: it.name, Origins: it.origins, Err: err})
 }
 
 // sorted gives each name once.

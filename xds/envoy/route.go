@@ -29,29 +29,6 @@ const (
 	previousPrioritiesPolicy = "envoy.retry_priorities.previous_priorities"
 )
 
-// table builds a route configuration. A virtual host that a proxy would refuse is left out alone.
-func (b *builder) table(t *ir.RouteTable) (*routev3.RouteConfiguration, []string) {
-	out := &routev3.RouteConfiguration{
-		Name: t.Name, ValidateClusters: wrapperspb.Bool(false), IgnorePortInHostMatching: b.kind != ir.KindGRPC,
-		MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(maxDirectBody),
-	}
-	var refs []string
-	domains := map[string]bool{}
-	for _, h := range t.VirtualHosts {
-		built := b.host(h)
-		if err := errors.Join(built.ValidateAll(), checkHost(h, domains)); err != nil {
-			b.fail(item{typeURL: TypeRoute, name: t.Name + "/" + h.Name, origins: h.Origins}, err)
-			continue
-		}
-		for _, d := range h.Domains {
-			domains[d] = true
-		}
-		out.VirtualHosts = append(out.VirtualHosts, built)
-		refs = append(refs, clusters(h)...)
-	}
-	return out, refs
-}
-
 func clusters(h *ir.VirtualHost) []string {
 	var out []string
 	for _, r := range h.Routes {
@@ -69,12 +46,7 @@ func clusters(h *ir.VirtualHost) []string {
 }
 
 // checkHost holds what a proxy checks beyond the generated rules.
-func checkHost(h *ir.VirtualHost, taken map[string]bool) error {
-	for _, d := range h.Domains {
-		if taken[d] {
-			return fmt.Errorf("domain %s is in the table already", d)
-		}
-	}
+func checkHost(h *ir.VirtualHost) error {
 	for _, r := range h.Routes {
 		if err := checkRoute(r); err != nil {
 			return fmt.Errorf("route %q: %w", r.Name, err)

@@ -1,7 +1,6 @@
 package istio_test
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-dev/sluice/test/meshgen"
@@ -17,17 +17,13 @@ import (
 	"github.com/sluice-dev/sluice/xds/istio"
 )
 
-// built is what a configuration comes to, in bytes.
-func built(c ir.Config) []byte {
+// built is what a configuration comes to.
+func built(t *rapid.T, c ir.Config) envoy.Resources {
 	r, err := envoy.Build(c)
-	var out bytes.Buffer
-	for _, list := range [][]envoy.Resource{r.Listeners, r.Routes, r.Clusters, r.Endpoints, r.Secrets} {
-		for _, one := range list {
-			fmt.Fprintf(&out, "%s %s\n", one.Name, one.Version)
-		}
+	if err != nil {
+		t.Fatalf("a valid configuration cannot be built: %v", err)
 	}
-	fmt.Fprintln(&out, r.Splits, err)
-	return out.Bytes()
+	return r
 }
 
 // TestCompiler_givesWhatTranslateGives changes random things in random meshes. Whatever was compiled before, what comes out
@@ -39,7 +35,11 @@ func TestCompiler_givesWhatTranslateGives(t *testing.T) {
 		mesh.Tell(c)
 		var log []string
 		given := map[ir.ProxyClass]*ir.Config{}
-		content := map[ir.ProxyClass][]byte{}
+		content := map[ir.ProxyClass]envoy.Resources{}
+		builders := map[ir.ProxyClass]*envoy.Builder{}
+		for _, class := range meshgen.Classes() {
+			builders[class] = envoy.NewBuilder()
+		}
 		check := func(class ir.ProxyClass) {
 			want, wantProblems := istio.Translate(mesh.Input(), class)
 			got, problems := c.Compile(class)
@@ -50,15 +50,19 @@ func TestCompiler_givesWhatTranslateGives(t *testing.T) {
 			if !slices.Equal(wantProblems, problems) {
 				t.Fatalf("%s\nproblems (-from nothing +step by step):\n%s", history(), cmp.Diff(wantProblems, problems))
 			}
-			if before := given[class]; before != nil && !bytes.Equal(built(*before), content[class]) {
+			if before := given[class]; before != nil && !reflect.DeepEqual(built(t, *before), content[class]) {
 				t.Fatalf("%s\nwhat was given before has changed", history())
 			}
 			if again, _ := c.Compile(class); again != got {
 				t.Fatalf("%s\nnothing changed, and another configuration is given", history())
 			}
-			given[class], content[class] = got, built(*got)
-			if !bytes.Equal(content[class], built(want)) {
-				t.Fatalf("%s\nequal configurations come to other bytes", history())
+			resources, bad := builders[class].Build(got)
+			if len(bad) > 0 {
+				t.Fatalf("%s\nno proxy would take: %v", history(), bad)
+			}
+			given[class], content[class] = got, built(t, want)
+			if !reflect.DeepEqual(content[class], resources) {
+				t.Fatalf("%s\nresources (-from nothing +step by step):\n%s", history(), cmp.Diff(content[class], resources, protocmp.Transform()))
 			}
 		}
 		classes := meshgen.Classes()
