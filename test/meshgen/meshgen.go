@@ -26,6 +26,8 @@ type Target interface {
 	DropObject(kind, namespace, name string)
 	SetService(s registry.Service)
 	DropService(host, namespace string)
+	SetWorkload(w registry.Workload)
+	DropWorkload(namespace, name string)
 	SetSplit(s ir.Split)
 	DropSplit(key string)
 	SetSecret(s *istio.Secret)
@@ -36,6 +38,7 @@ type Target interface {
 type Mesh struct {
 	objects  map[string]istio.Object
 	services map[string]registry.Service
+	pods     map[string]registry.Workload
 	splits   map[string]ir.Split
 	secrets  map[string]*istio.Secret
 	schema   schema
@@ -44,7 +47,7 @@ type Mesh struct {
 // Draw makes a mesh of a few objects.
 func Draw(t *rapid.T) *Mesh {
 	m := &Mesh{
-		objects: map[string]istio.Object{}, services: map[string]registry.Service{}, splits: map[string]ir.Split{},
+		objects: map[string]istio.Object{}, services: map[string]registry.Service{}, pods: map[string]registry.Workload{}, splits: map[string]ir.Split{},
 		secrets: map[string]*istio.Secret{}, schema: newSchema(),
 	}
 	for _, namespace := range namespaces()[:2] {
@@ -60,6 +63,7 @@ func Draw(t *rapid.T) *Mesh {
 	for range rapid.IntRange(0, 2).Draw(t, "splits") {
 		m.setSplit(t)
 	}
+	m.setPod(t)
 	m.setSecret(t)
 	return m
 }
@@ -78,8 +82,9 @@ func Classes() []ir.ProxyClass {
 // Input is the mesh as istio.Translate takes it.
 func (m *Mesh) Input() istio.Input {
 	return istio.Input{
-		Objects: slices.Collect(maps.Values(m.objects)), Registry: registry.Snapshot{Services: slices.Collect(maps.Values(m.services))},
-		Splits: slices.Collect(maps.Values(m.splits)), Secrets: slices.Collect(maps.Values(m.secrets)),
+		Objects:  slices.Collect(maps.Values(m.objects)),
+		Registry: registry.Snapshot{Services: slices.Collect(maps.Values(m.services)), Workloads: slices.Collect(maps.Values(m.pods))},
+		Splits:   slices.Collect(maps.Values(m.splits)), Secrets: slices.Collect(maps.Values(m.secrets)),
 	}
 }
 
@@ -90,6 +95,9 @@ func (m *Mesh) Tell(to Target) {
 	}
 	for _, s := range m.services {
 		to.SetService(s)
+	}
+	for _, w := range m.pods {
+		to.SetWorkload(w)
 	}
 	for _, s := range m.splits {
 		to.SetSplit(s)
@@ -102,7 +110,7 @@ func (m *Mesh) Tell(to Target) {
 // Edit changes one thing, tells it, and says what it was.
 func (m *Mesh) Edit(t *rapid.T, to Target) string {
 	edits := []func(*rapid.T, Target) string{ // what is drawn most stands first
-		m.weigh, m.moveEndpoints, m.editObject, m.editObject, m.weigh, m.editService, m.editSplit, m.moveEndpoints, m.editSecret,
+		m.weigh, m.moveEndpoints, m.editObject, m.editObject, m.weigh, m.editService, m.editSplit, m.moveEndpoints, m.editPod, m.editSecret,
 		m.dropObject, m.dropService, m.dropSecret, m.weigh,
 	}
 	return rapid.SampledFrom(edits).Draw(t, "edit")(t, to)
@@ -122,6 +130,18 @@ func (m *Mesh) editService(t *rapid.T, to Target) string {
 	s := m.setService(t, rapid.SampledFrom(namespaces()[:2]).Draw(t, "namespace"), rapid.SampledFrom(names()).Draw(t, "name"))
 	to.SetService(s)
 	return fmt.Sprintf("set service %+v", s)
+}
+
+func (m *Mesh) editPod(t *rapid.T, to Target) string {
+	if keys := slices.Sorted(maps.Keys(m.pods)); len(keys) > 0 && rapid.IntRange(0, 2).Draw(t, "drop") == 2 {
+		w := m.pods[rapid.SampledFrom(keys).Draw(t, "pod")]
+		delete(m.pods, w.Namespace+"/"+w.Name)
+		to.DropWorkload(w.Namespace, w.Name)
+		return "drop pod " + w.Namespace + "/" + w.Name
+	}
+	w := m.setPod(t)
+	to.SetWorkload(w)
+	return fmt.Sprintf("set pod %+v", w)
 }
 
 func (m *Mesh) editSecret(t *rapid.T, to Target) string {

@@ -24,7 +24,7 @@ func (m *Mesh) setService(t *rapid.T, namespace, name string) registry.Service {
 		Host: name + "." + namespace + ".svc.cluster.local", Namespace: namespace,
 		VIPs:      []string{rapid.SampledFrom([]string{"10.1.0.1", "10.1.0.2", "10.1.0.3"}).Draw(t, "vip")},
 		ExportTo:  rapid.SampledFrom([][]string{nil, nil, nil, {"."}, {"shop"}}).Draw(t, "export"),
-		Endpoints: endpoints(t),
+		Endpoints: endpoints(t), Selector: rapid.SampledFrom([]map[string]string{nil, {"version": "v1"}, {"app": "a"}}).Draw(t, "selector"),
 		Origin:    registry.Origin{Kind: "Service", Namespace: namespace, Name: name},
 	}
 	numbers := rapid.SampledFrom([][]int{{80}, {80}, {80, 81}, {81}}).Draw(t, "ports")
@@ -34,6 +34,18 @@ func (m *Mesh) setService(t *rapid.T, namespace, name string) registry.Service {
 	}
 	m.services[namespace+"/"+name] = s
 	return s
+}
+
+func (m *Mesh) setPod(t *rapid.T) registry.Workload {
+	w := registry.Workload{
+		Namespace: rapid.SampledFrom(namespaces()[:2]).Draw(t, "namespace"), Name: rapid.SampledFrom(names()).Draw(t, "pod"),
+		Endpoint: registry.Endpoint{
+			Address: rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.7"}).Draw(t, "address"), Ready: rapid.Bool().Draw(t, "ready"),
+			Labels: map[string]string{"version": rapid.SampledFrom([]string{"v1", "v2"}).Draw(t, "version"), "app": "gw"},
+		},
+	}
+	m.pods[w.Namespace+"/"+w.Name] = w
+	return w
 }
 
 func endpoints(t *rapid.T) []registry.Endpoint {
