@@ -25,7 +25,7 @@ func (m *Mesh) setService(t *rapid.T, namespace, name string) registry.Service {
 		VIPs:      []string{rapid.SampledFrom([]string{"10.1.0.1", "10.1.0.2", "10.1.0.3"}).Draw(t, "vip")},
 		ExportTo:  rapid.SampledFrom([][]string{nil, nil, nil, {"."}, {"shop"}}).Draw(t, "export"),
 		Endpoints: endpoints(t), Selector: rapid.SampledFrom([]map[string]string{nil, {"version": "v1"}, {"app": "a"}}).Draw(t, "selector"),
-		Origin:    registry.Origin{Kind: "Service", Namespace: namespace, Name: name},
+		Origin: registry.Origin{Kind: "Service", Namespace: namespace, Name: name},
 	}
 	numbers := rapid.SampledFrom([][]int{{80}, {80}, {80, 81}, {81}}).Draw(t, "ports")
 	for _, n := range numbers {

@@ -47,7 +47,8 @@ func (s story) different(t *testing.T, names []string) []byte {
 	return []byte(b.String())
 }
 
-// fill puts a node into an empty configuration. Listeners bring empty tables, which they need.
+// fill puts a node into an empty configuration, with what it needs: listeners bring empty tables, what speaks TLS empty
+// Secrets.
 func fill(c *ir.Config, node any) {
 	switch x := node.(type) {
 	case *ir.Listener:
@@ -58,15 +59,36 @@ func fill(c *ir.Config, node any) {
 				c.Tables = append(c.Tables, &ir.RouteTable{Name: chain.Table})
 				seen[chain.Table] = true
 			}
+			if chain.TLS != nil {
+				needSecrets(c, chain.TLS.Peer.Secret, chain.TLS.Certificates...)
+			}
 		}
 	case *ir.RouteTable:
 		c.Tables = append(c.Tables, x)
 	case *ir.Cluster:
 		c.Clusters = append(c.Clusters, x)
+		if x.TLS != nil {
+			needSecrets(c, x.TLS.Peer.Secret)
+			if x.TLS.Certificate != nil {
+				needSecrets(c, "", *x.TLS.Certificate)
+			}
+		}
 	case *ir.Endpoints:
 		c.Endpoints = append(c.Endpoints, x)
 	case *ir.Secret:
 		c.Secrets = append(c.Secrets, x)
+	}
+}
+
+func needSecrets(c *ir.Config, authorities string, certificates ...ir.Certificate) {
+	names := []string{authorities}
+	for _, cert := range certificates {
+		names = append(names, cert.Secret)
+	}
+	for _, name := range names {
+		if name != "" && !slices.ContainsFunc(c.Secrets, func(s *ir.Secret) bool { return s.Name == name }) {
+			c.Secrets = append(c.Secrets, &ir.Secret{Name: name})
+		}
 	}
 }
 
