@@ -1,6 +1,8 @@
 package sim_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,6 +82,7 @@ func (r *rig) compare(t *testing.T, mesh, asked string, req sim.Request, want si
 		}
 	}
 	for range triesOfSplit {
+		r.sent++
 		resp, body := r.send(t, r.ports[mesh+"/"+want.Listener], req)
 		if aborted(want) {
 			checkAbort(t, asked, want.Fault.V.Abort.V, resp)
@@ -121,7 +124,7 @@ func (r *rig) compare(t *testing.T, mesh, asked string, req sim.Request, want si
 const dead = "503"
 
 func (m *rigged) shown(d sim.Destination) string {
-	if !m.alive[d.Cluster] {
+	if !m.alive(d.Cluster) {
 		return dead
 	}
 	return d.Cluster
@@ -129,29 +132,64 @@ func (m *rigged) shown(d sim.Destination) string {
 
 // seen is the cluster that has answered.
 func (m *rigged) seen(resp *http.Response) string {
-	n, err := strconv.Atoi(resp.Header.Get(seenCluster))
-	if err != nil || n >= len(m.clusters) {
-		return strconv.Itoa(resp.StatusCode)
+	if n, err := strconv.Atoi(resp.Header.Get(seenCluster)); err == nil {
+		return m.numbers[n]
 	}
-	return m.clusters[n]
+	return strconv.Itoa(resp.StatusCode)
 }
 
-// checkUpstream holds the path and the host that an upstream was asked for against the rewrite, if there is one.
+// checkUpstream holds what an upstream was asked for against the rewrite and the changes to headers.
 func checkUpstream(t *testing.T, asked string, req sim.Request, want sim.Result, resp *http.Response) {
 	t.Helper()
-	got := resp.Header.Get(seenPath)
-	if got == "" || want.Rewrite.V == nil {
-		return
+	if resp.Header.Get(seenCluster) == "" {
+		return // none was there
 	}
-	if got != want.Rewrite.V.Path {
-		t.Errorf("%s: the upstream is asked for %q, want %q", asked, got, want.Rewrite.V.Path)
+	path, query, _ := strings.Cut(req.Path, "?")
+	host, plain := req.Host, !strings.ContainsAny(path, ".%")
+	if r := want.Rewrite.V; r != nil {
+		path, host, plain = r.Path, cmp.Or(r.Authority, host), true
 	}
-	host := want.Rewrite.V.Authority
-	if host == "" {
-		host = req.Host
+	if query != "" {
+		path += "?" + query
 	}
-	if got := resp.Header.Get(seenAuthority); got != host {
+	if got := resp.Header.Get(seenTarget); plain && got != path {
+		t.Errorf("%s: the upstream is asked for %q, want %q", asked, got, path)
+	}
+	if got := resp.Header.Get(seenAuthority); got != host && len(want.Destinations) == 1 {
 		t.Errorf("%s: the upstream is asked for host %q, want %q", asked, got, host)
+	}
+	var seen http.Header
+	if err := json.Unmarshal([]byte(resp.Header.Get(seenHeaders)), &seen); err != nil {
+		t.Fatal(err)
+	}
+	checkEdits(t, asked+": request", want.Headers.Request, seen, req.Headers)
+	checkEdits(t, asked+": response", want.Headers.Response, resp.Header, nil)
+}
+
+// checkEdits holds headers that arrived against the changes that were to be made to those that were sent. What stands for
+// something that only Envoy knows, between percent signs, is passed over.
+func checkEdits(t *testing.T, asked string, edits sim.Edits, seen http.Header, sent map[string][]string) {
+	t.Helper()
+	for name, value := range edits.Set {
+		if strings.Contains(value, "%") {
+			continue
+		}
+		_, added := edits.Add[name]
+		if got := seen.Values(name); !slices.Equal(got, []string{value}) && !(added && slices.Contains(got, value)) {
+			t.Errorf("%s: header %s is %q, want %q", asked, name, got, value)
+		}
+	}
+	for name, value := range edits.Add {
+		if got := seen.Values(name); !strings.Contains(value, "%") && !slices.Contains(got, value) {
+			t.Errorf("%s: header %s is %q, want %q among it", asked, name, got, value)
+		}
+	}
+	for _, name := range edits.Remove {
+		_, set := edits.Set[name]
+		_, added := edits.Add[name]
+		if got := seen.Values(name); !set && !added && len(got) > 0 {
+			t.Errorf("%s: header %s is %q of %q, want none", asked, name, got, sent)
+		}
 	}
 }
 

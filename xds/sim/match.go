@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -49,42 +50,46 @@ func (t transaction) matchPath(m *routev3.RouteMatch, path string) bool {
 	}
 }
 
-// matchHeader follows Envoy: a missing header matches nothing, inverted or not, except where presence is asked for or
-// the missing one counts as empty.
+// matchHeader follows Envoy: a header that was sent several times matches by any of its values, inverted only if none
+// of them does. A missing header matches nothing, inverted or not, except where presence is asked for or the missing
+// one counts as empty.
 func (t transaction) matchHeader(h *routev3.HeaderMatcher) bool {
-	value, found := t.header(h.GetName())
+	values := t.header(h.GetName())
 	if p, ok := h.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); ok {
-		return (found == p.PresentMatch) != h.GetInvertMatch()
+		return (len(values) > 0 == p.PresentMatch) != h.GetInvertMatch()
 	}
-	if !found && !h.GetTreatMissingHeaderAsEmpty() {
-		return false
+	if len(values) == 0 {
+		if !h.GetTreatMissingHeaderAsEmpty() {
+			return false
+		}
+		values = []string{""}
 	}
-	return t.matchString(h.GetStringMatch(), value) != h.GetInvertMatch()
+	return slices.ContainsFunc(values, func(v string) bool { return t.matchString(h.GetStringMatch(), v) }) != h.GetInvertMatch()
 }
 
-// header gives the value of a header, or of what HTTP/2 calls a pseudo-header; several values are joined.
-func (t transaction) header(name string) (string, bool) {
+// header gives the values of a header, or of what HTTP/2 calls a pseudo-header.
+func (t transaction) header(name string) []string {
 	switch strings.ToLower(name) {
 	case ":method":
-		return t.Method, true
+		return []string{t.Method}
 	case ":authority", "host":
-		return t.Host, true
+		return []string{t.Host}
 	case ":path":
-		return t.Path, true
+		return []string{t.Path}
 	case ":scheme":
-		return t.scheme, true
+		return []string{t.scheme}
 	}
 	return header(t.Request, name)
 }
 
-func header(req Request, name string) (string, bool) {
+func header(req Request, name string) []string {
 	var values []string
 	for have, list := range req.Headers {
 		if strings.EqualFold(have, name) {
 			values = append(values, list...)
 		}
 	}
-	return strings.Join(values, ","), len(values) > 0
+	return values
 }
 
 // query gives the first value of a query parameter, as it was sent.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -186,15 +187,26 @@ func (t transaction) follow(out *Result, r *routev3.Route) {
 	}
 }
 
+// fillEdits adds changes to those of the rule, which come last and therefore hold.
 func fillEdits(into *Edits, add []*corev3.HeaderValueOption, remove []string) {
 	for _, h := range add {
 		list := into.Add
 		if h.GetAppendAction() == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD {
 			list = into.Set
 		}
-		list[h.GetHeader().GetKey()] = h.GetHeader().GetValue()
+		if _, ruled := list[h.GetHeader().GetKey()]; !ruled {
+			list[h.GetHeader().GetKey()] = h.GetHeader().GetValue()
+		}
 	}
 	into.Remove = append(into.Remove, remove...)
+}
+
+// onlyCluster is the single cluster that a choice by weight leaves, with headers of its own; nil: there are several.
+func onlyCluster(w *routev3.WeightedCluster) *routev3.WeightedCluster_ClusterWeight {
+	if len(w.GetClusters()) != 1 {
+		return nil
+	}
+	return w.GetClusters()[0]
 }
 
 func (t transaction) forward(out *Result, a *routev3.RouteAction, m *routev3.RouteMatch) {
@@ -203,6 +215,9 @@ func (t transaction) forward(out *Result, a *routev3.RouteAction, m *routev3.Rou
 	if !alive {
 		out.Outcome, out.Status = NoHealthyUpstream, 503
 	}
+	only := onlyCluster(a.GetWeightedClusters())
+	fillEdits(&out.Headers.Request, only.GetRequestHeadersToAdd(), only.GetRequestHeadersToRemove())
+	fillEdits(&out.Headers.Response, only.GetResponseHeadersToAdd(), only.GetResponseHeadersToRemove())
 	const envoyTimeout = 15 * time.Second // where the route says nothing
 	out.Timeout = envoyTimeout.String()
 	if a.GetTimeout() != nil {
@@ -227,7 +242,7 @@ func (t transaction) forward(out *Result, a *routev3.RouteAction, m *routev3.Rou
 		const million = 1e6
 		out.Mirrors = append(out.Mirrors, Mirror{mirror.GetCluster(), float64(mirror.GetRuntimeFraction().GetDefaultValue().GetNumerator()) / million})
 	}
-	if prefix, authority := a.GetPrefixRewrite(), a.GetHostRewriteLiteral(); prefix != "" || authority != "" || a.GetRegexRewrite() != nil {
+	if prefix, authority := a.GetPrefixRewrite(), cmp.Or(a.GetHostRewriteLiteral(), only.GetHostRewriteLiteral()); prefix != "" || authority != "" || a.GetRegexRewrite() != nil {
 		out.Rewrite.V = &Rewrite{Prefix: prefix, Authority: authority, Path: rewritten(m, pathOf(t.Path), prefix)}
 	}
 	if re := a.GetRegexRewrite(); re != nil {

@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +38,8 @@ import (
 const (
 	rigPatience   = 30 * time.Second
 	rigNamespace  = "rig"
-	seenPath      = "X-Seen-Path"      // in which an upstream says which path it was asked for
+	seenTarget    = "X-Seen-Target"    // in which an upstream says which path and query it was asked for
+	seenHeaders   = "X-Seen-Headers"   // likewise, with which headers
 	seenAuthority = "X-Seen-Authority" // likewise, for which host
 	seenCluster   = "X-Seen-Cluster"   // the number of the cluster that an upstream stands for
 )
@@ -47,22 +50,51 @@ type rig struct {
 	t        testing.TB
 	res      envoy.Resources
 	meshes   map[string]*rigged
+	shared   map[string]shared       // clusters, by what they and their endpoints are: those that are equal stand once
 	backends map[standIn]int         // ports
 	clients  map[string]*http.Client // by the server name that they ask for
 	proxy    *proxy.Proxy
+	sent     int            // requests
 	ports    map[string]int // of listeners, by mesh and name; with @ and an address those at other addresses
 	captures string         // the name of its one mesh, where that captures connections
 }
 
+// shared is a cluster in the rig.
+type shared struct {
+	name   string
+	number int // of its backends
+	alive  bool
+}
+
 // rigged is one mesh of a rig.
 type rigged struct {
-	clusters  []string // by the number of their backend
-	alive     map[string]bool
+	prefix    string
+	clusters  map[string]shared
+	numbers   map[int]string   // clusters by the number of their backends
 	listeners map[int][]string // names, by the port that they had
 }
 
+func (m *rigged) alive(cluster string) bool { return m.clusters[cluster].alive }
+
+// rename gives the name in the rig of a resource, by the kind that renamed says.
+func (m *rigged) rename(kind, name string) string {
+	bare, isStat := strings.CutSuffix(name, ";")
+	c, ok := m.clusters[bare]
+	switch {
+	case kind != "cluster" || !ok:
+		return m.prefix + name
+	case isStat:
+		return c.name + ";"
+	default:
+		return c.name
+	}
+}
+
 func newRig(t testing.TB) *rig {
-	return &rig{t: t, meshes: map[string]*rigged{}, ports: map[string]int{}, clients: map[string]*http.Client{}, backends: map[standIn]int{}}
+	return &rig{
+		t: t, meshes: map[string]*rigged{}, ports: map[string]int{}, clients: map[string]*http.Client{},
+		backends: map[standIn]int{}, shared: map[string]shared{},
+	}
 }
 
 // clientOf is a client that follows no redirect, believes every certificate, has one of its own, and asks for a server
@@ -86,39 +118,53 @@ func (r *rig) clientOf(sni string) *http.Client {
 // add puts the resources of a mesh into the rig. No two meshes may share a name.
 func (r *rig) add(mesh string, res envoy.Resources) {
 	r.t.Helper()
-	m := &rigged{alive: map[string]bool{}, listeners: map[int][]string{}}
+	m := &rigged{prefix: mesh + "/", clusters: map[string]shared{}, numbers: map[int]string{}, listeners: map[int][]string{}}
 	r.meshes[mesh] = m
-	prefix := mesh + "/"
+	endpoints := map[string]envoy.Resource{}
+	for _, x := range res.Endpoints {
+		endpoints[x.Name] = x
+	}
 	for _, x := range res.Clusters {
-		c := decoded(r.t, x, &clusterv3.Cluster{})
-		number := len(m.clusters)
-		m.clusters = append(m.clusters, x.Name)
-		for _, e := range res.Endpoints {
-			if e.Name != x.Name {
-				continue
-			}
-			assignment := decoded(r.t, e, &endpointv3.ClusterLoadAssignment{})
-			m.alive[x.Name] = r.redirect(assignment, number, c.GetTransportSocket() != nil)
-			r.res.Endpoints = append(r.res.Endpoints, repacked(r.t, prefix, e, assignment))
-		}
-		if c.GetLoadAssignment() != nil {
-			m.alive[x.Name] = r.redirect(c.GetLoadAssignment(), number, c.GetTransportSocket() != nil)
-		}
-		r.res.Clusters = append(r.res.Clusters, repacked(r.t, prefix, x, c))
+		r.addCluster(m, x, endpoints[x.Name])
 	}
 	for _, x := range res.Routes {
-		r.res.Routes = append(r.res.Routes, repacked(r.t, prefix, x, decoded(r.t, x, &routev3.RouteConfiguration{})))
+		r.res.Routes = append(r.res.Routes, m.repacked(r.t, x, decoded(r.t, x, &routev3.RouteConfiguration{})))
 	}
 	for _, x := range res.Listeners {
 		l := decoded(r.t, x, &listenerv3.Listener{})
 		port := int(l.GetAddress().GetSocketAddress().GetPortValue())
 		m.listeners[port] = append(m.listeners[port], x.Name)
 		r.place(l)
-		r.res.Listeners = append(r.res.Listeners, repacked(r.t, prefix, x, l))
+		r.res.Listeners = append(r.res.Listeners, m.repacked(r.t, x, l))
 	}
 	for _, x := range res.Secrets {
-		r.res.Secrets = append(r.res.Secrets, repacked(r.t, prefix, x, decoded(r.t, x, &tlsv3.Secret{})))
+		r.res.Secrets = append(r.res.Secrets, m.repacked(r.t, x, decoded(r.t, x, &tlsv3.Secret{})))
 	}
+}
+
+// addCluster adds a cluster with its endpoints, unless another mesh has the very same: each costs Envoy milliseconds.
+func (r *rig) addCluster(m *rigged, x, endpoints envoy.Resource) {
+	r.t.Helper()
+	key := x.Name + " " + x.Version + " " + endpoints.Version
+	s, ok := r.shared[key]
+	if !ok {
+		s = shared{name: m.prefix + x.Name, number: len(r.shared)}
+	}
+	m.clusters[x.Name], m.numbers[s.number] = s, x.Name
+	if ok {
+		return
+	}
+	c := decoded(r.t, x, &clusterv3.Cluster{})
+	if endpoints.Any != nil {
+		assignment := decoded(r.t, endpoints, &endpointv3.ClusterLoadAssignment{})
+		s.alive = r.redirect(assignment, s.number, c.GetTransportSocket() != nil)
+		r.res.Endpoints = append(r.res.Endpoints, m.repacked(r.t, endpoints, assignment))
+	}
+	if c.GetLoadAssignment() != nil {
+		s.alive = r.redirect(c.GetLoadAssignment(), s.number, c.GetTransportSocket() != nil)
+	}
+	r.res.Clusters = append(r.res.Clusters, m.repacked(r.t, x, c))
+	r.shared[key], m.clusters[x.Name] = s, s
 }
 
 // redirect puts backends in the place of a cluster's endpoints; false: there are none.
@@ -146,7 +192,9 @@ func (r *rig) backend(b standIn) int {
 	}
 	number := strconv.Itoa(b.cluster)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
-		out.Header().Set(seenPath, in.URL.Path)
+		out.Header().Set(seenTarget, in.RequestURI)
+		headers, _ := json.Marshal(in.Header) // a map of strings
+		out.Header().Set(seenHeaders, string(headers))
 		out.Header().Set(seenAuthority, in.Host)
 		out.Header().Set(seenCluster, number)
 		fmt.Fprint(out, number)
@@ -180,75 +228,79 @@ func decoded[M proto.Message](t testing.TB, r envoy.Resource, m M) M {
 	return m
 }
 
-// repacked is a resource with new content, whose names of resources begin with prefix.
-func repacked(t testing.TB, prefix string, r envoy.Resource, m proto.Message) envoy.Resource {
+// repacked is a resource with new content, and with the names that it has in the rig.
+func (m *rigged) repacked(t testing.TB, r envoy.Resource, content proto.Message) envoy.Resource {
 	t.Helper()
-	rename(t, prefix, m.ProtoReflect())
-	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	m.renameIn(t, content.ProtoReflect())
+	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(content)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(value)
-	r.Name, r.Version, r.Any = prefix+r.Name, hex.EncodeToString(sum[:16]), &anypb.Any{TypeUrl: r.Any.GetTypeUrl(), Value: value}
-	r.Refs, r.Tables, r.Secrets, r.Parts, r.Origins = prefixed(prefix, r.Refs), prefixed(prefix, r.Tables), prefixed(prefix, r.Secrets), nil, nil
-	return r
+	kind := map[string]string{envoy.TypeCluster: "cluster", envoy.TypeEndpoint: "cluster"}[r.Any.GetTypeUrl()]
+	return envoy.Resource{
+		Name: m.rename(kind, r.Name), Version: hex.EncodeToString(sum[:16]), Any: &anypb.Any{TypeUrl: r.Any.GetTypeUrl(), Value: value},
+		Refs: m.renameAll("cluster", r.Refs), Tables: m.renameAll("table", r.Tables), Secrets: m.renameAll("secret", r.Secrets),
+	}
 }
 
-func prefixed(prefix string, names []string) []string {
+func (m *rigged) renameAll(kind string, names []string) []string {
 	out := slices.Clone(names)
 	for i := range out {
-		out[i] = prefix + out[i]
+		out[i] = m.rename(kind, out[i])
 	}
+	slices.Sort(out)
 	return out
 }
 
-// renamed are the fields that name a resource, by message.
-func renamed() map[string][]string {
-	return map[string][]string{
-		"envoy.config.listener.v3.Listener":                                                    {"name"},
-		"envoy.config.route.v3.RouteConfiguration":                                             {"name"},
-		"envoy.config.cluster.v3.Cluster":                                                      {"name", "alt_stat_name"},
-		"envoy.config.cluster.v3.Cluster.EdsClusterConfig":                                     {"service_name"},
-		"envoy.config.endpoint.v3.ClusterLoadAssignment":                                       {"cluster_name"},
-		"envoy.extensions.filters.network.http_connection_manager.v3.Rds":                      {"route_config_name"},
-		"envoy.config.route.v3.RouteAction":                                                    {"cluster"},
-		"envoy.config.route.v3.RouteAction.RequestMirrorPolicy":                                {"cluster"},
-		"envoy.config.route.v3.WeightedCluster.ClusterWeight":                                  {"name"},
-		"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                               {"cluster"},
-		"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {"name"},
-		"envoy.extensions.transport_sockets.tls.v3.Secret":                                     {"name"},
-		"envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig":                            {"name"},
+// renamed are the fields that name a resource, by message, and of which kind.
+func renamed() map[string]map[string]string {
+	return map[string]map[string]string{
+		"envoy.config.listener.v3.Listener":                                                    {"name": "listener"},
+		"envoy.config.route.v3.RouteConfiguration":                                             {"name": "table"},
+		"envoy.config.cluster.v3.Cluster":                                                      {"name": "cluster", "alt_stat_name": "cluster"},
+		"envoy.config.cluster.v3.Cluster.EdsClusterConfig":                                     {"service_name": "cluster"},
+		"envoy.config.endpoint.v3.ClusterLoadAssignment":                                       {"cluster_name": "cluster"},
+		"envoy.extensions.filters.network.http_connection_manager.v3.Rds":                      {"route_config_name": "table"},
+		"envoy.config.route.v3.RouteAction":                                                    {"cluster": "cluster"},
+		"envoy.config.route.v3.RouteAction.RequestMirrorPolicy":                                {"cluster": "cluster"},
+		"envoy.config.route.v3.WeightedCluster.ClusterWeight":                                  {"name": "cluster"},
+		"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                               {"cluster": "cluster"},
+		"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {"name": "cluster"},
+		"envoy.extensions.transport_sockets.tls.v3.Secret":                                     {"name": "secret"},
+		"envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig":                            {"name": "secret"},
 	}
 }
 
-// rename puts prefix before every name of a resource in m, packed messages included.
-func rename(t testing.TB, prefix string, m protoreflect.Message) {
+// renameIn renames what in a message names a resource, packed messages included.
+func (m *rigged) renameIn(t testing.TB, in protoreflect.Message) {
 	t.Helper()
-	if packed, ok := m.Interface().(*anypb.Any); ok {
+	if packed, ok := in.Interface().(*anypb.Any); ok {
 		inner, err := packed.UnmarshalNew()
 		if err != nil {
 			t.Fatal(err)
 		}
-		rename(t, prefix, inner.ProtoReflect())
+		m.renameIn(t, inner.ProtoReflect())
 		if packed.Value, err = (proto.MarshalOptions{Deterministic: true}).Marshal(inner); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	onDisk(t, m)
-	names := renamed()[string(m.Descriptor().FullName())]
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	onDisk(t, in)
+	kinds := renamed()[string(in.Descriptor().FullName())]
+	in.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		kind, named := kinds[string(f.Name())]
 		switch {
-		case slices.Contains(names, string(f.Name())):
-			m.Set(f, protoreflect.ValueOfString(prefix+v.String()))
+		case named:
+			in.Set(f, protoreflect.ValueOfString(m.rename(kind, v.String())))
 		case f.IsMap() && f.MapValue().Message() != nil:
-			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { rename(t, prefix, v.Message()); return true })
+			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { m.renameIn(t, v.Message()); return true })
 		case f.IsList() && f.Message() != nil:
 			for i := range v.List().Len() {
-				rename(t, prefix, v.List().Get(i).Message())
+				m.renameIn(t, v.List().Get(i).Message())
 			}
 		case !f.IsMap() && !f.IsList() && f.Message() != nil:
-			rename(t, prefix, v.Message())
+			m.renameIn(t, v.Message())
 		}
 		return true
 	})

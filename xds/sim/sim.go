@@ -39,7 +39,7 @@ const (
 	NoRoute           Outcome = "noRoute"    // 404
 	NoListener        Outcome = "noListener" // the connection fails
 	Redirected        Outcome = "redirect"
-	DirectResponse    Outcome = "directResponse"
+	DirectResponse    Outcome = "directResponse"    // of a route; or 400, where the path is none
 	TLSRequired       Outcome = "tlsRequired"       // 301
 	NoHealthyUpstream Outcome = "noHealthyUpstream" // 503, whatever cluster is chosen
 )
@@ -59,6 +59,12 @@ func (p *Proxy) Route(req Request) Result {
 	if c.forwards != nil {
 		p.connect(&out, c)
 		return out
+	}
+	if c.normalize {
+		if req.Path, ok = cleaned(req.Path); !ok {
+			out.Outcome, out.Status = DirectResponse, 400
+			return out
+		}
 	}
 	t := transaction{Proxy: p, Request: req, scheme: schemeOf(req, c)}
 	host := c.table.host(req.Host)
@@ -92,8 +98,8 @@ type transaction struct {
 
 // schemeOf is what the connection speaks, or what a client says of it that is trusted to.
 func schemeOf(req Request, c chain) string {
-	if said, ok := header(req, "x-forwarded-proto"); ok && c.trusts && (said == "http" || said == "https") {
-		return said
+	if said := header(req, "x-forwarded-proto"); len(said) == 1 && c.trusts && (said[0] == "http" || said[0] == "https") {
+		return said[0]
 	}
 	if req.TLS {
 		return "https"
