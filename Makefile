@@ -100,7 +100,7 @@ lint: ## gofmt, vet and golangci-lint over both modules; the first run builds th
 	$(CACHE)/bin/golangci-lint run ./...
 
 .PHONY: generate
-generate: ## deepcopy and CRDs from the Go types
+generate: ## deepcopy and CRDs from the Go types, the page of codes from the catalogue
 	scripts/generate
 
 .PHONY: verify

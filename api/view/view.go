@@ -15,6 +15,8 @@ const APIVersion = "view.sluice.dev/v1alpha1"
 const (
 	KindStatusView     = "StatusView"
 	KindEvidenceReport = "EvidenceReport"
+	KindLintReport     = "LintReport"
+	KindCodeList       = "CodeList"
 )
 
 // Object names the stored object a document was made from.

@@ -152,7 +152,7 @@ func (c *check) unknown(o gitsync.Object, text string) {
 
 var (
 	mistyped = regexp.MustCompile(`^json: cannot unmarshal (\S+) into Go struct field \w+\.(\S+) of type (.+)$`)
-	goTypes  = strings.NewReplacer("*", "", "int64", "integer", "int32", "integer", "float64", "number", "bool", "true or false")
+	goTypes  = strings.NewReplacer("*", "", "int64", "integer", "int32", "integer", "float64", "number", "bool", "truth value")
 )
 
 // mismatch finds the field of an error of the decoder and says it without Go's words.

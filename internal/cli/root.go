@@ -17,6 +17,8 @@ type Streams struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
+	// Colour says that Out is a terminal whose user wants colours.
+	Colour bool
 }
 
 // Exit is an error that carries the exit code of the process and, for people, the next command to try.
@@ -94,7 +96,7 @@ func newRoot(s Streams, b Build) *cobra.Command {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	root.AddCommand(verbs(s)...)
+	root.AddCommand(verbs(s, b.Version)...)
 	for _, c := range b.Extra {
 		if old, _, err := root.Find([]string{c.Name()}); err == nil && old != root {
 			root.RemoveCommand(old)
@@ -105,11 +107,13 @@ func newRoot(s Streams, b Build) *cobra.Command {
 }
 
 // verbs lists what every build can do, in the order of the help.
-func verbs(s Streams) []*cobra.Command {
+func verbs(s Streams, version string) []*cobra.Command {
 	return []*cobra.Command{
 		newGet(s),
 		newStatus(s),
 		newRoute(s),
+		newLint(s, version),
+		newExplain(s),
 		newJudge(s),
 		newBootstrap(s),
 		newController(s),

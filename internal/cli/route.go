@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
@@ -62,7 +64,7 @@ func newRoute(s Streams) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return runRoute(s, o, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runRoute(cmd.Context(), s, o, args[0]) },
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.files, "filename", "f", nil, "file or directory of manifests, - for standard input; may be repeated")
@@ -81,7 +83,7 @@ func newRoute(s Streams) *cobra.Command {
 	return cmd
 }
 
-func runRoute(s Streams, o routeOptions, target string) error {
+func runRoute(ctx context.Context, s Streams, o routeOptions, target string) error {
 	req, err := o.request.build(target)
 	if err != nil {
 		return usage(err)
@@ -92,7 +94,7 @@ func runRoute(s Streams, o routeOptions, target string) error {
 	if len(o.files) == 0 {
 		return usage(errors.New("no manifests given: name them with -f"))
 	}
-	files, err := o.read(s)
+	files, err := o.read(ctx, s)
 	if err != nil {
 		return &Exit{Code: ExitNo, Err: err, Next: "correct the file, or leave it out of -f"}
 	}
@@ -110,7 +112,7 @@ func runRoute(s Streams, o routeOptions, target string) error {
 	}
 	cfg, problems := istio.Translate(in, class)
 	res, err := envoy.Build(cfg)
-	problems = append(problems, buildProblems(err)...)
+	problems = append(problems, lint.Refused(err)...)
 	answer := routeAnswer{sim.Route(res, req), files.Placed(problems)}
 	if o.output == "json" {
 		return printRouteJSON(s, answer)
@@ -120,12 +122,12 @@ func runRoute(s Streams, o routeOptions, target string) error {
 
 func usage(err error) error { return &Exit{Code: ExitUsage, Err: err, Next: "sluice route --help"} }
 
-func (o routeOptions) read(s Streams) (*manifest.Mesh, error) {
-	mesh, err := readMesh(s, o.files)
+func (o routeOptions) read(ctx context.Context, s Streams) (*manifest.Mesh, error) {
+	mesh, err := readMesh(ctx, s, o.files)
 	if err != nil || o.status == "" {
 		return mesh, err
 	}
-	rollouts, err := readMesh(s, []string{o.status})
+	rollouts, err := readMesh(ctx, s, []string{o.status})
 	if err != nil {
 		return nil, err
 	}
@@ -218,27 +220,6 @@ func portOf(u *url.URL) (int, error) {
 }
 
 func hostOf(host string) string { return (&url.URL{Host: host}).Hostname() }
-
-// buildProblems are the resources that no proxy would take, in words.
-func buildProblems(err error) []problem.Problem {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return nil
-	}
-	var out []problem.Problem
-	for _, e := range joined.Unwrap() {
-		p := problem.Problem{Code: "S090", Severity: problem.Error, Message: problem.Clean(e.Error(), problem.MaxMessage), Hint: "correct the objects it is made from"}
-		if bad, ok := errors.AsType[*envoy.ResourceError](e); ok && len(bad.Origins) > 0 {
-			o := bad.Origins[0]
-			p.Object, p.Field = o.Kind+"/"+o.Namespace+"/"+o.Name, o.Field
-		}
-		out = append(out, p)
-	}
-	return out
-}
 
 func printRouteJSON(s Streams, a routeAnswer) error {
 	if a.Problems == nil {

@@ -96,31 +96,14 @@ func duration(v any) any {
 }
 
 func (d *decoder) similar(md protoreflect.MessageDescriptor, name string) string {
-	fields := md.Fields()
-	for i := range fields.Len() {
-		if known := fields.Get(i).JSONName(); strings.EqualFold(known, name) || oneOff(known, name) {
-			return fmt.Sprintf("did you mean %q?", known)
-		}
+	known := make([]string, md.Fields().Len())
+	for i := range known {
+		known[i] = md.Fields().Get(i).JSONName()
+	}
+	if near := problem.Nearest(name, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "remove it, or correct its name"
-}
-
-// oneOff reports whether two names differ by one changed, added or missing letter.
-func oneOff(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 || len(a) < 3 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) == len(b) {
-		return a[min(i+1, len(a)):] == b[min(i+1, len(b)):]
-	}
-	return a[i:] == b[i+1:]
 }
 
 func sortedKeys[V any](m map[string]V) []string {
