@@ -136,9 +136,13 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	if err != nil {
 		return nil, nil, err
 	}
+	secrets, err := client.NewWithWatch(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the reader of Secrets: %w", err)
+	}
 	seen := make(chan struct{})
 	mesh, err = xdscontroller.New(xdscontroller.Config{
-		Cache: mgr.GetCache(), Reader: mgr.GetAPIReader(), Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
+		Cache: mgr.GetCache(), Reader: mgr.GetAPIReader(), Secrets: secrets, Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
 		DomainSuffix: c.Mesh.DomainSuffix, RootNamespace: c.Mesh.RootNamespace,
 		Ready: func() { close(seen); proxies.Open() },
 	})

@@ -20,17 +20,30 @@ type compiled struct {
 	published bool // the Publisher has taken it
 }
 
-// compile brings the classes up to date: all of them when the world has changed, else those that are new.
-func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, changed bool) {
+// compile brings the classes up to date: all of them when the world has changed, else those that are new. It reports
+// whether some have to wait for Secrets.
+func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, changed bool) (held bool) {
 	maps.DeleteFunc(c.classes, func(of ir.ProxyClass, _ *compiled) bool { return !slices.Contains(classes, of) })
 	in := c.world.snapshot()
 	if changed {
 		c.config.Demand.SetClassKeys(istio.ClassKeys(in))
 	}
 	work := false
+	if changed || !slices.Equal(c.demanded, classes) {
+		c.demanded, work = slices.Clone(classes), true
+		c.unselected = istio.Unselected(in, classes)
+	}
+	waiting := c.secrets.follow(ctx, in, classes)
 	for _, of := range classes {
 		before := c.classes[of]
 		if before != nil && before.published && !changed {
+			continue
+		}
+		if waiting[of] {
+			held = true
+			if before != nil {
+				before.published = false // it is due as soon as the Secrets are known
+			}
 			continue
 		}
 		work = true
@@ -39,6 +52,7 @@ func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, chang
 	if work {
 		c.keepProblems()
 	}
+	return held
 }
 
 // compileClass compiles for one class. A resource that no proxy would take keeps the bytes it was published with.
@@ -133,7 +147,7 @@ func equal(a, b envoy.Resources) bool {
 
 // keepProblems joins the Problems of all classes, each once.
 func (c *Controller) keepProblems() {
-	var all []problem.Problem
+	all := slices.Clone(c.unselected)
 	for _, one := range c.classes {
 		all = append(all, one.problems...)
 	}

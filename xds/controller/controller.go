@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,6 +16,9 @@ import (
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
+
+// secretRetry is how soon a class that waits for Secrets is looked at again, if nothing happens before.
+const secretRetry = 100 * time.Millisecond
 
 // retryMissing is how often kinds that were not served are asked for again.
 const retryMissing = 5 * time.Second
@@ -40,7 +44,8 @@ type Config struct {
 	Demand    Demand
 	Now       func() time.Time
 
-	Reader client.Reader // of the API server itself, for Barrier; nil: streams are served without proof
+	Reader  client.Reader // of the API server itself, for Barrier; nil: streams are served without proof
+	Secrets SecretReader  // of the cluster; nil: every Secret counts as missing
 
 	Ready         func()       // called once, when everything that exists has been seen; nil: nobody waits
 	DomainSuffix  string       // of Kubernetes services; empty: "cluster.local"
@@ -54,6 +59,8 @@ type Controller struct {
 	world   *world
 	watches []*watch
 	wake    chan struct{} // of size one: pace has something new
+	secrets *secrets
+	demand
 	classes map[ir.ProxyClass]*compiled
 	missing time.Duration // how often kinds that are not served are asked for again
 
@@ -63,6 +70,12 @@ type Controller struct {
 	problems []problem.Problem
 	changed  chan struct{} // closed at the next change of facts
 	proving  proving
+}
+
+// demand is what is known of the proxies that are connected.
+type demand struct {
+	demanded   []ir.ProxyClass
+	unselected []problem.Problem // about Gateways that none of them meets
 }
 
 // New makes a Controller that watches nothing yet.
@@ -78,6 +91,10 @@ func New(cfg Config) (*Controller, error) {
 		wake: make(chan struct{}, 1), classes: map[ir.ProxyClass]*compiled{}, missing: retryMissing, changed: make(chan struct{}),
 	}
 	c.watches = watches(c.world)
+	c.secrets = &secrets{
+		reader: cfg.Secrets, log: cfg.Log, now: cfg.Now, watched: map[types.NamespacedName]*secretWatch{}, wake: c.rouse,
+		set: func(name types.NamespacedName, s *corev1.Secret) { c.note(c.world.setSecret(name, s)) },
+	}
 	return c, nil
 }
 
@@ -132,6 +149,11 @@ func (c *Controller) note(u urgency) {
 		c.changed = make(chan struct{})
 	}
 	c.mu.Unlock()
+	c.rouse()
+}
+
+// rouse lets the loop look again at what is due.
+func (c *Controller) rouse() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -156,6 +178,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	var admitting sync.WaitGroup
 	admitting.Go(func() { c.admit(ctx) })
 	defer admitting.Wait()
+	defer c.secrets.close()
 	return c.run(ctx)
 }
 
@@ -207,9 +230,12 @@ func (c *Controller) work(ctx context.Context, classes []ir.ProxyClass) time.Dur
 		c.pace.done(now)
 	}
 	c.mu.Unlock()
-	c.compile(ctx, classes, stale)
+	held := c.compile(ctx, classes, stale)
 	for _, done := range waiting {
 		close(done)
+	}
+	if held {
+		return secretRetry
 	}
 	if due.IsZero() || stale {
 		return 0

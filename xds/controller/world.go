@@ -37,6 +37,7 @@ type world struct {
 	slices   map[types.NamespacedName]*discoveryv1.EndpointSlice
 	pods     map[types.NamespacedName]map[string]string
 	splits   map[types.NamespacedName]seen
+	secrets  map[types.NamespacedName]*istio.Secret
 	input    *istio.Input  // of everything above; nil: to be made
 	survey   *istio.Survey // of everything above but weights; nil: to be made
 
@@ -63,6 +64,7 @@ func newWorld(suffix, root string) *world {
 		slices:   map[types.NamespacedName]*discoveryv1.EndpointSlice{},
 		pods:     map[types.NamespacedName]map[string]string{},
 		splits:   map[types.NamespacedName]seen{},
+		secrets:  map[types.NamespacedName]*istio.Secret{},
 	}
 }
 
@@ -118,6 +120,26 @@ func (w *world) podLabels(name types.NamespacedName) (map[string]string, bool) {
 	defer w.mu.Unlock()
 	labels, ok := w.pods[name]
 	return maps.Clone(labels), ok
+}
+
+// setSecret takes a Secret; nil: it is gone.
+func (w *world) setSecret(name types.NamespacedName, s *corev1.Secret) urgency {
+	return w.change(func() urgency {
+		before, had := w.secrets[name]
+		if s == nil && !had {
+			return unchanged
+		}
+		if s == nil {
+			delete(w.secrets, name)
+			return gathered
+		}
+		next := &istio.Secret{Namespace: s.Namespace, Name: s.Name, UID: string(s.UID), Data: s.Data}
+		if had && before.Equal(next) {
+			return unchanged
+		}
+		w.secrets[name] = next
+		return gathered
+	})
 }
 
 func put[V any](m map[types.NamespacedName]V, name types.NamespacedName, v V, exists bool) urgency {
@@ -215,6 +237,7 @@ func (w *world) assembled() istio.Input {
 
 func (w *world) assemble() istio.Input {
 	in := istio.Input{
+		Secrets:      slices.Collect(maps.Values(w.secrets)),
 		Objects:      slices.Collect(maps.Values(w.objects)), // the compiler sorts
 		DomainSuffix: w.suffix, RootNamespace: w.root,
 		Registry: kube.Snapshot(kube.Input{

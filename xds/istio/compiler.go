@@ -103,7 +103,7 @@ func (c *Compiler) DropSplit(key string) {
 // SetSecret takes a Secret as it is now. It must not be changed afterwards.
 func (c *Compiler) SetSecret(s *Secret) {
 	k := secretKey{s.Namespace, s.Name}
-	if before := c.secrets[k]; before == nil || !before.equal(s) {
+	if before := c.secrets[k]; before == nil || !before.Equal(s) {
 		c.secrets[k], c.index = s, nil
 	}
 }

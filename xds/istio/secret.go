@@ -23,8 +23,8 @@ type Secret struct {
 	Data      map[string][]byte `json:"-"`
 }
 
-// equal reports whether two readings of a Secret say the same.
-func (s *Secret) equal(o *Secret) bool {
+// Equal reports whether two readings of a Secret say the same.
+func (s *Secret) Equal(o *Secret) bool {
 	return s.Namespace == o.Namespace && s.Name == o.Name && s.UID == o.UID && maps.EqualFunc(s.Data, o.Data, bytes.Equal)
 }
 
