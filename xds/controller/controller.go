@@ -59,7 +59,6 @@ type Controller struct {
 	world   *world
 	watches []*watch
 	wake    chan struct{} // of size one: pace has something new
-	secrets *secrets
 	demand
 	classes map[ir.ProxyClass]*compiled
 	missing time.Duration // how often kinds that are not served are asked for again
@@ -72,8 +71,9 @@ type Controller struct {
 	proving  proving
 }
 
-// demand is what is known of the proxies that are connected.
+// demand is what is known of the proxies that are connected, and what they need.
 type demand struct {
+	secrets    *secrets
 	demanded   []ir.ProxyClass
 	unselected []problem.Problem // about Gateways that none of them meets
 }
