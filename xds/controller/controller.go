@@ -234,11 +234,12 @@ func (c *Controller) work(ctx context.Context, classes []ir.ProxyClass) time.Dur
 	for _, done := range waiting {
 		close(done)
 	}
-	if held {
-		return secretRetry
+	wait := time.Duration(0)
+	if !due.IsZero() && !stale {
+		wait = max(due.Sub(now), time.Millisecond)
 	}
-	if due.IsZero() || stale {
-		return 0
+	if held && (wait == 0 || wait > secretRetry) {
+		wait = secretRetry
 	}
-	return max(due.Sub(now), time.Millisecond)
+	return wait
 }
