@@ -60,7 +60,6 @@ type Controller struct {
 	watches []*watch
 	wake    chan struct{} // of size one: pace has something new
 	demand
-	classes map[ir.ProxyClass]*compiled
 	missing time.Duration // how often kinds that are not served are asked for again
 
 	mu       sync.Mutex // guards everything below
@@ -74,6 +73,7 @@ type Controller struct {
 // demand is what is known of the proxies that are connected, and what they need.
 type demand struct {
 	secrets    *secrets
+	classes    map[ir.ProxyClass]*compiled
 	demanded   []ir.ProxyClass
 	unselected []problem.Problem // about Gateways that none of them meets
 }
@@ -88,7 +88,7 @@ func New(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		config: cfg, world: newWorld(cfg.DomainSuffix, cfg.RootNamespace),
-		wake: make(chan struct{}, 1), classes: map[ir.ProxyClass]*compiled{}, missing: retryMissing, changed: make(chan struct{}),
+		wake: make(chan struct{}, 1), demand: demand{classes: map[ir.ProxyClass]*compiled{}}, missing: retryMissing, changed: make(chan struct{}),
 	}
 	c.watches = watches(c.world)
 	c.secrets = &secrets{
