@@ -121,11 +121,18 @@ func span(d time.Duration) *durationpb.Duration {
 	return durationpb.New(d)
 }
 
+func optional(d *time.Duration) *durationpb.Duration {
+	if d == nil {
+		return nil
+	}
+	return durationpb.New(*d)
+}
+
 func protocol(c *ir.Cluster) *upstreamsv3.HttpProtocolOptions {
 	out := &upstreamsv3.HttpProtocolOptions{UpstreamHttpProtocolOptions: upstreamNames(c.TLS)}
-	if c.Pool.IdleTimeout != 0 || c.Pool.RequestsPerConnection != 0 || c.Pool.ConnectionDuration != 0 {
+	if c.Pool.IdleTimeout != nil || c.Pool.RequestsPerConnection != 0 || c.Pool.ConnectionDuration != 0 {
 		out.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{
-			IdleTimeout: span(c.Pool.IdleTimeout), MaxRequestsPerConnection: count(c.Pool.RequestsPerConnection),
+			IdleTimeout: optional(c.Pool.IdleTimeout), MaxRequestsPerConnection: count(c.Pool.RequestsPerConnection),
 			MaxConnectionDuration: span(c.Pool.ConnectionDuration),
 		}
 	}

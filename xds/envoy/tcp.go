@@ -30,7 +30,7 @@ const (
 
 // tcpProxy forwards the connections of a chain.
 func tcpProxy(prefix string, p *ir.TCPProxy) *listenerv3.Filter {
-	out := &tcpproxyv3.TcpProxy{StatPrefix: prefix, IdleTimeout: span(p.IdleTimeout)}
+	out := &tcpproxyv3.TcpProxy{StatPrefix: prefix, IdleTimeout: optional(p.IdleTimeout)}
 	if p.Hash {
 		out.HashPolicy = []*typev3.HashPolicy{{PolicySpecifier: &typev3.HashPolicy_SourceIp_{SourceIp: &typev3.HashPolicy_SourceIp{}}}}
 	}

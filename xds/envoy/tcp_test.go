@@ -35,7 +35,7 @@ func listening(t *testing.T, l *ir.Listener) (*listenerv3.Listener, envoy.Resour
 func TestBuild_forwardsConnectionsByWeight(t *testing.T) {
 	l, r, err := listening(t, &ir.Listener{Name: "0.0.0.0_6379", Address: "127.0.0.1", Port: 6379, Chains: []ir.Chain{{
 		Name: "split", Proxy: &ir.TCPProxy{
-			Destinations: []ir.Destination{{Cluster: "b", Weight: 85}, {Cluster: "a", Weight: 15}}, Weighted: true, IdleTimeout: time.Minute, Hash: true,
+			Destinations: []ir.Destination{{Cluster: "b", Weight: 85}, {Cluster: "a", Weight: 15}}, Weighted: true, IdleTimeout: new(time.Minute), Hash: true,
 		}}}})
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ type Pool struct {
 	ConnectTimeout        time.Duration // 0: 10 s
 	RequestsPerConnection uint32
 	ConcurrentStreams     uint32
-	IdleTimeout           time.Duration
+	IdleTimeout           *time.Duration // 0: connections stay open; nil: Envoy's default
 	ConnectionDuration    time.Duration
 	Keepalive             *Keepalive
 	Ping                  *Ping

@@ -55,6 +55,6 @@ const (
 type TCPProxy struct {
 	Destinations []Destination // in the order written; at least one; only Cluster and Weight count
 	Weighted     bool          // the choice is by weight, even with a single destination
-	IdleTimeout  time.Duration // 0: Envoy's default
+	IdleTimeout  *time.Duration // 0: connections stay open; nil: Envoy's default
 	Hash         bool          // by the address of the client
 }

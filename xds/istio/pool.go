@@ -32,6 +32,20 @@ func period[T any](t *translator, b block[T], field string, d *durationpb.Durati
 	return d.AsDuration()
 }
 
+// idleTimeout is how long an unused connection stays open; 0 is for ever, nil what the proxy does anyway.
+func idleTimeout[T any](t *translator, b block[T], field string, d *durationpb.Duration) *time.Duration {
+	if d == nil {
+		return nil
+	}
+	got := d.AsDuration()
+	if got != 0 {
+		if got = period(t, b, field, d, leastPeriod); got == 0 {
+			return nil
+		}
+	}
+	return &got
+}
+
 // count is a number of which 0 means unset.
 func count[T any](t *translator, b block[T], field string, n int32) uint32 {
 	if n < 0 {
@@ -53,12 +67,12 @@ func (t *translator) pool(c *ir.Cluster, b block[*networking.ConnectionPoolSetti
 		ConnectTimeout:        period(t, b, "tcp.connectTimeout", tcp.GetConnectTimeout(), leastPeriod),
 		RequestsPerConnection: count(t, b, "http.maxRequestsPerConnection", http.GetMaxRequestsPerConnection()),
 		ConcurrentStreams:     count(t, b, "http.maxConcurrentStreams", http.GetMaxConcurrentStreams()),
-		IdleTimeout:           period(t, b, "http.idleTimeout", http.GetIdleTimeout(), leastPeriod),
 		ConnectionDuration:    period(t, b, "tcp.maxConnectionDuration", tcp.GetMaxConnectionDuration(), leastPeriod),
 		ClientProtocol:        http.GetUseClientProtocol(),
 	}
-	if idle := period(t, b, "tcp.idleTimeout", tcp.GetIdleTimeout(), leastPeriod); http.GetIdleTimeout() == nil {
-		c.Pool.IdleTimeout = idle
+	c.Pool.IdleTimeout = idleTimeout(t, b, "tcp.idleTimeout", tcp.GetIdleTimeout())
+	if http.GetIdleTimeout() != nil {
+		c.Pool.IdleTimeout = idleTimeout(t, b, "http.idleTimeout", http.GetIdleTimeout())
 	}
 	if ka := tcp.GetTcpKeepalive(); ka != nil {
 		c.Pool.Keepalive = &ir.Keepalive{

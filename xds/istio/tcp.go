@@ -40,13 +40,8 @@ func (t *translator) connectionSettings(out *ir.TCPProxy, d destination) {
 	p := t.policy(d.host)
 	sub, _ := p.subset(d.subset)
 	layers := p.layers(sub, d.port)
-	for _, l := range layers {
-		if pool := l.policy.GetConnectionPool(); pool != nil {
-			if idle := span(pool.GetTcp().GetIdleTimeout()); out.IdleTimeout == 0 {
-				out.IdleTimeout = idle
-			}
-			break
-		}
+	if pool, ok := blockOf(layers, "connectionPool", trafficPolicy.GetConnectionPool); ok && out.IdleTimeout == nil {
+		out.IdleTimeout = idleTimeout(t, pool, "tcp.idleTimeout", pool.value.GetTcp().GetIdleTimeout())
 	}
 	hash := t.hash(d.cluster())
 	if hash == nil {
