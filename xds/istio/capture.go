@@ -180,7 +180,7 @@ func (p *planner) connectionListeners() {
 		}
 	}
 	for _, name := range sortedKeys(set.by) {
-		if f := set.by[name]; !f.requests {
+		if f := set.by[name]; len(f.chains.chains) > 0 {
 			p.out.Listeners = append(p.out.Listeners, f.finished())
 		}
 	}
@@ -217,46 +217,60 @@ func (f *forwarder) finished() *ir.Listener {
 	return l
 }
 
-// add adds the chains of a service's port to the listener of an address.
+// add adds the chains of a service's port to the listener of an address. Who comes too late is not served, but told
+// what is wrong with its rules all the same.
 func (fs *forwarders) add(s *service, port registry.Port, r reach) {
 	l := fs.sidecarListener(r.address, port.Number)
 	f := fs.by[l.Name]
-	owner := Meta{Kind: s.shape.Origin.Kind, Namespace: s.shape.Origin.Namespace, Name: s.shape.Origin.Name}
-	switch {
-	case fs.captures() && r.address == anyAddress && port.Number == capturePort:
-		fs.portTaken(owner, s.shape.Host, port.Number, "the proxy's own")
-		return
-	case f == nil:
+	if f == nil {
 		f = &forwarder{listener: l}
 		if l.Capture == ir.HandedOnly {
 			f.unknown = fs.unknownConnection()
 		}
 		fs.by[l.Name] = f
-	case f.requests:
-		fs.portTaken(owner, s.shape.Host, port.Number, "HTTP requests")
-		return
 	}
+	owner := Meta{Kind: s.shape.Origin.Kind, Namespace: s.shape.Origin.Namespace, Name: s.shape.Origin.Name}
 	at := site{place: place{port: port.Number, gateways: map[string]bool{mesh: true}}, listener: l.Name, prefixes: r.prefixes}
 	if r.shared {
 		at.names = []string{s.shape.Host}
 	}
+	others, taken := f.holder(at, port)
+	if fs.captures() && r.address == anyAddress && port.Number == capturePort {
+		others, taken = "the proxy's own", true
+	}
+	if taken {
+		fs.portTaken(owner, s.shape.Host, port.Number, others)
+		at.listener = ""
+	}
 	for _, c := range fs.serviceChains(s, port, at) {
-		fs.join(f, c, owner, s.shape.Host)
-		f.listener.Origins = append(f.listener.Origins, c.Origins...)
+		if !taken {
+			fs.join(f, c, owner, s.shape.Host)
+			f.listener.Origins = append(f.listener.Origins, c.Origins...)
+		}
 	}
 }
 
-// join adds a chain to a listener and reports what it loses to the services before it.
+// holder says who already gets all connections that a port could have; false: nobody does.
+func (f *forwarder) holder(at site, port registry.Port) (string, bool) {
+	if f.requests {
+		return "HTTP requests", true
+	}
+	others, taken := "", port.Protocol != registry.TLS
+	for _, prefix := range orAny(at.prefixes) {
+		first, held := f.chains.by[condition{prefix: prefix}]
+		others, taken = "those of "+first.selects+", which came first", taken && held
+	}
+	return others, taken
+}
+
+// join adds a chain to a listener and reports what it loses to the services before it. A rule for hosts of several
+// services loses nothing to itself.
 func (fs *forwarders) join(f *forwarder, c ir.Chain, owner Meta, host string) {
 	o := c.Origins[0]
 	by := claim{at: Meta{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, field: o.Field, selects: host}
 	for _, at := range f.chains.add(c, by) {
 		first := f.chains.by[at]
-		if first.selects == host {
-			continue // the unit has reported it
-		}
-		if at.name != "" && o.Kind == kindVirtualService {
-			fs.found.fail(by.at, "S031", by.field, fmt.Sprintf("connections for %s already go by %s of %s", at, first.field, first.at.ref()), "name each server name in one rule; until then the first holds")
+		if first.selects == host || (o.Kind == kindVirtualService && first.at.ref() == by.at.ref() && first.field == by.field) {
 			continue
 		}
 		fs.portTaken(owner, host, f.listener.Port, "those of "+first.selects+", which came first")
@@ -275,7 +289,11 @@ func (p *planner) serviceChains(s *service, port registry.Port, at site) []ir.Ch
 	for _, vs := range rules {
 		inputs = append(inputs, vs)
 	}
-	return made(p, key{kind: chainsUnit, table: at.listener, name: host}, inputs, func(t *translator) []ir.Chain {
+	k := key{kind: chainsUnit, table: at.listener, name: host}
+	if k.table == "" {
+		k.name += " " + strconv.Itoa(port.Number)
+	}
+	return made(p, k, inputs, func(t *translator) []ir.Chain {
 		return t.serviceChains(host, port, at, rules)
 	})
 }

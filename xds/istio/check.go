@@ -2,6 +2,7 @@ package istio
 
 import (
 	"fmt"
+	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -22,6 +23,13 @@ func Check(from map[string]any) []problem.Problem {
 	if spec, ok := o.Spec.(*networking.VirtualService); ok {
 		for i, r := range spec.GetHttp() {
 			t.checkRule(rule{httpRule: httpRule{r, fmt.Sprintf("spec.http[%d]", i), o.Meta}})
+		}
+		vs := &virtual{virtualService: virtualService{typed: typed[*networking.VirtualService]{Meta: o.Meta, Spec: spec}}}
+		for _, r := range slices.Concat(tcpRules(vs), tlsRules(vs)) {
+			t.checkConnections(r)
+			for _, m := range r.entries {
+				t.compared(r, m, site{})
+			}
 		}
 	}
 	var out []problem.Problem

@@ -153,7 +153,7 @@ func (d *decoder) decode(kind string, spec map[string]any) proto.Message {
 	return whole
 }
 
-// pruned returns spec without the elements of list that cannot be read. An http rule loses single match entries, but
+// pruned returns spec without the elements of list that cannot be read. A rule of a VirtualService loses single match entries, but
 // goes as a whole when none would be left: a rule without match entries matches everything.
 func (d *decoder) pruned(kind, list string, spec map[string]any) map[string]any {
 	elements, _ := spec[list].([]any)
@@ -161,8 +161,8 @@ func (d *decoder) pruned(kind, list string, spec map[string]any) map[string]any 
 	for i, e := range elements {
 		at := fmt.Sprintf("spec.%s[%d]", list, i)
 		_, err := unmarshal(kind, map[string]any{list: []any{e}})
-		if err != nil && kind == kindVirtualService && list == "http" {
-			e, err = d.withoutMatches(at, e, err)
+		if err != nil && kind == kindVirtualService {
+			e, err = d.withoutMatches(list, at, e, err)
 		}
 		if err != nil {
 			d.invalid(at, err)
@@ -178,7 +178,7 @@ func (d *decoder) pruned(kind, list string, spec map[string]any) map[string]any 
 	return out
 }
 
-func (d *decoder) withoutMatches(at string, rule any, cause error) (any, error) {
+func (d *decoder) withoutMatches(list, at string, rule any, cause error) (any, error) {
 	in, _ := rule.(map[string]any)
 	entries, _ := in["match"].([]any)
 	rest := make(map[string]any, len(in))
@@ -188,7 +188,7 @@ func (d *decoder) withoutMatches(at string, rule any, cause error) (any, error) 
 		}
 	}
 	try := func(r map[string]any) error {
-		_, err := unmarshal(kindVirtualService, map[string]any{"http": []any{r}})
+		_, err := unmarshal(kindVirtualService, map[string]any{list: []any{r}})
 		return err
 	}
 	if len(entries) == 0 || try(rest) != nil {

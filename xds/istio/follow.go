@@ -101,8 +101,48 @@ func (c *change) put(u *unit, before any) bool {
 	case *ir.VirtualHost:
 		was, _ := before.(*ir.VirtualHost)
 		return now == was || c.putHost(u.key.table, was, now)
+	case []ir.Chain:
+		was, _ := before.([]ir.Chain)
+		return c.putChains(u.key.table, was, now)
 	default:
 		return reflect.DeepEqual(before, now)
+	}
+	return true
+}
+
+// putChains replaces where chains of a listener forward to; false: they differ in more, or are not where they were.
+func (c *change) putChains(listener string, was, now []ir.Chain) bool {
+	if len(was) != len(now) {
+		return false
+	}
+	i, ok := slices.BinarySearchFunc(c.into.Listeners, listener, func(l *ir.Listener, name string) int { return cmp.Compare(l.Name, name) })
+	if !ok {
+		return reflect.DeepEqual(was, now)
+	}
+	next := *c.into.Listeners[i]
+	next.Chains = slices.Clone(next.Chains)
+	for j, n := range now {
+		w := was[j]
+		if reflect.DeepEqual(w, n) {
+			continue
+		}
+		rest := n
+		rest.Proxy = w.Proxy
+		if !reflect.DeepEqual(w, rest) {
+			return false
+		}
+		found := false
+		for k := range next.Chains {
+			if next.Chains[k].Proxy == w.Proxy {
+				next.Chains[k].Proxy, found = n.Proxy, true
+			}
+		}
+		if !found {
+			return false
+		}
+	}
+	if !reflect.DeepEqual(next.Chains, c.into.Listeners[i].Chains) {
+		put(c, "listeners", &c.into.Listeners, &next, func(l *ir.Listener) int { return cmp.Compare(l.Name, listener) })
 	}
 	return true
 }

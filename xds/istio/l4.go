@@ -107,7 +107,11 @@ func (t *translator) applied(r connectionRule, at site) []applied {
 		return []applied{{}}
 	}
 	var out []applied
-	for _, m := range r.entries {
+	for j, m := range r.entries {
+		if j == maxMatches {
+			t.found.fail(r.vs.Meta, "S002", r.field+".match", fmt.Sprintf("there are %d match entries; those after the first %d are left out", len(r.entries), maxMatches), "divide it among several rules")
+			break
+		}
 		if (m.port != 0 && int(m.port) != at.port) || !t.selected(r, m, at) {
 			continue
 		}

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,24 +19,33 @@ const assumedAddress = "192.0.2.1"
 // each subset, on the ports named and on port, and trusts that missing Secrets exist. It is for files that hold only a
 // part of the mesh.
 func Assume(in Input, port int, hosts ...string) Input {
+	return AssumeSpeaking(in, port, registry.HTTP, hosts...)
+}
+
+// AssumeSpeaking is Assume for a caller whose hosts speak a certain protocol on port.
+func AssumeSpeaking(in Input, port int, protocol registry.Protocol, hosts ...string) Input {
 	in.TrustSecrets = true
 	x := newIndex(in, nil)
 	known := map[string]bool{}
 	for _, s := range x.services {
 		known[s.shape.Host] = true
 	}
-	a := assumption{x: x, ports: map[string]map[int]bool{}, namespaces: map[string]string{}, port: port}
+	a := assumption{x: x, ports: map[string]map[int]registry.Protocol{}, namespaces: map[string]string{}, port: port}
 	for _, h := range hosts {
-		a.add(strings.ToLower(h), 0, "default")
-	}
-	for _, s := range x.splits {
-		a.add(s.host, 0, s.meta.Namespace)
+		a.add(strings.ToLower(h), 0, protocol, "default")
 	}
 	for _, vs := range x.virtuals {
 		for _, r := range vs.rules {
 			for _, d := range targets(r.spec) {
-				a.add(ResolveHost(d.GetHost(), r.from.Namespace, in.suffix()), int(d.GetPort().GetNumber()), r.from.Namespace)
+				a.add(ResolveHost(d.GetHost(), r.from.Namespace, in.suffix()), int(d.GetPort().GetNumber()), registry.HTTP, r.from.Namespace)
 			}
+		}
+		a.addConnected(vs, tcpRules(vs), registry.TCP)
+		a.addConnected(vs, tlsRules(vs), registry.TLS)
+	}
+	for _, s := range x.splits {
+		if a.ports[s.host] == nil {
+			a.add(s.host, 0, registry.HTTP, s.meta.Namespace)
 		}
 	}
 	services := slices.Clone(in.Registry.Services)
@@ -66,14 +76,14 @@ func targets(r *networking.HTTPRoute) []*networking.Destination {
 // assumption collects the hosts that are taken on trust.
 type assumption struct {
 	x          *index
-	ports      map[string]map[int]bool
+	ports      map[string]map[int]registry.Protocol
 	namespaces map[string]string
 	port       int
 }
 
-func (a assumption) add(host string, port int, namespace string) {
+func (a assumption) add(host string, port int, protocol registry.Protocol, namespace string) {
 	if a.ports[host] == nil {
-		a.ports[host] = map[int]bool{}
+		a.ports[host] = map[int]registry.Protocol{}
 		a.namespaces[host] = namespace
 		if name, ok := strings.CutSuffix(host, ".svc."+a.x.in.suffix()); ok {
 			if _, ns, ok := strings.Cut(name, "."); ok {
@@ -81,7 +91,18 @@ func (a assumption) add(host string, port int, namespace string) {
 			}
 		}
 	}
-	a.ports[host][cmp.Or(port, a.port)] = true
+	if _, said := a.ports[host][cmp.Or(port, a.port)]; !said {
+		a.ports[host][cmp.Or(port, a.port)] = protocol
+	}
+}
+
+// addConnected adds the hosts that tcp or tls rules send to.
+func (a assumption) addConnected(vs *virtual, rules []connectionRule, protocol registry.Protocol) {
+	for _, r := range rules {
+		for _, d := range r.route {
+			a.add(ResolveHost(d.GetDestination().GetHost(), vs.Namespace, a.x.in.suffix()), int(d.GetDestination().GetPort().GetNumber()), protocol, vs.Namespace)
+		}
+	}
 }
 
 func (a assumption) service(host string) registry.Service {
@@ -91,7 +112,7 @@ func (a assumption) service(host string) registry.Service {
 		Endpoints: []registry.Endpoint{{Address: assumedAddress, Ready: true}},
 	}
 	for _, n := range slices.Sorted(maps.Keys(a.ports[host])) {
-		s.Ports = append(s.Ports, registry.Port{Name: "http", Number: n, Protocol: registry.HTTP})
+		s.Ports = append(s.Ports, registry.Port{Name: fmt.Sprintf("port-%d", n), Number: n, Protocol: a.ports[host][n]})
 	}
 	for _, dr := range a.x.rules {
 		if !covers(ResolveHost(dr.Spec.GetHost(), dr.Namespace, a.x.in.suffix()), host) {

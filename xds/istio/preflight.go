@@ -24,7 +24,12 @@ func (x *index) checkSplit(s *split) {
 	takes := false
 	named := map[string]bool{}
 	for _, r := range x.written[s.host] {
-		switch s.part(r.site, r.destinations) {
+		part := s.part(r.site, r.destinations)
+		if r.connections && (part == partTakes || part == partSwept) {
+			x.found.warn(r.site.at, "S068", r.site.field, fmt.Sprintf("a change of Rollout %s's weight holds for new connections; open ones stay on their version until the proxy has drained them", s.Key),
+				"let clients open connections anew now and then, or give the steps the time that this takes")
+		}
+		switch part {
 		case partTakes:
 			takes, named[r.site.name] = true, true
 		case partSwept:
@@ -60,9 +65,10 @@ func (x *index) checkSplit(s *split) {
 	}
 }
 
-// writtenRule is an http rule with the names of its destinations resolved, and ports as written.
+// writtenRule is a rule with the names of its destinations resolved, and ports as written.
 type writtenRule struct {
 	site         ruleSite
+	connections  bool // it is a tcp or tls rule
 	vs           *virtual
 	destinations []destination
 	mirrors      []destination
@@ -86,13 +92,30 @@ func (x *index) readWritten() {
 			for _, d := range targets(r)[len(r.GetRoute()):] {
 				w.mirrors = append(w.mirrors, x.writtenDestination(one.from, d))
 			}
-			hosts := map[string]bool{}
-			for _, d := range slices.Concat(w.destinations, w.mirrors) {
-				if !hosts[d.host] {
-					hosts[d.host] = true
-					x.written[d.host] = append(x.written[d.host], w)
+			x.addWritten(w)
+		}
+		for _, r := range slices.Concat(tcpRules(vs), tlsRules(vs)) {
+			w := writtenRule{site: ruleSite{catchAll: r.catchAll(), at: vs.Meta, field: r.field}, connections: true, vs: vs}
+			for _, d := range r.route {
+				one := x.writtenDestination(vs.Meta, d.GetDestination())
+				one.weight = max(0, int64(d.GetWeight()))
+				if len(r.route) == 1 {
+					one.weight = 1
 				}
+				w.destinations = append(w.destinations, one)
 			}
+			x.addWritten(w)
+		}
+	}
+}
+
+// addWritten lists a rule for each host that it sends to, once.
+func (x *index) addWritten(w writtenRule) {
+	hosts := map[string]bool{}
+	for _, d := range slices.Concat(w.destinations, w.mirrors) {
+		if !hosts[d.host] {
+			hosts[d.host] = true
+			x.written[d.host] = append(x.written[d.host], w)
 		}
 	}
 }

@@ -143,6 +143,9 @@ func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, bo
 		return ds, false
 	}
 	for _, s := range taken {
+		if site.table+site.listener == "" {
+			break // nothing of it is served
+		}
 		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table, listener: site.listener, clusters: s.fed(out)})
 	}
 	return out, true
@@ -325,8 +328,9 @@ func (p *planner) splitUses() []ir.SplitUse {
 	}
 	var out []ir.SplitUse
 	for s, units := range users {
-		one, _ := splitUse(s, units)
-		out = append(out, one)
+		if one, used := splitUse(s, units); used {
+			out = append(out, one)
+		}
 	}
 	slices.SortFunc(out, func(a, b ir.SplitUse) int { return cmp.Compare(a.Key, b.Key) })
 	return out

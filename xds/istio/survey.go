@@ -136,6 +136,9 @@ func (vs *surveyed) addSends(o Object, spec *networking.VirtualService, suffix s
 			vs.sends = append(vs.sends, ResolveHost(d.GetHost(), o.Namespace, suffix))
 		}
 	}
+	for _, d := range connected(spec) {
+		vs.sends = append(vs.sends, ResolveHost(d.GetHost(), o.Namespace, suffix))
+	}
 }
 
 func (v *Survey) addRule(o Object, spec *networking.DestinationRule) {

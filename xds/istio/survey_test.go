@@ -24,7 +24,7 @@ func drawMesh(t *rapid.T) Input {
 		for j, name := range []string{"a", "b", "c"} {
 			in.Registry.Services = append(in.Registry.Services, registry.Service{
 				Host: name + "." + ns + ".svc.cluster.local", Namespace: ns, Origin: registry.Origin{Kind: "Service", Namespace: ns, Name: name},
-				Ports: []registry.Port{{Name: "p", Number: 80 + j, Protocol: rapid.SampledFrom([]registry.Protocol{registry.HTTP, registry.TCP}).Draw(t, "protocol")}},
+				Ports: []registry.Port{{Name: "p", Number: 80 + j, Protocol: rapid.SampledFrom([]registry.Protocol{registry.HTTP, registry.TCP, registry.TLS}).Draw(t, "protocol")}},
 				VIPs:  []string{rapid.SampledFrom([]string{"10.1.0.1", "10.1.0.2", "10.1.0.3"}).Draw(t, "vip")},
 				Endpoints: []registry.Endpoint{{Address: "10.0.0.1", Labels: map[string]string{"version": "v1"}, Ready: true},
 					{Address: "10.0.0.2", Labels: map[string]string{"version": "v2"}, Ready: rapid.Bool().Draw(t, "ready")}},
@@ -45,7 +45,13 @@ func drawMesh(t *rapid.T) Input {
 			}
 			routes = append(routes, map[string]any{"destination": d, "weight": rapid.SampledFrom([]int{-1, 0, 1, 50}).Draw(t, "weight")})
 		}
-		spec := map[string]any{"hosts": []any{hosts.Draw(t, "host"), hosts.Draw(t, "host")}, "http": []any{map[string]any{"route": routes}}}
+		spec := map[string]any{"hosts": []any{hosts.Draw(t, "host"), hosts.Draw(t, "host")}}
+		switch kind := rapid.SampledFrom([]string{"http", "http", "tcp", "tls"}).Draw(t, "kind"); kind {
+		case "tls":
+			spec[kind] = []any{map[string]any{"route": routes, "match": []any{map[string]any{"sniHosts": []any{hosts.Draw(t, "name")}}}}}
+		default:
+			spec[kind] = []any{map[string]any{"route": routes}}
+		}
 		if g := rapid.SampledFrom([][]any{nil, {"front"}, {"mesh", "shop/front"}, {"nosuch"}}).Draw(t, "gateways"); g != nil {
 			spec["gateways"] = g
 		}
@@ -54,7 +60,7 @@ func drawMesh(t *rapid.T) Input {
 	drawScopes(t, &in)
 	for i := range rapid.IntRange(0, 2).Draw(t, "entries") {
 		in.Objects = append(in.Objects, objectIn(namespaces.Draw(t, "namespace"), "ServiceEntry", fmt.Sprintf("se%d", i), map[string]any{"hosts": []any{hosts.Draw(t, "host")}, "resolution": "STATIC",
-			"addresses": []any{"10.1.0.1"}, "ports": []any{map[string]any{"number": 80, "name": "http", "protocol": "HTTP"}}}))
+			"addresses": []any{"10.1.0.1"}, "ports": []any{map[string]any{"number": 80, "name": "p", "protocol": rapid.SampledFrom([]string{"HTTP", "TCP", "TLS"}).Draw(t, "protocol")}}}))
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "splits") {
 		in.Splits = append(in.Splits, ir.Split{Key: fmt.Sprintf("%s/r%d", namespaces.Draw(t, "namespace"), i), Host: names.Draw(t, "host"),

@@ -57,9 +57,10 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 		hosts = append(hosts, h)
 	}
 	out := virtualService{typed: vs}
-	if len(hosts) < len(spec.GetHosts()) {
+	if len(hosts) < len(spec.GetHosts()) || len(spec.GetTcp()) > maxRules || len(spec.GetTls()) > maxRules {
 		out.Spec = &networking.VirtualService{
-			Hosts: hosts, Gateways: spec.GetGateways(), Http: spec.GetHttp(), Tls: spec.GetTls(), Tcp: spec.GetTcp(), ExportTo: spec.GetExportTo(),
+			Hosts: hosts, Gateways: spec.GetGateways(), Http: spec.GetHttp(), ExportTo: spec.GetExportTo(),
+			Tls: bounded(x, vs.Meta, "spec.tls", spec.GetTls()), Tcp: bounded(x, vs.Meta, "spec.tcp", spec.GetTcp()),
 		}
 	}
 	for _, r := range x.ownRules(vs) {
@@ -75,15 +76,19 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 // ownRules are the rules as written, within the bounds.
 func (x *index) ownRules(vs typed[*networking.VirtualService]) []httpRule {
 	var out []httpRule
-	for i, r := range vs.Spec.GetHttp() {
-		if i == maxRules {
-			x.found.fail(vs.Meta, "S002", "spec.http", fmt.Sprintf("there are %d rules; those after the first %d are left out", len(vs.Spec.GetHttp()), maxRules),
-				"divide it among several VirtualServices")
-			break
-		}
+	for i, r := range bounded(x, vs.Meta, "spec.http", vs.Spec.GetHttp()) {
 		out = append(out, httpRule{spec: r, field: fmt.Sprintf("spec.http[%d]", i), from: vs.Meta})
 	}
 	return out
+}
+
+// bounded are the rules that count.
+func bounded[R any](x *index, m Meta, field string, rules []R) []R {
+	if len(rules) <= maxRules {
+		return rules
+	}
+	x.found.fail(m, "S002", field, fmt.Sprintf("there are %d rules; those after the first %d are left out", len(rules), maxRules), "divide it among several VirtualServices")
+	return rules[:maxRules]
 }
 
 // validHost reports whether a proxy could tell requests by a host: a name, an address, or a wildcard for the first labels.
