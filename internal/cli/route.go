@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -39,6 +41,7 @@ type routeOptions struct {
 type requestOptions struct {
 	port    int
 	tls     bool
+	sni     string
 	method  string
 	headers []string
 }
@@ -57,6 +60,7 @@ func newRoute(s Streams) *cobra.Command {
 		Long: "Compile the Istio objects, services and Rollouts of files as Sluice does for its proxies, and follow one request\n" +
 			"through the result. Nothing is sent and no cluster is asked.",
 		Example: "  sluice route -f mesh/ http://shop.example/cart\n" +
+			"  sluice route -f mesh/ https://shop.example/cart --sni other.example\n" +
 			"  sluice route -f mesh/ --sidecar shop -H 'x-tester: yes' http://reviews:9080/ -o json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -77,6 +81,7 @@ func newRoute(s Streams) *cobra.Command {
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	f.IntVar(&o.request.port, "port", 0, "port of the Gateway's server, or that the client dials (default: the URL's)")
 	f.BoolVar(&o.request.tls, "tls", false, "the client speaks TLS (implied by https)")
+	f.StringVar(&o.request.sni, "sni", "", "server name that the client asks for in TLS (default: the URL's host; implies --tls)")
 	f.StringVarP(&o.request.method, "method", "X", http.MethodGet, "HTTP method")
 	f.StringArrayVarP(&o.request.headers, "header", "H", nil, "header 'name: value'; may be repeated")
 	cmd.MarkFlagsMutuallyExclusive("gateway", "sidecar")
@@ -177,12 +182,18 @@ func sortedLabels(text string) string {
 // build makes the request from the URL and the flags.
 func (o requestOptions) build(target string) (sim.Request, error) {
 	u, err := url.Parse(target)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return sim.Request{}, fmt.Errorf("%q is no URL of the form http://host[:port]/path", target)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "tcp") {
+		return sim.Request{}, fmt.Errorf("%q is no URL of the form http://host[:port]/path, https:// alike, or tcp://host:port", target)
 	}
 	req := sim.Request{
-		Port: o.port, TLS: o.tls || u.Scheme == "https", Method: o.method, Host: u.Host,
+		Port: o.port, TLS: o.tls || o.sni != "" || u.Scheme == "https", Raw: u.Scheme == "tcp", Method: o.method, Host: u.Host,
 		Path: u.RequestURI(), Headers: map[string][]string{},
+	}
+	if req.TLS {
+		req.SNI = cmp.Or(o.sni, serverName(u))
+	}
+	if address, err := netip.ParseAddr(u.Hostname()); err == nil && req.Raw {
+		req.Address = address.String()
 	}
 	if req.Port == 0 {
 		req.Port, err = portOf(u)
@@ -205,6 +216,14 @@ func (o requestOptions) build(target string) (sim.Request, error) {
 	return req, nil
 }
 
+// serverName is what a client asks for in TLS that was given the URL: its host, and nothing if that is an address.
+func serverName(u *url.URL) string {
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
 func portOf(u *url.URL) (int, error) {
 	if u.Port() != "" {
 		n, err := strconv.Atoi(u.Port())
@@ -213,10 +232,14 @@ func portOf(u *url.URL) (int, error) {
 		}
 		return n, nil
 	}
-	if u.Scheme == "https" {
+	switch u.Scheme {
+	case "https":
 		return 443, nil
+	case "tcp":
+		return 0, errors.New("a tcp URL needs a port: tcp://host:port")
+	default:
+		return 80, nil
 	}
-	return 80, nil
 }
 
 func hostOf(host string) string { return (&url.URL{Host: host}).Hostname() }

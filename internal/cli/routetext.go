@@ -16,10 +16,13 @@ import (
 // printRouteText says the answer in a few lines: the request, what becomes of it, the policies, the problems.
 func printRouteText(out io.Writer, req sim.Request, class ir.ProxyClass, a routeAnswer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s http%s://%s%s at %s\n", req.Method, map[bool]string{true: "s"}[req.TLS], req.Host, req.Path, asked(class, req))
+	fmt.Fprintf(&b, "%s at %s\n", line(req), asked(class, req))
 	fmt.Fprintf(&b, "%s\n", headline(a))
 	if a.Listener != "" && a.VirtualHost != "" {
 		fmt.Fprintf(&b, "  by route %q of virtual host %s, listener %s\n", a.RouteName, a.VirtualHost, a.Listener)
+	}
+	if a.Listener != "" && a.VirtualHost == "" && a.Outcome != sim.NoRoute {
+		fmt.Fprintf(&b, "  by chain %q of listener %s\n", a.RouteName, a.Listener)
 	}
 	if len(a.Destinations) > 0 {
 		b.WriteString("\n")
@@ -39,6 +42,22 @@ func printRouteText(out io.Writer, req sim.Request, class ir.ProxyClass, a route
 	writeProblems(&b, a.Problems)
 	_, err := out.Write(b.Bytes())
 	return err
+}
+
+// line is the request itself. The server name is said where it is not the host of the request.
+func line(req sim.Request) string {
+	text := fmt.Sprintf("%s http%s://%s%s", req.Method, map[bool]string{true: "s"}[req.TLS], req.Host, req.Path)
+	if req.Raw {
+		text = "a connection to " + req.Host
+	}
+	switch {
+	case !req.TLS || !req.Raw && req.SNI == hostOf(req.Host):
+		return text
+	case req.SNI == "":
+		return text + " by TLS without a server name"
+	default:
+		return text + " by TLS for " + req.SNI
+	}
 }
 
 func asked(class ir.ProxyClass, req sim.Request) string {

@@ -32,6 +32,12 @@ func Check(from map[string]any) []problem.Problem {
 			}
 		}
 	}
+	if spec, ok := o.Spec.(*networking.Gateway); ok {
+		g := gates{planner: &planner{found: t.found}}
+		for i, one := range spec.GetServers() {
+			g.checkServer(&server{gateway: gateway{Meta: o.Meta, Spec: spec}, spec: one, field: fmt.Sprintf("spec.servers[%d]", i)})
+		}
+	}
 	var out []problem.Problem
 	for _, p := range t.found.sorted() {
 		if p.Severity == problem.Error && p.Code != "S081" {

@@ -20,6 +20,7 @@ import (
 func compiled(m *manifest.Mesh, o Options) []problem.Problem {
 	in := m.Input(o.DomainSuffix, o.RootNamespace)
 	in.Registry = deployed(in)
+	in.TrustSecrets = true // they are in the cluster, and rightly not among these files
 	if o.Partial {
 		in = istio.Assume(in, 80)
 	}
