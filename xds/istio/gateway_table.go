@@ -2,8 +2,8 @@ package istio
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,27 +163,45 @@ func (t *translator) gatewayHost(name string, d *domain, at place) *ir.VirtualHo
 // collapse joins virtual hosts that answer alike into one with several domains, named after the most specific.
 func collapse(hosts []*ir.VirtualHost) []*ir.VirtualHost {
 	slices.SortFunc(hosts, func(a, b *ir.VirtualHost) int { return compareSpecific(a.Domains[0], b.Domains[0]) })
-	var out []*ir.VirtualHost
-	at := map[string]int{}
+	out := make([]*ir.VirtualHost, 0, len(hosts))
+	alike := map[likeness][]int{} // where in out to look for those that may answer alike
+	joined := map[int]bool{}
 	for _, h := range hosts {
-		key, err := json.Marshal(struct {
-			Routes []ir.Route
-			TLS    bool
-		}{h.Routes, h.RequireTLS})
-		if err != nil {
-			panic("plain values always marshal: " + err.Error())
-		}
-		i, ok := at[string(key)]
-		if !ok {
-			at[string(key)] = len(out)
+		like := likenessOf(h)
+		at := slices.IndexFunc(alike[like], func(i int) bool {
+			return sameSlice(out[i].Routes, h.Routes) || reflect.DeepEqual(out[i].Routes, h.Routes)
+		})
+		if at < 0 {
+			alike[like] = append(alike[like], len(out))
 			out = append(out, h)
 			continue
 		}
-		joined := *out[i] // a unit's own is never changed
-		joined.Domains = slices.Concat(joined.Domains, h.Domains)
-		slices.Sort(joined.Domains)
-		out[i] = &joined
+		i := alike[like][at]
+		if !joined[i] {
+			one := *out[i] // a unit's own is never changed
+			one.Domains = slices.Clone(one.Domains)
+			out[i], joined[i] = &one, true
+		}
+		out[i].Domains = append(out[i].Domains, h.Domains...)
+	}
+	for i := range joined {
+		slices.Sort(out[i].Domains)
 	}
 	slices.SortFunc(out, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// likeness is what virtual hosts that answer alike have in common, and few others do.
+type likeness struct {
+	tls    bool
+	routes int
+	first  ir.Origin // of the first route
+}
+
+func likenessOf(h *ir.VirtualHost) likeness {
+	out := likeness{tls: h.RequireTLS, routes: len(h.Routes)}
+	if len(h.Routes) > 0 && len(h.Routes[0].Origins) > 0 {
+		out.first = h.Routes[0].Origins[0]
+	}
 	return out
 }

@@ -45,9 +45,9 @@ type index struct {
 
 // hostIndex finds what stands in the input for a host.
 type hostIndex struct {
-	divided map[string]*split        // splits that render
-	written map[string][]writtenRule // by the host they send to
-	byHost  map[string]hostRules     // DestinationRules by the namespace they stand in
+	divided map[string]*split         // splits that render
+	written map[string][]*writtenRule // by the host they send to
+	byHost  map[string]hostRules      // DestinationRules by the namespace they stand in
 	// VirtualServices for clients inside the mesh, by exact host; those with a wildcard under "*".
 	meshHosts map[string][]meshHost
 	secrets   map[string]*Secret // by namespace/name
@@ -64,7 +64,7 @@ func newIndex(in Input, before *index) *index {
 		x.secrets[s.Namespace+"/"+s.Name] = s
 	}
 	x.gateways = pick[*networking.Gateway](in.Objects)
-	x.addVirtuals(x.readVirtuals(pick[*networking.VirtualService](in.Objects)))
+	x.addVirtuals(x.readVirtuals(pick[*networking.VirtualService](in.Objects), before), before)
 	for _, dr := range pick[*networking.DestinationRule](in.Objects) {
 		x.rules = append(x.rules, &dr)
 	}
@@ -99,13 +99,16 @@ type virtual struct {
 	gateways []string // namespace/name, or mesh
 	hosts    []string // as written in order, in their full form
 	place    int      // among all VirtualServices
+	written  []*writtenRule
 }
 
-func (x *index) addVirtuals(in []virtualService) {
+func (x *index) addVirtuals(in []virtualService, before *index) {
 	for i, vs := range in {
-		v := &virtual{virtualService: vs, place: i, gateways: gatewayNames(vs.Spec.GetGateways(), vs.Namespace)}
-		for _, h := range vs.Spec.GetHosts() {
-			v.hosts = append(v.hosts, ResolveHost(h, vs.Namespace, x.in.suffix()))
+		v := before.virtual(vs.Meta)
+		if v != nil && v.Spec == vs.Spec && sameSlice(v.rules, vs.rules) && v.Meta.equal(vs.Meta) {
+			v.place = i
+		} else {
+			v = x.resolved(vs, i)
 		}
 		x.virtuals = append(x.virtuals, v)
 		if name := vs.Namespace + "/" + vs.Name; x.named[name] == nil {
@@ -114,24 +117,57 @@ func (x *index) addVirtuals(in []virtualService) {
 	}
 }
 
+func (x *index) resolved(vs virtualService, place int) *virtual {
+	v := &virtual{virtualService: vs, place: place, gateways: gatewayNames(vs.Spec.GetGateways(), vs.Namespace)}
+	for _, h := range vs.Spec.GetHosts() {
+		v.hosts = append(v.hosts, ResolveHost(h, vs.Namespace, x.in.suffix()))
+	}
+	return v
+}
+
+// virtual is the VirtualService of a name; nil: there is none, or no index.
+func (x *index) virtual(m Meta) *virtual {
+	if x == nil {
+		return nil
+	}
+	return x.named[m.Namespace+"/"+m.Name]
+}
+
 // pick returns the objects of one kind in the order that counts: annotation, creation time, name, namespace.
 func pick[S proto.Message](objects []Object) []typed[S] {
-	var out []typed[S]
-	for _, o := range objects {
-		if spec, ok := o.Spec.(S); ok {
-			out = append(out, typed[S]{o.Meta, spec})
+	type ranked struct {
+		order int
+		meta  *Meta
+		spec  S
+	}
+	var in []ranked
+	for i := range objects {
+		if spec, ok := objects[i].Spec.(S); ok {
+			in = append(in, ranked{order(objects[i].Meta), &objects[i].Meta, spec})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b typed[S]) int {
-		return cmp.Or(
-			cmp.Compare(order(a.Meta), order(b.Meta)), registry.CompareCreated(a.Created, b.Created),
-			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
+	slices.SortStableFunc(in, func(a, b ranked) int {
+		if c := cmp.Compare(a.order, b.order); c != 0 {
+			return c
+		}
+		if c := registry.CompareCreated(a.meta.Created, b.meta.Created); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.meta.Name, b.meta.Name), cmp.Compare(a.meta.Namespace, b.meta.Namespace))
 	})
+	out := make([]typed[S], 0, len(in))
+	for _, r := range in {
+		out = append(out, typed[S]{*r.meta, r.spec})
+	}
 	return out
 }
 
 func order(m Meta) int {
-	n, err := strconv.Atoi(m.Annotations["sluice.dev/order"])
+	text := m.Annotations["sluice.dev/order"]
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
 	if err != nil {
 		return 0
 	}
@@ -151,12 +187,14 @@ func (f *findings) byName(a, b Meta) {
 
 // assumeHTTP marks TCP ports that an http rule sends to, and says so.
 func (x *index) assumeHTTP() {
-	for _, vs := range x.virtuals {
-		for _, rule := range vs.rules {
-			for j, r := range rule.spec.GetRoute() {
-				host := ResolveHost(r.GetDestination().GetHost(), rule.from.Namespace, x.in.suffix())
-				for _, s := range x.servicesOf(host) {
-					x.assumePort(rule.from, fmt.Sprintf("%s.route[%d].destination", rule.field, j), *s.shape, int(r.GetDestination().GetPort().GetNumber()))
+	for _, s := range x.services {
+		if !slices.ContainsFunc(s.shape.Ports, func(p registry.Port) bool { return p.Protocol == registry.TCP }) {
+			continue
+		}
+		for _, w := range x.written[s.shape.Host] {
+			for j, r := range w.rule.spec.GetRoute() {
+				if w.destinations[j].host == s.shape.Host {
+					x.assumePort(w.rule.from, fmt.Sprintf("%s.route[%d].destination", w.rule.field, j), *s.shape, int(r.GetDestination().GetPort().GetNumber()))
 				}
 			}
 		}

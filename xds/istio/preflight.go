@@ -68,7 +68,8 @@ func (x *index) checkSplit(s *split) {
 // writtenRule is a rule with the names of its destinations resolved, and ports as written.
 type writtenRule struct {
 	site         ruleSite
-	connections  bool // it is a tcp or tls rule
+	rule         httpRule // zero: it is a tcp or tls rule
+	connections  bool     // likewise
 	vs           *virtual
 	destinations []destination
 	mirrors      []destination
@@ -76,45 +77,62 @@ type writtenRule struct {
 
 // readWritten lists the rules that send or mirror to each host.
 func (x *index) readWritten() {
-	x.written = map[string][]writtenRule{}
+	x.written = map[string][]*writtenRule{}
 	for _, vs := range x.virtuals {
-		for _, one := range vs.rules {
-			r := one.spec
-			w := writtenRule{site: ruleSite{name: r.GetName(), catchAll: writtenCatchAll(r), at: one.from, field: one.field}, vs: vs}
-			for _, d := range r.GetRoute() {
-				one := x.writtenDestination(one.from, d.GetDestination())
-				one.weight = max(0, int64(d.GetWeight()))
-				if len(r.GetRoute()) == 1 {
-					one.weight = 1
-				}
-				w.destinations = append(w.destinations, one)
-			}
-			for _, d := range targets(r)[len(r.GetRoute()):] {
-				w.mirrors = append(w.mirrors, x.writtenDestination(one.from, d))
-			}
-			x.addWritten(w)
+		if vs.written == nil {
+			vs.written = x.writtenRules(vs)
 		}
-		for _, r := range slices.Concat(tcpRules(vs), tlsRules(vs)) {
-			w := writtenRule{site: ruleSite{catchAll: r.catchAll(), at: vs.Meta, field: r.field}, connections: true, vs: vs}
-			for _, d := range r.route {
-				one := x.writtenDestination(vs.Meta, d.GetDestination())
-				one.weight = max(0, int64(d.GetWeight()))
-				if len(r.route) == 1 {
-					one.weight = 1
-				}
-				w.destinations = append(w.destinations, one)
-			}
+		for _, w := range vs.written {
 			x.addWritten(w)
 		}
 	}
 }
 
+func (x *index) writtenRules(vs *virtual) []*writtenRule {
+	out := []*writtenRule{}
+	for _, one := range vs.rules {
+		r := one.spec
+		w := &writtenRule{site: ruleSite{name: r.GetName(), catchAll: writtenCatchAll(r), at: one.from, field: one.field}, rule: one, vs: vs}
+		for _, d := range r.GetRoute() {
+			to := x.writtenDestination(one.from, d.GetDestination())
+			to.weight = max(0, int64(d.GetWeight()))
+			if len(r.GetRoute()) == 1 {
+				to.weight = 1
+			}
+			w.destinations = append(w.destinations, to)
+		}
+		for _, d := range targets(r)[len(r.GetRoute()):] {
+			w.mirrors = append(w.mirrors, x.writtenDestination(one.from, d))
+		}
+		out = append(out, w)
+	}
+	for _, r := range slices.Concat(tcpRules(vs), tlsRules(vs)) {
+		w := &writtenRule{site: ruleSite{catchAll: r.catchAll(), at: vs.Meta, field: r.field}, connections: true, vs: vs}
+		for _, d := range r.route {
+			one := x.writtenDestination(vs.Meta, d.GetDestination())
+			one.weight = max(0, int64(d.GetWeight()))
+			if len(r.route) == 1 {
+				one.weight = 1
+			}
+			w.destinations = append(w.destinations, one)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
 // addWritten lists a rule for each host that it sends to, once.
-func (x *index) addWritten(w writtenRule) {
-	hosts := map[string]bool{}
-	for _, d := range slices.Concat(w.destinations, w.mirrors) {
-		if !hosts[d.host] {
-			hosts[d.host] = true
+func (x *index) addWritten(w *writtenRule) {
+	before := func(list []destination, host string) bool {
+		return slices.ContainsFunc(list, func(d destination) bool { return d.host == host })
+	}
+	for i, d := range w.destinations {
+		if !before(w.destinations[:i], d.host) {
+			x.written[d.host] = append(x.written[d.host], w)
+		}
+	}
+	for i, d := range w.mirrors {
+		if !before(w.destinations, d.host) && !before(w.mirrors[:i], d.host) {
 			x.written[d.host] = append(x.written[d.host], w)
 		}
 	}

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -27,19 +28,29 @@ type httpRule struct {
 }
 
 // readVirtuals keeps what can have an effect: VirtualServices with hosts, with all rules of their delegates.
-func (x *index) readVirtuals(all []typed[*networking.VirtualService]) []virtualService {
+func (x *index) readVirtuals(all []typed[*networking.VirtualService], before *index) []virtualService {
 	d := delegation{x: x, known: map[string]typed[*networking.VirtualService]{}, used: map[string]bool{}}
 	for _, vs := range all {
 		d.known[vs.Namespace+"/"+vs.Name] = vs
 	}
 	var out []virtualService
 	for _, vs := range all {
-		if len(vs.Spec.GetHosts()) > 0 {
+		switch old := before.virtual(vs.Meta); {
+		case len(vs.Spec.GetHosts()) == 0:
+		case old != nil && old.Spec == vs.Spec && old.Meta.equal(vs.Meta) && alone(vs.Spec):
+			out = append(out, virtualService{vs, old.rules})
+		default:
 			out = append(out, x.readVirtual(d, vs))
 		}
 	}
 	d.reportUnused(all)
 	return out
+}
+
+// alone reports whether the reading of a spec depends on nothing else, and has nothing to say about it.
+func alone(spec *networking.VirtualService) bool {
+	return len(spec.GetHttp()) > 0 && len(spec.GetHttp()) <= maxRules && len(spec.GetTcp()) == 0 && len(spec.GetTls()) == 0 &&
+		!slices.ContainsFunc(spec.GetHttp(), func(r *networking.HTTPRoute) bool { return r.GetDelegate() != nil })
 }
 
 func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) virtualService {
