@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ type account struct {
 	use     ir.SplitUse
 	keys    []key
 	wants   []string            // versions of keys
+	others  map[string][]string // the same for the kinds of proxies that reject something; empty: what they reject concerns the split
 	answers map[*client]verdict // of the clients that count: the worst of their answers; reported stands for none yet
 	acked   int
 	nacked  int
@@ -38,7 +40,8 @@ func (b *book) reopen() {
 		for _, k := range next.keys {
 			next.wants = append(next.wants, b.want(k))
 		}
-		if a := before[name]; a != nil && slices.Equal(a.keys, next.keys) && slices.Equal(a.wants, next.wants) {
+		next.others = b.others(next)
+		if a := before[name]; a != nil && slices.Equal(a.keys, next.keys) && slices.Equal(a.wants, next.wants) && maps.EqualFunc(a.others, next.others, slices.Equal) {
 			a.use, next = use, a
 		} else {
 			next.open(b)
@@ -48,6 +51,21 @@ func (b *book) reopen() {
 			b.by[k] = append(b.by[k], next)
 		}
 	}
+}
+
+// others are the versions that an account wants of the kinds of proxies that reject something.
+func (b *book) others(a *account) map[string][]string {
+	out := map[string][]string{}
+	for flavour := range b.variants {
+		for _, k := range a.keys {
+			version := b.wants(k, flavour)
+			if b.concerns(k, flavour, a.use.Clusters) {
+				version = ""
+			}
+			out[flavour] = append(out[flavour], version)
+		}
+	}
+	return out
 }
 
 // open counts the clients for the first time.
@@ -85,14 +103,18 @@ func (a *account) add(c *client, n int) {
 // some version of one of the resources: one that has applied nothing serves nothing.
 func (a *account) answerOf(c *client) (worst verdict, counts bool) {
 	worst = acked
+	others := a.others[c.flavour]
 	for i, k := range a.keys {
 		of, want := c.cells[k], a.wants[i]
 		counts = counts || of != nil
 		switch {
-		case of == nil || want == "":
-		case of.refused == want:
+		case of == nil || want == "" || of.version == want:
+		case others != nil && others[i] == "":
 			return rejected, true
-		case of.version != want:
+		case others != nil && of.version == others[i]:
+		case others == nil && of.refused == want:
+			return rejected, true
+		default:
 			worst = reported
 		}
 	}
@@ -123,7 +145,7 @@ func (a *account) times(b *book) (last time.Time, first *ir.Rejection) {
 		if t := r.acked[a.wants[i]]; t != nil && t.last.After(last) {
 			last = t.last
 		}
-		if t := r.nacked[a.wants[i]]; t != nil && t.clients > 0 && (first == nil || t.first.At.Before(first.At)) {
+		if t := r.nacked[a.wants[i]]; t != nil && t.first != nil && (t.clients > 0 || b.rejected(k)) && (first == nil || t.first.At.Before(first.At)) {
 			first = t.first
 		}
 	}

@@ -21,7 +21,7 @@ func (c *conversation) nextNonce() string {
 func (c *conversation) launch(k kind, items []*item, removed []string) response {
 	sub := &c.subs[k]
 	r := response{typeURL: k.typeURL(), nonce: c.nextNonce(), items: items, removed: removed}
-	sub.newest, sub.claimed = c.nonces, false
+	sub.newest = c.nonces
 	if c.sotw {
 		sub.supersede(items)
 	}

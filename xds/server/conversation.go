@@ -91,8 +91,8 @@ type memory interface {
 	refused(k kind, name string) (version, message string)
 	// doubted are the resources of which the node may have another version than it says, or one although it says none.
 	doubted(k kind) []string
-	// good gives the newest version that some proxy of the class has acknowledged; nil: none.
-	good(k kind, name string) *item
+	// good gives the newest version but one that some proxy of the class has acknowledged; nil: none.
+	good(k kind, name, but string) *item
 }
 
 // subscription is what the client wants of one kind.
@@ -105,8 +105,7 @@ type subscription struct {
 	newest   uint64    // nonce of the newest response
 
 	owed     bool        // a response is due even if it says nothing new
-	reported string      // state of the world: version of the first request
-	claimed  bool        // the client has reported another state than the set's, and was sent nothing yet
+	reported string      // state of the world: version of the first request, until the state is sent or found equal
 	scanned  *collection // what entries were last compared with
 	dirty    bool        // entries must be compared again
 }
@@ -237,7 +236,10 @@ func (c *conversation) drop(k kind, e *entry) {
 // wanted is what the client should have of a resource now. withheld: it has rejected the newest version, and keeps
 // what it has.
 func (c *conversation) wanted(k kind, e *entry) (want *item, withheld bool) {
-	want = c.set.of[k].get(e.name)
+	want = c.target(k, e)
+	if c.keeps(k, e, want) {
+		return nil, true
+	}
 	if want == nil {
 		e.refused, e.instead = "", nil
 		return nil, false
@@ -257,6 +259,26 @@ func (c *conversation) wanted(k kind, e *entry) (want *item, withheld bool) {
 	}
 }
 
+// target is what the set has of a resource. A client that has accepted, or may yet accept, what others like it reject
+// is left with it.
+func (c *conversation) target(k kind, e *entry) *item {
+	if base := c.set.base; base != nil {
+		if i := base.of[k].get(e.name); i != nil && (e.have != nil && e.have.version == i.version || e.sent != nil && e.sent.version == i.version) {
+			return i
+		}
+	}
+	return c.set.of[k].get(e.name)
+}
+
+// keeps reports whether the client keeps what it has because what is wanted is rejected by others like it, and no good
+// version of it, or of a part of it, is known here.
+func (c *conversation) keeps(k kind, e *entry, want *item) bool {
+	if want == nil {
+		return (e.have != nil || e.sent != nil) && c.set.withheld[key{kind: k, name: e.name}]
+	}
+	return want.partial && e.have != nil && !e.have.known()
+}
+
 // remember applies, once per stream and resource, what the node has rejected on an earlier stream.
 func (c *conversation) remember(k kind, e *entry, want *item) {
 	if e.asked {
@@ -268,5 +290,5 @@ func (c *conversation) remember(k kind, e *entry, want *item) {
 		return
 	}
 	c.refuse(k, e, want, message)
-	e.instead = c.memory.good(k, e.name)
+	e.instead = c.memory.good(k, e.name, version)
 }

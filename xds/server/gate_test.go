@@ -16,7 +16,7 @@ type blank struct{}
 
 func (blank) refused(kind, string) (string, string) { return "", "" }
 func (blank) doubted(kind) []string                 { return nil }
-func (blank) good(kind, string) *item               { return nil }
+func (blank) good(kind, string, string) *item       { return nil }
 
 // table is a conversation on virtual time with a client that does as it is told.
 type bench struct {

@@ -38,6 +38,8 @@ type book struct {
 	rows     map[key]*row
 	accounts map[string]*account // by split
 	by       map[key][]*account  // those that a resource counts for
+	rejects  map[string]rejects  // by flavour
+	variants map[string]*set     // by flavour
 }
 
 // row is one resource in one class.
@@ -45,7 +47,7 @@ type row struct {
 	members map[*client]struct{} // those that count: they run, or have rejected, some version
 	acked   map[string]*tally    // by version
 	nacked  map[string]*tally    // by version
-	good    *item                // newest that was acknowledged with its bytes at hand
+	goods   []*item              // acknowledged with their bytes at hand, newest last
 }
 
 // tally counts the clients at one version.
@@ -60,7 +62,9 @@ type client struct {
 	node  string // id, as shown
 	key   string // of the node among all
 	class ir.ProxyClass
-	cells map[key]*cell
+
+	flavour string
+	cells   map[key]*cell
 }
 
 // cell is what a client runs of a resource.
@@ -92,12 +96,14 @@ func newLedger(now func() time.Time, timing Timing) *ledger {
 	}
 }
 
-// publish makes s what the class should have.
-func (l *ledger) publish(class ir.ProxyClass, s *set) {
+// publish makes s what the class should have, and gives what the kinds of proxies should have that reject a part of it.
+func (l *ledger) publish(class ir.ProxyClass, s *set) map[string]*set {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.book(class)
 	b.set = s
+	b.lift()
+	b.derive()
 	b.reopen()
 	for _, of := range l.refusal {
 		for at, r := range of {
@@ -107,6 +113,21 @@ func (l *ledger) publish(class ir.ProxyClass, s *set) {
 		}
 	}
 	l.announce()
+	return b.variants
+}
+
+// derive makes the variants of a class anew.
+func (l *ledger) derive(class ir.ProxyClass) map[string]*set {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.book(class)
+	if b.set == nil {
+		return nil
+	}
+	b.derive()
+	b.reopen()
+	l.announce()
+	return b.variants
 }
 
 // forget drops a class that nobody asks for any more.
@@ -128,7 +149,7 @@ func (l *ledger) join(who identity, class ir.ProxyClass) *client {
 		delete(l.lost, node)
 		l.announce()
 	}
-	return &client{node: who.id, key: node, class: class, cells: map[key]*cell{}}
+	return &client{node: who.id, key: node, class: class, flavour: who.flavour, cells: map[key]*cell{}}
 }
 
 // leave takes a stream out. What it had not acknowledged counts as lost for a while.
@@ -174,8 +195,8 @@ func (l *ledger) move(c *client, class ir.ProxyClass) {
 	l.announce()
 }
 
-// record takes what a stream has learned.
-func (l *ledger) record(c *client, outcomes []outcome) {
+// record takes what a stream has learned, and reports whether others must be kept from something because of it.
+func (l *ledger) record(c *client, outcomes []outcome) (quarantined bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	changed := false
@@ -184,6 +205,7 @@ func (l *ledger) record(c *client, outcomes []outcome) {
 		switch o.what {
 		case rejected:
 			l.keepRefusal(c, at, o)
+			quarantined = l.quarantine(c, at, o.item) || quarantined
 		case unsure:
 			l.keep(c.key, at, &refusal{class: c.class, at: l.now()})
 			continue
@@ -200,6 +222,7 @@ func (l *ledger) record(c *client, outcomes []outcome) {
 	if changed {
 		l.announce()
 	}
+	return quarantined
 }
 
 func (l *ledger) enter(c *client, at key, o outcome) {
@@ -207,10 +230,13 @@ func (l *ledger) enter(c *client, at key, o outcome) {
 	case acked:
 		l.setCell(c, at, cell{version: o.item.version}, l.now())
 		if o.item.known() {
-			l.row(c.class, at).good = o.item
+			l.row(c.class, at).approve(o.item)
 		}
 	case reported:
 		l.setCell(c, at, cell{version: o.item.version}, time.Time{})
+		if o.item.known() {
+			l.row(c.class, at).approve(o.item)
+		}
 	case rejected:
 		before := cell{}
 		if of := c.cells[at]; of != nil {
@@ -300,14 +326,17 @@ func discount(tallies map[string]*tally, version, want string) {
 func (l *ledger) book(class ir.ProxyClass) *book {
 	b := l.books[class]
 	if b == nil {
-		b = &book{rows: map[key]*row{}}
+		b = &book{rows: map[key]*row{}, rejects: map[string]rejects{}}
 		l.books[class] = b
 	}
 	return b
 }
 
 func (l *ledger) row(class ir.ProxyClass, at key) *row {
-	b := l.book(class)
+	return l.book(class).row(at)
+}
+
+func (b *book) row(at key) *row {
 	r := b.rows[at]
 	if r == nil {
 		r = &row{members: map[*client]struct{}{}, acked: map[string]*tally{}, nacked: map[string]*tally{}}
@@ -364,7 +393,7 @@ func (l *ledger) close() {
 
 // keepRefusal remembers what a node has rejected, while that is what it should have.
 func (l *ledger) keepRefusal(c *client, at key, o outcome) {
-	if l.book(c.class).want(at) != o.item.version {
+	if b := l.book(c.class); b.want(at) != o.item.version && b.wants(at, c.flavour) != o.item.version {
 		return
 	}
 	l.keep(c.key, at, &refusal{class: c.class, version: o.item.version, message: o.message, at: l.now()})
@@ -420,10 +449,10 @@ func (r recollection) doubted(k kind) []string {
 }
 
 // good implements memory.
-func (r recollection) good(k kind, name string) *item {
+func (r recollection) good(k kind, name, but string) *item {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
-	return r.ledger.row(r.client.class, key{kind: k, name: name}).good
+	return r.ledger.row(r.client.class, key{kind: k, name: name}).good(func(i *item) bool { return i.version != but })
 }
 
 // sortedNodes are the ids of clients, sorted, at most limit.

@@ -64,7 +64,7 @@ func (r *remembered) doubted(k kind) []string {
 	return out
 }
 
-func (r *remembered) good(kind, string) *item { return nil }
+func (r *remembered) good(kind, string, string) *item { return nil }
 
 func newModel(t *rapid.T) *model {
 	m := &model{t: t, sotw: rapid.Bool().Draw(t, "sotw"), now: time.Unix(1e9, 0), mem: &remembered{versions: map[key]string{}, doubts: map[key]bool{}},

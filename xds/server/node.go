@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +27,9 @@ type identity struct {
 	class  ir.ProxyClass // without labels and locality
 	labels map[string]string
 	place  string // region/zone/subzone; empty: not told
-	claim  *Claim // of its certificate; nil: it came by this machine
+	// flavour is the client's name and minor version: clients of one flavour reject the same things.
+	flavour string
+	claim   *Claim // of its certificate; nil: it came by this machine
 }
 
 // key names the node among those of all namespaces, as far as its namespace is known.
@@ -52,6 +55,7 @@ func identify(n *corev3.Node) (identity, error) {
 	if l := n.GetLocality(); l.GetRegion() != "" || l.GetZone() != "" || l.GetSubZone() != "" {
 		who.place = l.GetRegion() + "/" + l.GetZone() + "/" + l.GetSubZone()
 	}
+	who.flavour = flavourOf(n)
 	who.class.Kind = kindOfProxy(n, fields)
 	who.class.Namespace = fields["NAMESPACE"].GetStringValue()
 	if who.class.Namespace == "" {
@@ -62,6 +66,18 @@ func identify(n *corev3.Node) (identity, error) {
 	}
 	who.class.Unprivileged = fields["UNPRIVILEGED_POD"].GetStringValue() == "true"
 	return who, nil
+}
+
+// flavourOf is the name of the client with the first two numbers of its version.
+func flavourOf(n *corev3.Node) string {
+	version := n.GetUserAgentVersion()
+	if v := n.GetUserAgentBuildVersion().GetVersion(); v != nil {
+		version = fmt.Sprintf("%d.%d", v.GetMajorNumber(), v.GetMinorNumber())
+	}
+	if parts := strings.SplitN(version, ".", 3); len(parts) > 2 {
+		version = parts[0] + "." + parts[1]
+	}
+	return n.GetUserAgentName() + " " + version
 }
 
 func kindOfProxy(n *corev3.Node, fields map[string]*structpb.Value) ir.Kind {

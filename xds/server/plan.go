@@ -76,6 +76,7 @@ func (c *conversation) recognise(k kind) {
 				e.sent = want
 			}
 			e.have, e.claimed = want, false
+			c.note(k, e, reported, want)
 		}
 	}
 }
@@ -86,6 +87,9 @@ func (c *conversation) recogniseFull(k kind) {
 	sub := &c.subs[k]
 	// Of names the version says too little: the client may have dropped one and asked for it again since.
 	same := sub.wildcard && sub.reported == versionOf(c.covered(k)) && !slices.Contains(c.memory.doubted(k), wildcard)
+	if !same && c.bars(k, k.wildcardable()) {
+		return // what it has is guessed from the set that replaces it
+	}
 	for _, i := range c.covered(k) {
 		e := sub.entry(i.name)
 		if same {
@@ -98,7 +102,6 @@ func (c *conversation) recogniseFull(k kind) {
 	if same {
 		sub.owed = false
 	}
-	sub.claimed = !same
 	sub.reported = ""
 }
 
@@ -127,7 +130,7 @@ func (c *conversation) barsWhole(k kind) bool {
 		return false
 	}
 	has := slices.ContainsFunc(sub.sortedEntries(), func(e *entry) bool { return e.sent != nil })
-	return c.bars(k, sub.claimed) || has && c.barsEmpty(k)
+	return c.bars(k, sub.reported != "") || has && c.barsEmpty(k)
 }
 
 // covered are the resources of the set that the client has asked for, sorted by name.

@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -32,6 +34,7 @@ type proxy struct {
 	delta discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 	end   context.CancelFunc
 
+	agent  string // "name version" of the client
 	inbox  chan answer
 	failed chan error
 	named  bool
@@ -108,6 +111,10 @@ func (a *answer) take(typeURL string, any ...*anypb.Any) {
 	}
 }
 
+func userAgent(version string) *corev3.Node_UserAgentVersion {
+	return &corev3.Node_UserAgentVersion{UserAgentVersion: version}
+}
+
 func (p *proxy) send(a ask) {
 	p.t.Helper()
 	if a.nonce == "last" {
@@ -122,6 +129,9 @@ func (p *proxy) send(a ask) {
 		failure = &rpcstatus.Status{Code: 3, Message: a.nack}
 	}
 	n := node(p.id)
+	if name, version, ok := strings.Cut(p.agent, " "); ok {
+		n.UserAgentName, n.UserAgentVersionType = name, userAgent(version)
+	}
 	if p.named {
 		n = nil
 	}

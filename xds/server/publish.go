@@ -24,11 +24,33 @@ const maxClasses = 256
 // class is all proxies that get the same set.
 type class struct {
 	of       ir.ProxyClass
-	set      atomic.Pointer[set]
+	served   atomic.Pointer[served] // nil until something is published
 	sessions map[*session]struct{}
 	lapse    *time.Timer // runs while nobody is connected
 
 	lowerings atomic.Uint64 // sets that took weight from a canary
+}
+
+// served are the sets of a class.
+type served struct {
+	base     *set
+	variants map[string]*set // instead of base, for the kinds of proxies that reject a part of it
+}
+
+// to is the set of one kind of proxy.
+func (s *served) to(flavour string) *set {
+	if v := s.variants[flavour]; v != nil {
+		return v
+	}
+	return s.base
+}
+
+// base is what the class should have; nil: nothing is published yet.
+func (c *class) base() *set {
+	if s := c.served.Load(); s != nil {
+		return s.base
+	}
+	return nil
 }
 
 // registry knows the classes and who is in them.
@@ -72,7 +94,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	if err != nil {
 		return err
 	}
-	before := c.set.Load()
+	before := c.base()
 	r.Secrets = s.ownSecrets(of, r.Secrets)
 	next, err := newSet(before, s.registry.share(r))
 	if err != nil {
@@ -84,8 +106,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	next.mark = s.fence.mark()
 	s.registry.count(next, 1)
 	s.registry.count(before, -1)
-	s.ledger.publish(of, next)
-	c.set.Store(next)
+	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})
 	if next.lowers(before) {
 		c.lowerings.Add(1)
 	}
@@ -198,7 +219,7 @@ func (s *Server) lapseLater(c *class) {
 			return
 		}
 		delete(s.registry.classes, c.of)
-		s.registry.count(c.set.Load(), -1)
+		s.registry.count(c.base(), -1)
 		s.registry.announce()
 		s.ledger.forget(c.of)
 	})

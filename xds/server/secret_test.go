@@ -64,7 +64,7 @@ func TestSecrets_refusedAndGivenUpAreNotSentAgain(t *testing.T) {
 	runScript(t, h, connect(t, h.addr, "n1", false), routes, []step{
 		say(ask{kind: secrets, sub: []string{"s1"}}, "sds s1=k1"),
 		say(ask{kind: secrets, nonce: "last", nack: "no", unsub: []string{"s1"}}),
-		say(ask{kind: secrets, sub: []string{"s1"}}),
+		say(ask{kind: secrets, sub: []string{"s1"}}, "sds -s1"),
 		give(guarded("k2"), "sds s1=k2")})
 }
 

@@ -228,7 +228,9 @@ func TestNack_freshProxyOfTheNodeGetsWhatOthersRun(t *testing.T) {
 	p.end()
 	fresh := connect(t, h.addr, "n1", false)
 	runScript(t, h, fresh, endpoints, []step{say(ask{kind: routes, sub: []string{"http.80"}}, "rds http.80=t1")})
-	if c := h.Convergence("shop/reviews", "u", 2); c.Nacked == 0 {
+	fresh.ack(routes)
+	c := h.converged(2, func(c ir.Convergence) bool { return c.Connected == 1 })
+	if c.Nacked == 0 || c.First == nil || c.First.Message != "no" {
 		t.Errorf("the rejection is forgotten: %+v", c)
 	}
 }

@@ -238,8 +238,8 @@ func (ss *session) work(timer *time.Timer) error {
 func (ss *session) deliver() (time.Time, error) {
 	now := ss.server.now()
 	ss.queue.lowerings = ss.class.lowerings.Load() // before the set: one that is lower still is hurried, too
-	if next := ss.class.set.Load(); next != nil {
-		ss.talk.use(next)
+	if now := ss.class.served.Load(); now != nil {
+		ss.talk.use(now.to(ss.who.flavour))
 	}
 	if ss.talk.set == nil {
 		limit := ss.opened.at.Add(ss.server.timing.FirstSet)
@@ -258,7 +258,9 @@ func (ss *session) deliver() (time.Time, error) {
 	}
 	out = append(ss.queue.replies, out...)
 	ss.queue.replies = nil
-	ss.server.ledger.record(ss.client, ss.talk.collect())
+	if ss.server.ledger.record(ss.client, ss.talk.collect()) {
+		ss.server.quarantined(ss.class)
+	}
 	if ss.talk.timeouts > 0 {
 		ss.server.log.Warn("routes went out before their clusters were acknowledged", "node", ss.who.id, "count", ss.talk.timeouts)
 		ss.talk.timeouts = 0

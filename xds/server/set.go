@@ -18,6 +18,8 @@ type item struct {
 	version string     // empty: the client has some version, it is not known which
 	any     *anypb.Any // nil: the client has reported the version, its bytes are not known here
 	refs    []string   // sorted names of what it names
+	parts   []envoy.Part
+	partial bool // something is left out of which no good version is known
 	carries
 }
 
@@ -60,6 +62,9 @@ type set struct {
 	of   [kinds]*collection
 	uses map[string]ir.SplitUse
 	mark uint64 // of the fence, when it was published
+
+	base     *set         // of which this is the variant for proxies that reject a part of it; nil: it is none
+	withheld map[key]bool // rejected resources of which no good version is known
 }
 
 // newSet makes the set that follows prev (nil: the first).
@@ -116,7 +121,7 @@ func newCollection(prev *collection, resources []envoy.Resource, carried map[str
 		if c.byName[r.Name] != nil {
 			return nil, fmt.Errorf("resource %q is given twice", r.Name)
 		}
-		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, carries: carried[r.Name]}
+		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, parts: r.Parts, carries: carried[r.Name]}
 		if prev != nil {
 			if old := prev.get(r.Name); old != nil && old.version == i.version && old.carries.equal(i.carries) {
 				i = old

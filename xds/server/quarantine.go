@@ -1,0 +1,249 @@
+package server
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+
+	"github.com/sluice-dev/sluice/xds/envoy"
+)
+
+// A resource that a proxy has rejected is not given to others like it: neither to those that have not received it yet,
+// nor to new ones. They keep, or get, what some proxy of the class has acknowledged last. Of a table only the virtual
+// hosts count that differ from the last good one, so that the others go on changing. New content is tried.
+
+// goodKept is how many acknowledged versions of a resource are kept: of the newest, one kind of proxy may reject what
+// another has acknowledged.
+const goodKept = 4
+
+// whole stands for a resource as one, among the names of its parts.
+const whole = ""
+
+// rejects are the versions that one kind of proxy has rejected, by resource and by part of it.
+type rejects map[key]map[string]string
+
+// rejected reports whether some kind of proxy rejects the resource, or a part of it.
+func (b *book) rejected(at key) bool {
+	for _, of := range b.rejects {
+		if len(of[at]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// good gives the newest acknowledged item that satisfies ok; nil: none.
+func (r *row) good(ok func(*item) bool) *item {
+	for _, i := range slices.Backward(r.goods) {
+		if ok(i) {
+			return i
+		}
+	}
+	return nil
+}
+
+// approve makes an item the newest that was acknowledged.
+func (r *row) approve(i *item) {
+	r.goods = slices.DeleteFunc(r.goods, func(old *item) bool { return old.version == i.version })
+	r.goods = append(r.goods, i)
+	if len(r.goods) > goodKept {
+		r.goods = slices.Delete(r.goods, 0, 1)
+	}
+}
+
+func (i *item) part(name string) (envoy.Part, bool) {
+	at := slices.IndexFunc(i.parts, func(p envoy.Part) bool { return p.Name == name })
+	if at < 0 {
+		return envoy.Part{}, false
+	}
+	return i.parts[at], true
+}
+
+// quarantine takes a rejection of an item by a client; false: it changes nothing for others.
+func (l *ledger) quarantine(c *client, at key, rejected *item) bool {
+	b := l.book(c.class)
+	if b.set == nil {
+		return false
+	}
+	base := b.set.of[at.kind].get(at.name)
+	if base == nil || rejected.version != base.version && rejected.version != b.wants(at, c.flavour) {
+		return false // newer content is on its way
+	}
+	if b.rejects[c.flavour] == nil {
+		b.rejects[c.flavour] = rejects{}
+	}
+	of := b.rejects[c.flavour]
+	if of[at] == nil {
+		of[at] = map[string]string{}
+	}
+	before := len(of[at])
+	for _, p := range b.guilty(at, base, rejected) {
+		of[at][p.Name] = p.Version
+	}
+	return len(of[at]) > before
+}
+
+// guilty are the parts of base that a rejection is about: those that differ from the last good version; where none does,
+// the whole.
+func (b *book) guilty(at key, base, rejected *item) []envoy.Part {
+	good := b.row(at).good(func(i *item) bool { return i.version != rejected.version })
+	var out []envoy.Part
+	for _, p := range base.parts {
+		sent, ok := rejected.part(p.Name)
+		if !ok || sent.Version != p.Version {
+			continue // it was held back already
+		}
+		if good != nil {
+			if old, ok := good.part(p.Name); ok && old.Version == p.Version {
+				continue
+			}
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		out = []envoy.Part{{Name: whole, Version: base.version}}
+	}
+	return out
+}
+
+// lift ends the quarantine of what has changed.
+func (b *book) lift() {
+	for flavour, of := range b.rejects {
+		for at, parts := range of {
+			base := b.set.of[at.kind].get(at.name)
+			maps.DeleteFunc(parts, func(name, version string) bool {
+				if base == nil {
+					return true
+				}
+				if name == whole {
+					return base.version != version
+				}
+				p, ok := base.part(name)
+				return !ok || p.Version != version
+			})
+			if len(parts) == 0 {
+				delete(of, at)
+			}
+		}
+		if len(of) == 0 {
+			delete(b.rejects, flavour)
+		}
+	}
+}
+
+// derive makes the sets of the kinds of proxies that reject something, and opens the accounts anew where those change.
+func (b *book) derive() map[string]*set {
+	b.variants = make(map[string]*set, len(b.rejects))
+	for flavour, of := range b.rejects {
+		s := &set{base: b.set, of: b.set.of, uses: b.set.uses, mark: b.set.mark, withheld: map[key]bool{}}
+		for k := range kinds {
+			s.of[k] = b.substituted(s, k, of)
+		}
+		b.variants[flavour] = s
+	}
+	return b.variants
+}
+
+// substituted is a collection of the set without what is rejected.
+func (b *book) substituted(s *set, k kind, of rejects) *collection {
+	out := b.set.of[k]
+	for at, parts := range of {
+		if at.kind != k {
+			continue
+		}
+		if out == b.set.of[k] {
+			out = &collection{items: slices.Clone(out.items), byName: maps.Clone(out.byName)}
+		}
+		base := out.byName[at.name]
+		place := slices.Index(out.items, base)
+		if next := b.substitute(at, base, parts); next != nil {
+			out.items[place], out.byName[at.name] = next, next
+			continue
+		}
+		out.items = slices.Delete(out.items, place, place+1)
+		delete(out.byName, at.name)
+		s.withheld[at] = true
+	}
+	return out
+}
+
+// substitute is what is served in the place of base; nil: nothing.
+func (b *book) substitute(at key, base *item, parts map[string]string) *item {
+	if version, ok := parts[whole]; ok {
+		good := b.row(at).good(func(i *item) bool { return i.version != version })
+		switch {
+		case good != nil:
+			return good
+		case at.kind == routes || at.kind == endpoints:
+			out := empty(base) // a listener, or a cluster, would wait for an answer
+			out.partial = true
+			return out
+		default:
+			return nil
+		}
+	}
+	var hosts []envoy.Part
+	refs, missing := slices.Clone(base.refs), false
+	for _, p := range base.parts {
+		if parts[p.Name] == p.Version {
+			good := b.row(at).good(func(i *item) bool {
+				old, ok := i.part(p.Name)
+				return ok && old.Version != p.Version
+			})
+			if good == nil {
+				missing = true
+				continue
+			}
+			p, _ = good.part(p.Name)
+			refs = append(refs, good.refs...)
+		}
+		hosts = append(hosts, p)
+	}
+	out := reassembled(base, hosts, refs)
+	out.partial = missing
+	if same := b.row(at).good(func(i *item) bool { return i.version == out.version }); same != nil {
+		return same
+	}
+	return out
+}
+
+// wants is the version of a resource that a kind of proxy should have; empty: none.
+func (b *book) wants(at key, flavour string) string {
+	if s := b.variants[flavour]; s != nil {
+		if i := s.of[at.kind].get(at.name); i != nil {
+			return i.version
+		}
+		return ""
+	}
+	return b.want(at)
+}
+
+// concerns reports whether what a kind of proxy rejects of a resource has to do with a split: it is the whole, or a
+// virtual host that names one of its clusters.
+func (b *book) concerns(at key, flavour string, clusters []string) bool {
+	base := b.set.of[at.kind].get(at.name)
+	for name := range b.rejects[flavour][at] {
+		if name == whole || base == nil {
+			return true
+		}
+		p, _ := base.part(name)
+		if slices.ContainsFunc(clusters, func(cluster string) bool { return bytes.Contains(p.Bytes, []byte(cluster)) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// quarantined brings the streams of a class in line with what its proxies reject.
+func (s *Server) quarantined(c *class) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	now := c.served.Load()
+	if now == nil {
+		return
+	}
+	c.served.Store(&served{base: now.base, variants: s.ledger.derive(c.of)})
+	for ss := range c.sessions {
+		ss.poke()
+	}
+}
