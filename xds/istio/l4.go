@@ -272,12 +272,13 @@ func (x *index) checkConnectionRules() {
 }
 
 func (x *index) checkConnectionHosts(vs *virtual) {
-	plain, secure := false, false
+	plain, secure, found := false, false, 0
 	for i, h := range vs.hosts {
 		services := x.coveredBy(h)
 		if len(services) == 0 && h != "*" {
 			x.found.warn(vs.Meta, "S011", fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("no service has the host %s, so that its tcp and tls rules are for no port", h), "create it, or correct the name")
 		}
+		found += len(services)
 		for _, s := range services {
 			for _, port := range s.shape.Ports {
 				switch {
@@ -289,10 +290,10 @@ func (x *index) checkConnectionHosts(vs *virtual) {
 			}
 		}
 	}
-	if len(vs.Spec.GetTcp()) > 0 && !plain {
+	if len(vs.Spec.GetTcp()) > 0 && !plain && found > 0 {
 		x.found.warn(vs.Meta, "S020", "spec.tcp", "inside the mesh no connection reaches these rules, since no service with its hosts has a port whose connections are neither HTTP nor TLS", "correct hosts, or the protocol of the port")
 	}
-	if len(vs.Spec.GetTls()) > 0 && !secure {
+	if len(vs.Spec.GetTls()) > 0 && !secure && found > 0 {
 		x.found.warn(vs.Meta, "S020", "spec.tls", "inside the mesh no connection reaches these rules, since no service with its hosts has a port of protocol TLS", "correct hosts, or the protocol of the port")
 	}
 }

@@ -71,6 +71,7 @@ func (r *rig) compare(t *testing.T, mesh, asked string, req sim.Request, want si
 		r.checkRefused(t, mesh, asked, req)
 		return
 	}
+	r.expectOriginal(req, want)
 	if forwarded(want) {
 		r.compareConnection(t, mesh, asked, req, want)
 		return
@@ -124,6 +125,9 @@ func (r *rig) compare(t *testing.T, mesh, asked string, req sim.Request, want si
 const dead = "503"
 
 func (m *rigged) shown(d sim.Destination) string {
+	if isOriginal(d) {
+		return original
+	}
 	if !m.alive(d.Cluster) {
 		return dead
 	}
@@ -132,6 +136,9 @@ func (m *rigged) shown(d sim.Destination) string {
 
 // seen is the cluster that has answered.
 func (m *rigged) seen(resp *http.Response) string {
+	if resp.Header.Get(seenCluster) == original {
+		return original
+	}
 	if n, err := strconv.Atoi(resp.Header.Get(seenCluster)); err == nil {
 		return m.numbers[n]
 	}

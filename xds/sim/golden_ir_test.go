@@ -240,7 +240,9 @@ func constant(v reflect.Value) (string, bool) {
 	versions := map[ir.TLSVersion]string{ir.TLS10: "1.0", ir.TLS11: "1.1", ir.TLS12: "1.2", ir.TLS13: "1.3"}
 	switch x := v.Interface().(type) {
 	case ir.Discovery:
-		return map[ir.Discovery]string{ir.DiscoveryStrictDNS: "strict DNS", ir.DiscoveryLogicalDNS: "logical DNS"}[x], x == ir.DiscoveryStrictDNS || x == ir.DiscoveryLogicalDNS
+		return map[ir.Discovery]string{
+			ir.DiscoveryStrictDNS: "strict DNS", ir.DiscoveryLogicalDNS: "logical DNS", ir.DiscoveryOriginal: "original destination", ir.DiscoveryNothing: "none",
+		}[x], x != ir.DiscoveryEDS
 	case ir.Balance:
 		return x.String(), x != ir.LeastRequest
 	case ir.ListenerCapture:

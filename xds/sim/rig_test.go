@@ -47,16 +47,17 @@ const (
 // rig is one real Envoy that runs the resources of many meshes, each under names of its own and on ports of Envoy's
 // choice, as our own server hands them out. What stands behind a cluster says which.
 type rig struct {
-	t        testing.TB
-	res      envoy.Resources
-	meshes   map[string]*rigged
-	shared   map[string]shared       // clusters, by what they and their endpoints are: those that are equal stand once
-	backends map[standIn]int         // ports
-	clients  map[string]*http.Client // by the server name that they ask for
-	proxy    *proxy.Proxy
-	sent     int            // requests
-	ports    map[string]int // of listeners, by mesh and name; with @ and an address those at other addresses
-	captures string         // the name of its one mesh, where that captures connections
+	t         testing.TB
+	res       envoy.Resources
+	meshes    map[string]*rigged
+	shared    map[string]shared       // clusters, by what they and their endpoints are: those that are equal stand once
+	backends  map[standIn]int         // ports
+	clients   map[string]*http.Client // by the server name that they ask for
+	proxy     *proxy.Proxy
+	sent      int             // requests
+	ports     map[string]int  // of listeners, by mesh and name; with @ and an address those at other addresses
+	originals map[string]bool // addresses that clients mean to reach, which somebody listens on
+	captures  string          // the name of its one mesh, where that captures connections
 }
 
 // shared is a cluster in the rig.
@@ -93,7 +94,7 @@ func (m *rigged) rename(kind, name string) string {
 func newRig(t testing.TB) *rig {
 	return &rig{
 		t: t, meshes: map[string]*rigged{}, ports: map[string]int{}, clients: map[string]*http.Client{},
-		backends: map[standIn]int{}, shared: map[string]shared{},
+		backends: map[standIn]int{}, originals: map[string]bool{}, shared: map[string]shared{},
 	}
 }
 
@@ -185,20 +186,25 @@ type standIn struct {
 	secure            bool // it speaks TLS, with a certificate for whatever name it is asked for
 }
 
+// sayAll answers with what was asked, and by which name it was reached.
+func sayAll(name string) http.HandlerFunc {
+	return func(out http.ResponseWriter, in *http.Request) {
+		out.Header().Set(seenTarget, in.RequestURI)
+		headers, _ := json.Marshal(in.Header) // a map of strings
+		out.Header().Set(seenHeaders, string(headers))
+		out.Header().Set(seenAuthority, in.Host)
+		out.Header().Set(seenCluster, name)
+		fmt.Fprint(out, name)
+	}
+}
+
 // backend gives the port of a stand-in.
 func (r *rig) backend(b standIn) int {
 	if port, ok := r.backends[b]; ok {
 		return port
 	}
 	number := strconv.Itoa(b.cluster)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
-		out.Header().Set(seenTarget, in.RequestURI)
-		headers, _ := json.Marshal(in.Header) // a map of strings
-		out.Header().Set(seenHeaders, string(headers))
-		out.Header().Set(seenAuthority, in.Host)
-		out.Header().Set(seenCluster, number)
-		fmt.Fprint(out, number)
-	}))
+	s := httptest.NewUnstartedServer(sayAll(number))
 	s.Config.Protocols = &http.Protocols{}
 	s.Config.Protocols.SetHTTP1(true)
 	if b.secure {

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
 
@@ -24,7 +26,7 @@ import (
 const (
 	wirePatience = 10 * time.Second
 	// unknownAddress is where captured connections go of which a case says no address.
-	unknownAddress = "198.18.0.1"
+	unknownAddress = "127.255.0.1"
 	tlsHandshake   = 0x16 // the first byte of TLS
 )
 
@@ -95,10 +97,7 @@ func (r *rig) dial(mesh, listener string, req sim.Request) (net.Conn, error) {
 		return nil, err
 	}
 	if r.captures != "" {
-		to := req.Address
-		if to == "" {
-			to = unknownAddress
-		}
+		to := cmp.Or(req.Address, unknownAddress)
 		if _, err := fmt.Fprintf(conn, "PROXY TCP4 127.0.0.1 %s 1234 %d\r\n", to, req.Port); err != nil {
 			return nil, err
 		}
@@ -117,6 +116,30 @@ func (r *rig) capturedClient(req sim.Request) *http.Client {
 		DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return r.dial("", "", plain) },
 	}}
 }
+
+// original is what the server at the address that a client meant says of itself.
+const original = "original"
+
+// expectOriginal listens where connections are meant to go, if they are to go there.
+func (r *rig) expectOriginal(req sim.Request, want sim.Result) {
+	r.t.Helper()
+	at := net.JoinHostPort(cmp.Or(req.Address, unknownAddress), strconv.Itoa(req.Port))
+	if r.originals[at] || !slices.ContainsFunc(want.Destinations, isOriginal) || want.Outcome != sim.Routed {
+		return
+	}
+	s := httptest.NewUnstartedServer(sayAll(original))
+	l, err := (&net.ListenConfig{}).Listen(r.t.Context(), "tcp", at)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.Listener.Close()
+	s.Listener = newEither(l)
+	s.Start()
+	r.t.Cleanup(s.Close)
+	r.originals[at] = true
+}
+
+func isOriginal(d sim.Destination) bool { return d.LB == clusterv3.Cluster_CLUSTER_PROVIDED.String() }
 
 // place puts a listener where the rig can reach it: on ports of Envoy's choice, at the addresses that its chains tell
 // apart, too. Where connections are captured only the listener that captures is bound; what iptables would tell it of a
