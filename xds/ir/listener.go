@@ -53,8 +53,8 @@ const (
 
 // TCPProxy forwards connections.
 type TCPProxy struct {
-	Destinations []Destination // in the order written; at least one; only Cluster and Weight count
-	Weighted     bool          // the choice is by weight, even with a single destination
+	Destinations []Destination  // in the order written; at least one; only Cluster and Weight count
+	Weighted     bool           // the choice is by weight, even with a single destination
 	IdleTimeout  *time.Duration // 0: connections stay open; nil: Envoy's default
-	Hash         bool          // by the address of the client
+	Hash         bool           // by the address of the client
 }
