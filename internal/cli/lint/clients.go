@@ -6,13 +6,72 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
 )
 
-// clients are the namespaces whose clients are looked at: of those in which rules hold for clients, every one that sees
-// something else than the others, and the first of the rest. Where nothing says that clients there are any, all
-// namespaces count.
-func clients(in istio.Input) []string {
+// clients are the clients that are looked at. Of the namespaces in which rules hold for clients it is every one that sees
+// something else than the others, and the first of the rest; where nothing says that there are clients, all namespaces
+// count. Workloads that some object selects by their labels are looked at besides.
+func clients(in istio.Input) []ir.ProxyClass {
+	namespaces := clientNamespaces(in)
+	var out []ir.ProxyClass
+	for _, n := range namespaces {
+		out = append(out, ir.ProxyClass{Kind: ir.KindSidecar, Namespace: n})
+	}
+	for _, obj := range in.Objects {
+		for _, labels := range selected(obj) {
+			class := ir.ProxyClass{Kind: ir.KindSidecar, Namespace: obj.Namespace, Labels: istio.FormatLabels(labels)}
+			if !slices.Contains(out, class) {
+				out = append(out, class)
+			}
+		}
+	}
+	return out
+}
+
+// selected are the labels by which an object chooses clients.
+func selected(obj istio.Object) []map[string]string {
+	var out []map[string]string
+	add := func(labels map[string]string) {
+		if len(labels) > 0 {
+			out = append(out, labels)
+		}
+	}
+	switch spec := obj.Spec.(type) {
+	case *networking.Sidecar:
+		add(spec.GetWorkloadSelector().GetLabels())
+	case *networking.DestinationRule:
+		add(spec.GetWorkloadSelector().GetMatchLabels())
+	case *networking.VirtualService:
+		if !inMesh(spec) {
+			return nil
+		}
+		for _, r := range spec.GetHttp() {
+			for _, m := range r.GetMatch() {
+				add(m.GetSourceLabels())
+			}
+		}
+		for _, r := range spec.GetTcp() {
+			for _, m := range r.GetMatch() {
+				add(m.GetSourceLabels())
+			}
+		}
+		for _, r := range spec.GetTls() {
+			for _, m := range r.GetMatch() {
+				add(m.GetSourceLabels())
+			}
+		}
+	}
+	return out
+}
+
+// inMesh reports whether the rules hold for clients, and not at gateways only.
+func inMesh(vs *networking.VirtualService) bool {
+	return len(vs.GetGateways()) == 0 || slices.Contains(vs.GetGateways(), "mesh")
+}
+
+func clientNamespaces(in istio.Input) []string {
 	ruled := map[string]bool{}
 	all := map[string]bool{}
 	gateways := false
@@ -22,7 +81,7 @@ func clients(in istio.Input) []string {
 		case *networking.Gateway:
 			gateways = true
 		case *networking.VirtualService:
-			if len(spec.GetGateways()) == 0 || slices.Contains(spec.GetGateways(), "mesh") {
+			if inMesh(spec) {
 				ruled[obj.Namespace] = true
 			}
 		case *networking.Sidecar:

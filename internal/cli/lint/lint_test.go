@@ -86,6 +86,33 @@ spec: {hosts: [b.example], exportTo: [EXPORT], ports: [{number: 80, name: http, 
 	}
 }
 
+func TestRun_workloadsThatAreSelectedAreLookedAtBesides(t *testing.T) {
+	t.Parallel()
+	const text = `---
+apiVersion: v1
+kind: Service
+metadata: {name: b, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: b, namespace: shop}
+spec: {host: b, subsets: [{name: v1, labels: {version: v1}}]}
+`
+	const narrow = `---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: b-for-a, namespace: shop}
+spec: {host: b, workloadSelector: {matchLabels: {app: a}}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
+`
+	if got := codes(run(t, lint.Options{}, file("a.yaml", pinned+text)).Problems); len(got) != 0 {
+		t.Errorf("one rule for all: %v", got)
+	}
+	if got := codes(run(t, lint.Options{}, file("a.yaml", pinned+text+narrow)).Problems); !slices.Contains(got, "S010 7") {
+		t.Errorf("another rule for some, without the subset: %v", got)
+	}
+}
+
 func TestRun_kindsThatSayNothingAboutTrafficArePassedOver(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string][]string{
@@ -183,4 +210,20 @@ spec: {host: NAME, subset: v1}
 			b.Fatalf("%v %v", err, r.Problems)
 		}
 	}
+}
+
+// FuzzRun holds the linter to two promises: it does not panic, and each of its findings has a code of the catalogue and,
+// where it is about an object of the file, a place in it.
+func FuzzRun(f *testing.F) {
+	for _, e := range problem.Catalogue() {
+		f.Add([]byte(e.Before))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := run(t, lint.Options{Partial: len(text)%2 == 0, GRPC: len(text)%3 == 0}, lint.File{Name: "a.yaml", Content: text})
+		for _, p := range r.Problems {
+			if _, ok := problem.Explain(p.Code); !ok || p.Path == "a.yaml" && p.Line < 1 || p.Message == "" {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
 }

@@ -16,19 +16,26 @@ import (
 	"github.com/sluice-dev/sluice/xds/registry"
 )
 
-// compiled is what the compiler says of all proxies that the mesh implies.
+// compiled is what the compiler says of all proxies that the mesh implies. Secrets that the files do not hold are taken
+// on trust: they belong into the cluster.
 func compiled(m *manifest.Mesh, o Options) []problem.Problem {
 	in := m.Input(o.DomainSuffix, o.RootNamespace)
+	in.TrustSecrets = true
 	in.Registry = deployed(in)
 	in.TrustSecrets = true // they are in the cluster, and rightly not among these files
 	if o.Partial {
 		in = istio.Assume(in, 80)
 	}
 	var found []problem.Problem
+	built := map[ir.Kind]bool{}
 	for _, class := range classes(in, o.GRPC) {
 		cfg, problems := istio.Translate(in, class)
-		_, err := envoy.Build(cfg)
-		found = append(append(found, problems...), Refused(err)...)
+		found = append(found, problems...)
+		if class.Kind == ir.KindGateway || !built[class.Kind] { // what clients get differs in what they see, not in its form
+			built[class.Kind] = true
+			_, err := envoy.Build(cfg)
+			found = append(found, Refused(err)...)
+		}
 	}
 	return found
 }
@@ -45,10 +52,11 @@ func classes(in istio.Input, grpc bool) []ir.ProxyClass {
 			out = append(out, ir.ProxyClass{Kind: ir.KindGateway, Namespace: obj.Namespace, Labels: labels})
 		}
 	}
-	for _, namespace := range clients(in) {
-		out = append(out, ir.ProxyClass{Kind: ir.KindSidecar, Namespace: namespace})
+	for _, class := range clients(in) {
+		out = append(out, class)
 		if grpc {
-			out = append(out, ir.ProxyClass{Kind: ir.KindGRPC, Namespace: namespace})
+			class.Kind = ir.KindGRPC
+			out = append(out, class)
 		}
 	}
 	return out
