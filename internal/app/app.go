@@ -16,6 +16,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -111,6 +112,7 @@ func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &grace,
 		Controller:                    config.Controller{SkipNameValidation: new(true)},
+		Cache:                         cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: xdscontroller.SlimPod}}},
 		// Secrets are read one by one when they are needed: no list, no copy in memory.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}, Unstructured: true}},
 	})
@@ -143,7 +145,7 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	seen := make(chan struct{})
 	mesh, err = xdscontroller.New(xdscontroller.Config{
 		Cache: mgr.GetCache(), Reader: mgr.GetAPIReader(), Secrets: secrets, Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
-		DomainSuffix: c.Mesh.DomainSuffix, RootNamespace: c.Mesh.RootNamespace,
+		DomainSuffix: c.Mesh.DomainSuffix, RootNamespace: c.Mesh.RootNamespace, RegistryDir: c.Mesh.RegistryDir,
 		Ready: func() { close(seen); proxies.Open() },
 	})
 	if err != nil {

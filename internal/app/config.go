@@ -45,6 +45,7 @@ type Proxies struct {
 type Mesh struct {
 	DomainSuffix  string // of Kubernetes services; "cluster.local"
 	RootNamespace string // namespace of mesh-wide objects; "istio-system"
+	RegistryDir   string // directory of manifests of machines outside the cluster; empty: none
 }
 
 // Git says how Sources are fetched and applied.

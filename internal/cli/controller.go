@@ -48,6 +48,7 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")
 	f.StringVar(&c.Mesh.DomainSuffix, "domain-suffix", "cluster.local", "domain of the cluster's services")
 	f.StringVar(&c.Mesh.RootNamespace, "mesh-root-namespace", "istio-system", "namespace of mesh-wide Istio objects")
+	f.StringVar(&c.Mesh.RegistryDir, "registry-dir", "", "directory of manifests of machines outside the cluster; changes count within seconds")
 	f.StringVar(&c.Git.CacheDir, "git-cache-dir", "", "directory of fetched repositories (default: a fresh temporary one)")
 	f.StringSliceVar(&c.Git.InsecureHosts, "git-insecure-host", nil, "host that may be fetched from over plain http; repeats")
 	f.StringVar(&c.Git.ServiceAccount, "git-default-service-account", "", "account that Sources without one of their own apply as")

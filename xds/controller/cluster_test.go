@@ -109,7 +109,8 @@ type site struct {
 	start     func()
 }
 
-func open(t *testing.T) *site {
+// open makes a site. Settings change as whom the cluster is read, and what the Controller is told.
+func open(t *testing.T, settings ...func(*rest.Config, *Config)) *site {
 	t.Helper()
 	cfg := kube.Start(t)
 	sch := runtime.NewScheme()
@@ -125,11 +126,17 @@ func open(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s.mapper = newMapper(t, cfg)
+	told := Config{Publisher: s.proxies, Demand: s.proxies, Now: time.Now, Ready: func() { close(s.ready) }}
+	cfg = rest.CopyConfig(cfg)
+	for _, set := range settings {
+		set(cfg, &told)
+	}
 	c, err := cache.New(cfg, cache.Options{Scheme: sch, Mapper: s.mapper, DefaultNamespaces: map[string]cache.Config{s.namespace: {}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.mesh, err = New(Config{Cache: c, Publisher: s.proxies, Demand: s.proxies, Now: time.Now, Ready: func() { close(s.ready) }})
+	told.Cache = c
+	s.mesh, err = New(told)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,7 @@ func equal(a, b envoy.Resources) bool {
 
 // keepProblems joins the Problems of all classes, each once.
 func (c *Controller) keepProblems() {
-	all := slices.Clone(c.unselected)
+	all := slices.Concat(c.unselected, c.world.fileProblems())
 	for _, one := range c.classes {
 		all = append(all, one.problems...)
 	}

@@ -50,6 +50,7 @@ type Config struct {
 	Ready         func()       // called once, when everything that exists has been seen; nil: nobody waits
 	DomainSuffix  string       // of Kubernetes services; empty: "cluster.local"
 	RootNamespace string       // of mesh-wide objects; empty: "istio-system"
+	RegistryDir   string       // of manifests of machines outside the cluster; empty: none
 	Log           *slog.Logger // nil: discard
 }
 
@@ -60,7 +61,7 @@ type Controller struct {
 	watches []*watch
 	wake    chan struct{} // of size one: pace has something new
 	demand
-	missing time.Duration // how often kinds that are not served are asked for again
+	late
 
 	mu       sync.Mutex // guards everything below
 	pace     pace
@@ -78,6 +79,14 @@ type demand struct {
 	unselected []problem.Problem // about Gateways that none of them meets
 }
 
+// late is what is looked at again and again: it may appear after the start.
+type late struct {
+	missing time.Duration // how often kinds that are not served are asked for again
+	running *watch        // of pods' addresses; it begins when they are asked for
+	files   *files        // nil: there are none
+	reread  time.Duration // how often the files are
+}
+
 // New makes a Controller that watches nothing yet.
 func New(cfg Config) (*Controller, error) {
 	if cfg.Cache == nil || cfg.Publisher == nil || cfg.Demand == nil || cfg.Now == nil {
@@ -88,9 +97,15 @@ func New(cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		config: cfg, world: newWorld(cfg.DomainSuffix, cfg.RootNamespace),
-		wake: make(chan struct{}, 1), demand: demand{classes: map[ir.ProxyClass]*compiled{}}, missing: retryMissing, changed: make(chan struct{}),
+		wake: make(chan struct{}, 1), demand: demand{classes: map[ir.ProxyClass]*compiled{}}, late: late{missing: retryMissing, reread: readFiles}, changed: make(chan struct{}),
 	}
-	c.watches = watches(c.world)
+	c.watches, c.running = watches(c.world), watchRunning(c.world)
+	if cfg.RegistryDir != "" {
+		if err := checkDir(cfg.RegistryDir); err != nil {
+			return nil, err
+		}
+		c.files = &files{dir: cfg.RegistryDir, suffix: cfg.DomainSuffix, good: map[string][]byte{}}
+	}
 	c.secrets = &secrets{
 		reader: cfg.Secrets, log: cfg.Log, now: cfg.Now, watched: map[types.NamespacedName]*secretWatch{}, wake: c.rouse,
 		set: func(name types.NamespacedName, s *corev1.Secret) { c.note(c.world.setSecret(name, s)) },
@@ -171,12 +186,21 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err := c.synced(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
 	}
+	if err := c.settled(ctx); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	if c.files != nil {
+		c.refresh()
+	}
 	c.mu.Lock()
 	c.known = true
 	c.mu.Unlock()
 	c.note(atOnce)
 	var admitting sync.WaitGroup
 	admitting.Go(func() { c.admit(ctx) })
+	if c.files != nil {
+		admitting.Go(func() { c.follow(ctx) })
+	}
 	defer admitting.Wait()
 	defer c.secrets.close()
 	return c.run(ctx)
@@ -188,6 +212,7 @@ func (c *Controller) run(ctx context.Context) error {
 	missing := time.NewTicker(c.missing)
 	defer missing.Stop()
 	for {
+		c.followRunning(ctx)
 		classes, demand := c.config.Demand.Classes()
 		wait := c.work(ctx, classes)
 		timer.Stop()

@@ -33,6 +33,7 @@ func istioKinds() []schema.GroupVersionKind {
 type watch struct {
 	object   client.Object
 	optional bool // the cluster may not serve the kind
+	aside    bool // nothing waits for it
 	set      func(client.Object) urgency
 	drop     func(types.NamespacedName) urgency
 
@@ -59,6 +60,7 @@ func watches(w *world) []*watch {
 		{object: typed(&v1alpha1.Rollout{}, v1alpha1.GroupVersion().WithKind("Rollout")),
 			set:  func(o client.Object) urgency { return w.setRollout(o.(*v1alpha1.Rollout)) },
 			drop: w.dropRollout},
+		watchNodes(w),
 	}
 	for _, gvk := range istioKinds() {
 		out = append(out, &watch{object: typed(&unstructured.Unstructured{}, gvk), optional: true,
@@ -95,6 +97,9 @@ func (c *Controller) begin(ctx context.Context, w *watch) error {
 	})
 	if err != nil {
 		return fmt.Errorf("watching %s: %w", w.kind(), err)
+	}
+	if w.aside {
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +139,7 @@ var errNotSynced = errors.New("the caches did not fill before the end")
 func (c *Controller) synced(ctx context.Context) error {
 	var all []toolscache.InformerSynced
 	for _, w := range c.watches {
-		if w.registration != nil {
+		if w.registration != nil && !w.aside {
 			all = append(all, w.registration.HasSynced)
 		}
 	}

@@ -38,15 +38,27 @@ type world struct {
 	pods     map[types.NamespacedName]map[string]string
 	splits   map[types.NamespacedName]seen
 	secrets  map[types.NamespacedName]*istio.Secret
-	input    *istio.Input  // of everything above; nil: to be made
-	survey   *istio.Survey // of everything above but weights; nil: to be made
+	machines
+	input  *istio.Input  // of everything above; nil: to be made
+	survey *istio.Survey // of everything above but weights; nil: to be made
 
 	rehearsed map[string]ir.SplitFacts // what the survey was asked already
+}
+
+// machines are what endpoints run on, and what runs beside the endpoints of Services.
+type machines struct {
+	nodes   map[string]map[string]string // what labels say of their place, by name
+	running map[types.NamespacedName]*corev1.Pod
+	written written // what files say
 }
 
 type objectKey struct {
 	kind string
 	name types.NamespacedName
+}
+
+func keyOf(o istio.Object) objectKey {
+	return objectKey{o.Kind, types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}
 }
 
 // seen is the newest state of a Rollout.
@@ -65,6 +77,7 @@ func newWorld(suffix, root string) *world {
 		pods:     map[types.NamespacedName]map[string]string{},
 		splits:   map[types.NamespacedName]seen{},
 		secrets:  map[types.NamespacedName]*istio.Secret{},
+		machines: machines{nodes: map[string]map[string]string{}, running: map[types.NamespacedName]*corev1.Pod{}},
 	}
 }
 
@@ -84,7 +97,7 @@ func (w *world) change(f func() urgency) urgency {
 
 func (w *world) setObject(o istio.Object) urgency {
 	return w.change(func() urgency {
-		w.objects[objectKey{o.Kind, types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}] = o
+		w.objects[keyOf(o)] = o
 		return gathered
 	})
 }
@@ -245,8 +258,11 @@ func (w *world) assemble() istio.Input {
 			PodLabels: func(namespace, name string) map[string]string {
 				return w.pods[types.NamespacedName{Namespace: namespace, Name: name}]
 			},
+			Pods:       slices.Collect(maps.Values(w.running)),
+			NodeLabels: func(name string) map[string]string { return w.nodes[name] },
 		}),
 	}
+	in = w.withWritten(in)
 	for _, s := range w.splits {
 		if s.split != nil {
 			in.Splits = append(in.Splits, *s.split)

@@ -93,6 +93,20 @@ func endpoint(address string, e discoveryv1.Endpoint, slice *discoveryv1.Endpoin
 	return out
 }
 
+// PlaceLabels are those of a node's labels that say where it is; nil: none does.
+func PlaceLabels(labels map[string]string) map[string]string {
+	var out map[string]string
+	for _, key := range []string{labelRegion, labelZone, labelSubZone} {
+		if v, ok := labels[key]; ok {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[key] = v
+		}
+	}
+	return out
+}
+
 // locality is where an endpoint runs: as its pod says, else its slice, else its node.
 func locality(zone string, e registry.Endpoint, in Input) registry.Locality {
 	if own := e.Labels[labelPodLocality]; own != "" {
