@@ -35,7 +35,6 @@ type world struct {
 	objects  map[objectKey]istio.Object
 	services map[types.NamespacedName]*corev1.Service
 	slices   map[types.NamespacedName]*discoveryv1.EndpointSlice
-	pods     map[types.NamespacedName]map[string]string
 	splits   map[types.NamespacedName]seen
 	secrets  map[types.NamespacedName]*istio.Secret
 	machines
@@ -47,6 +46,7 @@ type world struct {
 
 // machines are what endpoints run on, and what runs beside the endpoints of Services.
 type machines struct {
+	pods    map[types.NamespacedName]map[string]string // labels
 	nodes   map[string]map[string]string // what labels say of their place, by name
 	running map[types.NamespacedName]*corev1.Pod
 	written written // what files say
@@ -74,10 +74,9 @@ func newWorld(suffix, root string) *world {
 		objects:  map[objectKey]istio.Object{},
 		services: map[types.NamespacedName]*corev1.Service{},
 		slices:   map[types.NamespacedName]*discoveryv1.EndpointSlice{},
-		pods:     map[types.NamespacedName]map[string]string{},
 		splits:   map[types.NamespacedName]seen{},
 		secrets:  map[types.NamespacedName]*istio.Secret{},
-		machines: machines{nodes: map[string]map[string]string{}, running: map[types.NamespacedName]*corev1.Pod{}},
+		machines: machines{pods: map[types.NamespacedName]map[string]string{}, nodes: map[string]map[string]string{}, running: map[types.NamespacedName]*corev1.Pod{}},
 	}
 }
 
