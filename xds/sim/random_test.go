@@ -30,10 +30,7 @@ const (
 // TestRoute_saysWhatEnvoyDoesWithRandomMeshes asks Envoy and the simulator the same random questions of random meshes.
 // Each difference that was found stands as a case in testdata.
 func TestRoute_saysWhatEnvoyDoesWithRandomMeshes(t *testing.T) {
-	n := *seed
-	if n == 0 {
-		n = uint64(time.Now().Unix() / (24 * 60 * 60))
-	}
+	n := seedOfToday(t)
 	t.Logf("again with: go test ./xds/sim -run RandomMeshes -seed %d -meshes %d", n, *many)
 	random := rand.New(rand.NewPCG(n, 0))
 	r := newRig(t)
@@ -60,6 +57,15 @@ func TestRoute_saysWhatEnvoyDoesWithRandomMeshes(t *testing.T) {
 		}
 	}
 	t.Logf("%d sent, %d questions: %v", r.sent, *many*perMesh, outcomes)
+}
+
+// seedOfToday is the seed that was asked for, else that of the day.
+func seedOfToday(t *testing.T) uint64 {
+	t.Helper()
+	if *seed != 0 {
+		return *seed
+	}
+	return uint64(time.Now().Unix() / (24 * 60 * 60))
 }
 
 type randomMesh struct {
