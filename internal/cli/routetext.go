@@ -18,12 +18,7 @@ func printRouteText(out io.Writer, req sim.Request, class ir.ProxyClass, a route
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s at %s\n", line(req), asked(class, req))
 	fmt.Fprintf(&b, "%s\n", headline(a))
-	if a.Listener != "" && a.VirtualHost != "" {
-		fmt.Fprintf(&b, "  by route %q of virtual host %s, listener %s\n", a.RouteName, a.VirtualHost, a.Listener)
-	}
-	if a.Listener != "" && a.VirtualHost == "" && a.Outcome != sim.NoRoute {
-		fmt.Fprintf(&b, "  by chain %q of listener %s\n", a.RouteName, a.Listener)
-	}
+	writePlace(&b, a)
 	if len(a.Destinations) > 0 {
 		b.WriteString("\n")
 		w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
@@ -42,6 +37,23 @@ func printRouteText(out io.Writer, req sim.Request, class ir.ProxyClass, a route
 	writeProblems(&b, a.Problems)
 	_, err := out.Write(b.Bytes())
 	return err
+}
+
+// writePlace says who decided it.
+func writePlace(b *bytes.Buffer, a routeAnswer) {
+	switch {
+	case a.VirtualHost != "" && a.Outcome != sim.NoRoute && a.Outcome != sim.TLSRequired:
+		fmt.Fprintf(b, "  by route %q of virtual host %s, listener %s\n", a.RouteName, a.VirtualHost, a.Listener)
+	case a.VirtualHost != "":
+		fmt.Fprintf(b, "  by virtual host %s, listener %s\n", a.VirtualHost, a.Listener)
+	case a.RouteName != "":
+		fmt.Fprintf(b, "  by chain %q of listener %s\n", a.RouteName, a.Listener)
+	case a.Listener != "":
+		fmt.Fprintf(b, "  by listener %s\n", a.Listener)
+	}
+	if a.Body != "" {
+		fmt.Fprintf(b, "  with the body %q\n", a.Body)
+	}
 }
 
 // line is the request itself. The server name is said where it is not the host of the request.
