@@ -426,33 +426,35 @@ func (m *model) spurning(k kind) bool {
 
 // TestModel plays random conversations: publishing, late answers, rejections, stale nonces, repeated subscriptions,
 // new streams. What is sent is checked as it is sent and applied; in the end the proxy has what it should.
-func TestModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t)
-		t.Repeat(map[string]func(*rapid.T){
-			"publish": func(*rapid.T) { m.publish() },
-			"handle":  func(*rapid.T) { m.handle() },
-			"handle2": func(*rapid.T) { m.handle(); m.handle() },
-			"wait":    func(*rapid.T) { m.now = m.now.Add(3 * time.Second); m.work() },
-			"poison": func(t *rapid.T) {
-				m.poison["slt1s"+strconv.Itoa(rapid.IntRange(1, 3).Draw(t, "v"))] = true
-				m.poison["t1r"+strconv.Itoa(rapid.IntRange(0, 2).Draw(t, "v"))+":a"] = true
-				if v := rapid.IntRange(1, 3).Draw(t, "v"); !m.sotw || v == 3 {
-					// State of the world: of responses that follow each other closely only the answer to the last one
-					// counts, so what the proxy has after it has rejected several of them is not known.
-					m.poison["bc"+strconv.Itoa(v)] = true
-				}
-			},
-			"stale": func(*rapid.T) {
-				if err := m.talk.receive(request{typeURL: routes.typeURL(), nonce: "9999", names: []string{"nothing"}, refused: true}); err != nil {
-					t.Fatal(err)
-				}
-				m.work()
-			},
-			"prove":     func(*rapid.T) { m.prove() },
-			"reconnect": func(*rapid.T) { m.amnesia = m.sotw; m.connect() },
-		})
-		m.rest()
-		m.check()
+func TestModel(t *testing.T) { rapid.Check(t, converseAtRandom) }
+
+func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(converseAtRandom)) }
+
+func converseAtRandom(t *rapid.T) {
+	m := newModel(t)
+	t.Repeat(map[string]func(*rapid.T){
+		"publish": func(*rapid.T) { m.publish() },
+		"handle":  func(*rapid.T) { m.handle() },
+		"handle2": func(*rapid.T) { m.handle(); m.handle() },
+		"wait":    func(*rapid.T) { m.now = m.now.Add(3 * time.Second); m.work() },
+		"poison": func(t *rapid.T) {
+			m.poison["slt1s"+strconv.Itoa(rapid.IntRange(1, 3).Draw(t, "v"))] = true
+			m.poison["t1r"+strconv.Itoa(rapid.IntRange(0, 2).Draw(t, "v"))+":a"] = true
+			if v := rapid.IntRange(1, 3).Draw(t, "v"); !m.sotw || v == 3 {
+				// State of the world: of responses that follow each other closely only the answer to the last one
+				// counts, so what the proxy has after it has rejected several of them is not known.
+				m.poison["bc"+strconv.Itoa(v)] = true
+			}
+		},
+		"stale": func(*rapid.T) {
+			if err := m.talk.receive(request{typeURL: routes.typeURL(), nonce: "9999", names: []string{"nothing"}, refused: true}); err != nil {
+				t.Fatal(err)
+			}
+			m.work()
+		},
+		"prove":     func(*rapid.T) { m.prove() },
+		"reconnect": func(*rapid.T) { m.amnesia = m.sotw; m.connect() },
 	})
+	m.rest()
+	m.check()
 }

@@ -28,16 +28,21 @@ func (w deltaWire) receive() (request, *corev3.Node, error) {
 	if err != nil {
 		return request{}, nil, err
 	}
+	r, err := deltaRequest(in)
+	return r, in.GetNode(), err
+}
+
+func deltaRequest(in *discovery.DeltaDiscoveryRequest) (request, error) {
 	r := request{
 		typeURL: in.GetTypeUrl(), nonce: in.GetResponseNonce(),
 		refused: in.GetErrorDetail() != nil, nack: in.GetErrorDetail().GetMessage(),
 		subscribe: in.GetResourceNamesSubscribe(), unsubscribe: in.GetResourceNamesUnsubscribe(),
 		versions: in.GetInitialResourceVersions(),
 	}
-	if len(r.subscribe)+len(r.versions) > maxNames {
-		return request{}, nil, status.Errorf(codes.ResourceExhausted, "a request names %d resources, at most %d are accepted", len(r.subscribe)+len(r.versions), maxNames)
+	if n := len(r.subscribe) + len(r.unsubscribe) + len(r.versions); n > maxNames {
+		return request{}, status.Errorf(codes.ResourceExhausted, "a request names %d resources, at most %d are accepted", n, maxNames)
 	}
-	return r, in.GetNode(), nil
+	return r, nil
 }
 
 func (w deltaWire) send(r response) error {
@@ -64,14 +69,19 @@ func (w sotwWire) receive() (request, *corev3.Node, error) {
 	if err != nil {
 		return request{}, nil, err
 	}
-	if len(in.GetResourceNames()) > maxNames {
-		return request{}, nil, status.Errorf(codes.ResourceExhausted, "a request names %d resources, at most %d are accepted", len(in.GetResourceNames()), maxNames)
+	r, err := sotwRequest(in)
+	return r, in.GetNode(), err
+}
+
+func sotwRequest(in *discovery.DiscoveryRequest) (request, error) {
+	if n := len(in.GetResourceNames()); n > maxNames {
+		return request{}, status.Errorf(codes.ResourceExhausted, "a request names %d resources, at most %d are accepted", n, maxNames)
 	}
 	return request{
 		typeURL: in.GetTypeUrl(), nonce: in.GetResponseNonce(),
 		refused: in.GetErrorDetail() != nil, nack: in.GetErrorDetail().GetMessage(),
 		names: in.GetResourceNames(), version: in.GetVersionInfo(),
-	}, in.GetNode(), nil
+	}, nil
 }
 
 func (w sotwWire) send(r response) error {
