@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
 	"github.com/sluice-dev/sluice/xds/manifest"
+	"github.com/sluice-dev/sluice/xds/registry"
 	"github.com/sluice-dev/sluice/xds/sim"
 )
 
@@ -31,6 +32,7 @@ type routeOptions struct {
 	status  string
 	gateway string
 	sidecar string
+	capture string
 	suffix  string
 	root    string
 	partial bool
@@ -75,6 +77,7 @@ func newRoute(s Streams) *cobra.Command {
 	f.StringVar(&o.status, "rollout-status", "", "file with Rollouts whose status replaces that of -f")
 	f.StringVar(&o.gateway, "gateway", "", "ask a proxy of this Gateway: NAMESPACE/NAME")
 	f.StringVar(&o.sidecar, "sidecar", "", "ask the proxy of a client: NAMESPACE[/label=value,...]")
+	f.StringVar(&o.capture, "capture", "none", "how connections get to a client's proxy: none (it dials the proxy) or redirect (all go to the proxy)")
 	f.StringVar(&o.suffix, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")
 	f.StringVar(&o.root, "mesh-root-namespace", "istio-system", "namespace whose DestinationRules hold for the whole mesh")
 	f.BoolVar(&o.partial, "partial", false, "take hosts that the files do not hold as existing")
@@ -113,7 +116,10 @@ func runRoute(ctx context.Context, s Streams, o routeOptions, target string) err
 		if class.Kind == ir.KindSidecar {
 			hosts = []string{istio.ResolveHost(hostOf(req.Host), class.Namespace, o.suffix)}
 		}
-		in = istio.Assume(in, req.Port, hosts...)
+		in = istio.AssumeSpeaking(in, req.Port, spoken(req), hosts...)
+	}
+	if class.Capture == ir.CaptureRedirect && req.Address == "" {
+		req.Address = istio.AddressOf(in, class, strings.ToLower(hostOf(req.Host)))
 	}
 	cfg, problems := istio.Translate(in, class)
 	res, err := envoy.Build(cfg)
@@ -142,12 +148,20 @@ func (o routeOptions) read(ctx context.Context, s Streams) (*manifest.Mesh, erro
 
 // class is the proxy that is asked.
 func (o routeOptions) class(in istio.Input) (ir.ProxyClass, error) {
+	var capture ir.Capture
+	switch o.capture {
+	case "none":
+	case "redirect":
+		capture = ir.CaptureRedirect
+	default:
+		return ir.ProxyClass{}, fmt.Errorf("capture %q is neither none nor redirect", o.capture)
+	}
 	if o.sidecar != "" {
 		namespace, labels, _ := strings.Cut(o.sidecar, "/")
 		if namespace == "" {
 			return ir.ProxyClass{}, errors.New("--sidecar needs a namespace: NAMESPACE[/label=value,...]")
 		}
-		return ir.ProxyClass{Kind: ir.KindSidecar, Namespace: namespace, Labels: sortedLabels(labels)}, nil
+		return ir.ProxyClass{Kind: ir.KindSidecar, Namespace: namespace, Labels: sortedLabels(labels), Capture: capture}, nil
 	}
 	var found []ir.ProxyClass
 	for _, obj := range in.Objects {
@@ -161,11 +175,25 @@ func (o routeOptions) class(in istio.Input) (ir.ProxyClass, error) {
 	case o.gateway != "" && len(found) == 0:
 		return ir.ProxyClass{}, fmt.Errorf("the files hold no Gateway %s", o.gateway)
 	case len(found) == 0:
-		return ir.ProxyClass{Kind: ir.KindSidecar, Namespace: "default"}, nil
+		return ir.ProxyClass{Kind: ir.KindSidecar, Namespace: "default", Capture: capture}, nil
+	case capture != ir.CaptureNone:
+		return ir.ProxyClass{}, errors.New("--capture is about the proxies of clients: choose one with --sidecar NAMESPACE")
 	case slices.ContainsFunc(found, func(c ir.ProxyClass) bool { return c.Labels != found[0].Labels }):
 		return ir.ProxyClass{}, errors.New("the files hold several Gateways for different proxies: choose one with --gateway NAMESPACE/NAME")
 	default:
 		return found[0], nil
+	}
+}
+
+// spoken is what a host speaks of which nothing is known but the request.
+func spoken(req sim.Request) registry.Protocol {
+	switch {
+	case !req.Raw:
+		return registry.HTTP
+	case req.TLS:
+		return registry.TLS
+	default:
+		return registry.TCP
 	}
 }
 

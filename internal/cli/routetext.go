@@ -27,7 +27,11 @@ func printRouteText(out io.Writer, req sim.Request, class ir.ProxyClass, a route
 			if subset == "" {
 				subset = "(all)"
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s:%d\t%s\n", percent(d.Probability), subset, d.Host, d.Port, orNone(d.LB, "no such cluster"))
+			to := d.Cluster
+			if d.Host != "" {
+				to = fmt.Sprintf("%s:%d", d.Host, d.Port)
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", percent(d.Probability), subset, to, orNone(d.LB, "no such cluster"))
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -93,6 +97,9 @@ func headline(a routeAnswer) string {
 	case sim.DirectResponse:
 		return fmt.Sprintf("is answered %d by the proxy itself", a.Status)
 	case sim.NoHealthyUpstream:
+		if a.VirtualHost == "" {
+			return "is closed: no endpoint is ready"
+		}
 		return "is answered 503: no endpoint is ready"
 	default:
 		return string(a.Outcome)
