@@ -124,7 +124,11 @@ func runRoute(ctx context.Context, s Streams, o routeOptions, target string) err
 	cfg, problems := istio.Translate(in, class)
 	res, err := envoy.Build(cfg)
 	problems = append(problems, lint.Refused(err)...)
-	answer := routeAnswer{sim.Route(res, req), files.Placed(problems)}
+	opened := req
+	if class.Kind == ir.KindGateway {
+		opened.Port = istio.Opened(in, class, req.Port)[0] // those of one server have the same chains
+	}
+	answer := routeAnswer{sim.Route(res, opened), files.Placed(problems)}
 	if o.output == "json" {
 		return printRouteJSON(s, answer)
 	}

@@ -97,6 +97,7 @@ type answer struct {
 	Status       int
 	VirtualHost  string
 	RouteName    string
+	Listener     string
 	Destinations []struct {
 		Cluster, Host, Subset string
 		Port                  int

@@ -139,3 +139,13 @@ func TestRoute_saysTheServerNameInText(t *testing.T) {
 		t.Errorf("a tcp URL without a port: exit %d, %q", code, errs)
 	}
 }
+
+func TestRoute_takesThePortOfTheServerWhereAServiceLeadsElsewhere(t *testing.T) {
+	const front = "apiVersion: v1\nkind: Service\nmetadata: {name: gw, namespace: shop}\nspec: {selector: {app: gw}, ports: [{name: http, port: 80, targetPort: 8080}]}\n"
+	dir := files(t, map[string]string{"mesh.yaml": shopMesh, "service.yaml": shopService, "front.yaml": front})
+	for _, args := range [][]string{{"http://shop.example/"}, {"http://shop.example/", "--port", "80"}} {
+		if a := route(t, append([]string{"-f", dir}, args...)...); a.RouteName != "primary" || a.Listener != "0.0.0.0_8080" {
+			t.Errorf("%v: %+v", args, a)
+		}
+	}
+}

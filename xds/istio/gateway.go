@@ -79,7 +79,7 @@ func (p gates) chains(o *opening) []ir.Chain {
 		at := place{port: first.port()}
 		at.table = "http." + strconv.Itoa(at.port) + bindSuffix(first)
 		table := p.gatewayTable(at, o.servers)
-		p.out.Tables = append(p.out.Tables, table)
+		p.addTable(table)
 		return []ir.Chain{{Table: at.table, Origins: table.Origins}}
 	}
 	var out []ir.Chain
@@ -96,6 +96,13 @@ func (p gates) chains(o *opening) []ir.Chain {
 		}
 	}
 	return out
+}
+
+// addTable adds a table, once: a server may be opened on several ports.
+func (p gates) addTable(table *ir.RouteTable) {
+	if !slices.ContainsFunc(p.out.Tables, func(have *ir.RouteTable) bool { return have.Name == table.Name }) {
+		p.out.Tables = append(p.out.Tables, table)
+	}
 }
 
 // bindSuffix is what the address of a server adds to the names of its tables.
@@ -118,18 +125,47 @@ func (p gates) openings() []*opening {
 			if !p.checkServer(&s) {
 				continue
 			}
-			bind, port := cmp.Or(spec.GetBind(), "0.0.0.0"), int(spec.GetPort().GetNumber())
-			at := slices.IndexFunc(out, func(o *opening) bool { return o.bind == bind && o.port == port })
-			if at < 0 {
-				out = append(out, &opening{bind: bind, port: port})
-				at = len(out) - 1
+			var at []*opening
+			for _, port := range p.opened(s) {
+				o := openingAt(&out, cmp.Or(spec.GetBind(), "0.0.0.0"), port)
+				if p.fits(o, s) {
+					at = append(at, o)
+				}
 			}
-			if p.fits(out[at], s) && p.ownTable(tables, s) {
-				out[at].servers = append(out[at].servers, s)
+			if len(at) > 0 && p.ownTable(tables, s) {
+				for _, o := range at {
+					o.servers = append(o.servers, s)
+				}
 			}
 		}
 	}
 	return slices.DeleteFunc(out, func(o *opening) bool { return len(o.servers) == 0 })
+}
+
+// opened are the ports that proxies open for a server.
+func (p gates) opened(s server) []int {
+	services := make([]*registry.Service, 0, len(p.services))
+	for _, one := range p.services {
+		services = append(services, one.shape)
+	}
+	return slices.DeleteFunc(opened(services, p.class, s.port()), func(port int) bool {
+		closed := p.class.Unprivileged && port < 1024
+		if closed {
+			p.found.warn(s.gateway.Meta, "S033", s.field+".port.number", fmt.Sprintf("these proxies may not open port %d", port),
+				"use a port of 1024 or more, or a Service that leads to one")
+		}
+		return closed
+	})
+}
+
+// openingAt is the one of an address and port.
+func openingAt(all *[]*opening, bind string, port int) *opening {
+	i := slices.IndexFunc(*all, func(o *opening) bool { return o.bind == bind && o.port == port })
+	if i < 0 {
+		i = len(*all)
+		*all = append(*all, &opening{bind: bind, port: port})
+	}
+	return (*all)[i]
 }
 
 // fits reports whether a server may stand beside those of an opening; false: it is left out.
@@ -141,8 +177,8 @@ func (p gates) fits(o *opening, s server) bool {
 	if first.kind.secure() && s.kind.secure() || first.kind == servesHTTP && s.kind == servesHTTP && first.spec.GetPort().GetNumber() == s.spec.GetPort().GetNumber() {
 		return true
 	}
-	p.found.fail(s.gateway.Meta, "S030", s.field+".port", fmt.Sprintf("protocol %s does not fit to %s, by which %s of %s already uses %s:%d",
-		s.spec.GetPort().GetProtocol(), first.spec.GetPort().GetProtocol(), first.field, first.gateway.ref(), o.bind, o.port),
+	p.found.fail(s.gateway.Meta, "S030", s.field+".port", fmt.Sprintf("protocol %s of port %d cannot share %s:%d with protocol %s of port %d, as in %s of %s",
+		s.spec.GetPort().GetProtocol(), s.port(), o.bind, o.port, first.spec.GetPort().GetProtocol(), first.port(), first.field, first.gateway.ref()),
 		"give one of the two another port; until then this server is left out")
 	if first.gateway.ref() != s.gateway.ref() {
 		p.found.byName(first.gateway.Meta, s.gateway.Meta)
@@ -183,9 +219,6 @@ func (p gates) checkServer(s *server) bool {
 		return false
 	case s.spec.GetBind() != "" && !isAddress(s.spec.GetBind()):
 		p.found.fail(s.gateway.Meta, "S002", s.field+".bind", fmt.Sprintf("%q is no IP address", s.spec.GetBind()), "give an address of the proxy; until then the server is left out")
-		return false
-	case p.class.Unprivileged && port.GetNumber() < 1024:
-		p.found.warn(s.gateway.Meta, "S033", s.field+".port.number", fmt.Sprintf("these proxies may not open port %d", port.GetNumber()), "use a port of 1024 or more")
 		return false
 	}
 	if s.spec.GetDefaultEndpoint() != "" {

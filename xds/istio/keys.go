@@ -31,6 +31,7 @@ func ClassKeys(in Input) ir.ClassKeys {
 			}
 		}
 	}
+	frontKeys(labels, in)
 	out.Labels = slices.Sorted(maps.Keys(labels))
 	return out
 }

@@ -297,6 +297,6 @@ func (p gates) endingChain(o *opening, s server, names serverNames) []ir.Chain {
 	if !ok {
 		return nil
 	}
-	p.out.Tables = append(p.out.Tables, table)
+	p.addTable(table)
 	return []ir.Chain{c}
 }

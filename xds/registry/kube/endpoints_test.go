@@ -164,3 +164,19 @@ func TestSnapshot_podsThatRunAreWorkloads(t *testing.T) {
 		t.Errorf("workloads (-want +got):\n%s", diff)
 	}
 }
+
+func TestSnapshot_readsTheNumberBehindTheNameOfAPort(t *testing.T) {
+	named := service(func(s *corev1.Service) { s.Spec.Ports[0].TargetPort = intstr.FromString("web") })
+	for _, c := range []struct {
+		slices []*discoveryv1.EndpointSlice
+		want   int
+	}{
+		{nil, 0},
+		{[]*discoveryv1.EndpointSlice{slice("a", discoveryv1.Endpoint{Addresses: []string{"10.1.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: ptr(false)}})}, 8080},
+	} {
+		got := kube.Snapshot(kube.Input{Services: []*corev1.Service{named}, Slices: c.slices})
+		if n := got.Services[0].Ports[0].Target; n != c.want {
+			t.Errorf("with %d slices: target %d, want %d", len(c.slices), n, c.want)
+		}
+	}
+}

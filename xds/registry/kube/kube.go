@@ -85,7 +85,23 @@ func service(svc *corev1.Service, from []*discoveryv1.EndpointSlice, in Input) r
 	s.Selector = svc.Spec.Selector
 	s.Ignored = ignored(svc, from)
 	s.Endpoints = endpoints(svc, from, in)
+	for i := range s.Ports {
+		s.Ports[i].Target = target(s.Ports[i], s.Endpoints)
+	}
 	return s
+}
+
+// target is the number behind the name of a port: the least that an endpoint has for it.
+func target(p registry.Port, endpoints []registry.Endpoint) int {
+	if p.TargetName == "" {
+		return p.Target
+	}
+	for _, e := range endpoints {
+		if n, ok := e.Ports[p.Name]; ok && (p.Target == 0 || n < p.Target) {
+			p.Target = n
+		}
+	}
+	return p.Target
 }
 
 // port is a port of a Service. Its number at endpoints is for those that no slice tells.
