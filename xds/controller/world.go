@@ -47,7 +47,7 @@ type world struct {
 // machines are what endpoints run on, and what runs beside the endpoints of Services.
 type machines struct {
 	pods    map[types.NamespacedName]map[string]string // labels
-	nodes   map[string]map[string]string // what labels say of their place, by name
+	nodes   map[string]map[string]string               // what labels say of their place, by name
 	running map[types.NamespacedName]*corev1.Pod
 	written written // what files say
 }

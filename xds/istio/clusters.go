@@ -1,7 +1,6 @@
 package istio
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -9,8 +8,7 @@ import (
 	"github.com/sluice-dev/sluice/xds/registry"
 )
 
-// visibleServices picks, for each host that the class sees, the service that counts: the one in the class's
-// namespace, else one of Kubernetes, else the first in order.
+// visibleServices picks, for each host that the class sees, the service that counts.
 func (p *planner) visibleServices() []*service {
 	var out []*service
 	sent := p.sentTo()
@@ -30,23 +28,6 @@ func (p *planner) visibleServices() []*service {
 		out = append(out, p.foremost(seen))
 	}
 	return out
-}
-
-// foremost is the service that counts of several with one host.
-func (p *planner) foremost(seen []*service) *service {
-	slices.SortStableFunc(seen, func(a, b *service) int {
-		return cmp.Or(
-			cmp.Compare(rank(a.shape.Namespace == p.class.Namespace), rank(b.shape.Namespace == p.class.Namespace)),
-			cmp.Compare(rank(a.shape.Origin.Kind == "Service"), rank(b.shape.Origin.Kind == "Service")),
-			registry.CompareCreated(a.shape.Origin.Created, b.shape.Origin.Created))
-	})
-	for _, other := range seen[1:] {
-		o := other.shape.Origin
-		p.found.warn(Meta{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, "S050", "spec.hosts",
-			fmt.Sprintf("host %s is defined in several namespaces; for clients in %s that of %s counts", other.shape.Host, p.class.Namespace, seen[0].shape.Namespace),
-			"limit exportTo, or remove one of them")
-	}
-	return seen[0]
 }
 
 func rank(first bool) int {
@@ -130,7 +111,11 @@ func (t *translator) endpointsOf(host string, port registry.Port, name string) *
 	s, _ := t.service(host)
 	p := t.policy(host)
 	sub, _ := p.subset(name)
-	groups := t.nearness(p.layers(sub, port.Number)).localities(t.endpoints(host), port, sub.labels)
+	all := t.endpoints(host)
+	if t.class.Kind == ir.KindGRPC && slices.ContainsFunc(all, func(e registry.Endpoint) bool { return socket(e.Address) }) {
+		t.found.selection(Meta{Kind: s.Origin.Kind, Namespace: s.Origin.Namespace, Name: s.Origin.Name}, "spec.endpoints", "an endpoint at a Unix socket in a gRPC client")
+	}
+	groups := t.nearness(p.layers(sub, port.Number)).localities(all, port, sub.labels)
 	if name != "" && len(groups) == 0 {
 		t.found.warn(sub.at, "S018", sub.field, fmt.Sprintf("subset %q of %s has no ready endpoint", name, host),
 			"start endpoints with its labels, or correct the labels")

@@ -29,6 +29,7 @@ type nearness struct {
 	distribute map[string]uint32 // locality patterns and their weights; nil: nothing is distributed
 	compare    []string          // keys that endpoints should share with the class, or key=value, the first counting most
 	failover   map[string]string // region of a client -> the only region that takes over
+	noSockets  bool              // the class cannot dial Unix sockets
 	prefer     bool              // localities near the class come first
 	weigh      bool              // the weights of localities count
 	at         block[*networking.LocalityLoadBalancerSetting]
@@ -39,7 +40,7 @@ type nearness struct {
 func (t *translator) nearness(layers []layer) nearness {
 	lb, _ := blockOf(layers, "loadBalancer", trafficPolicy.GetLoadBalancer)
 	_, ejects := blockOf(layers, "outlierDetection", trafficPolicy.GetOutlierDetection)
-	n := nearness{from: parseLocality(t.class.Locality), labels: t.labels}
+	n := nearness{from: parseLocality(t.class.Locality), labels: t.labels, noSockets: t.class.Kind == ir.KindGRPC}
 	n.at = block[*networking.LocalityLoadBalancerSetting]{lb.value.GetLocalityLbSetting(), lb.at, lb.field + ".localityLbSetting"}
 	in := n.at.value
 	switch {
@@ -183,6 +184,9 @@ func (n nearness) localities(all []registry.Endpoint, port registry.Port, labels
 	seen := map[dial]bool{}
 	for _, e := range all {
 		key := dial{e.Address, e.PortOf(port)}
+		if n.noSockets && socket(e.Address) {
+			continue
+		}
 		if !e.Ready || !e.Serves(port) || !contains(e.Labels, labels) || seen[key] {
 			continue
 		}
@@ -249,4 +253,9 @@ func weightOf(l ir.Locality) uint64 {
 		sum += uint64(e.Weight)
 	}
 	return sum
+}
+
+// socket reports whether an address is the path of a Unix socket: no name and no IP address begins like one.
+func socket(address string) bool {
+	return strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@")
 }

@@ -144,6 +144,8 @@ func (r *endpointReader) add(m Meta, field string, w *networking.WorkloadEntry, 
 	}
 	r.portsOf(m, field, w, e.Ports)
 	if len(r.ports) > 0 && len(e.Ports) == 0 {
+		r.found.warn(m, "S013", field+".ports", fmt.Sprintf("a Service that selects it asks for its port %q, which it does not name", r.ports[0].TargetName),
+			"add the port, or give the Service a targetPort with a number")
 		return
 	}
 	r.reportEffectless(m, field, w)
