@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -152,6 +153,12 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 		return nil, nil, err
 	}
 	proofs.pods = mesh
+	for _, one := range mesh.Collectors() {
+		metrics.Registry.Unregister(one) // of a manager that was made before
+		if err := metrics.Registry.Register(one); err != nil {
+			return nil, nil, fmt.Errorf("registering what the mesh controller measures: %w", err)
+		}
+	}
 	ready := func() error {
 		select {
 		case <-seen:

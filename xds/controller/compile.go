@@ -1,9 +1,7 @@
 package controller
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -13,41 +11,40 @@ import (
 	"github.com/sluice-dev/sluice/xds/istio"
 )
 
-// compiled is what a class was published last.
+// compiled is what a class was published last. It is never changed but for published.
 type compiled struct {
+	config    *ir.Config
+	found     []problem.Problem // as the compiler gave them
+	builder   *envoy.Builder
 	resources envoy.Resources
-	problems  []problem.Problem
-	published bool // the Publisher has taken it
+	problems  []problem.Problem // found, and what is wrong with resources
+	published bool              // the Publisher has taken it
 }
 
-// compile brings the classes up to date: all of them when the world has changed, else those that are new. It reports
-// whether some have to wait for Secrets.
-func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, changed bool) (held bool) {
-	maps.DeleteFunc(c.classes, func(of ir.ProxyClass, _ *compiled) bool { return !slices.Contains(classes, of) })
-	in := c.world.snapshot()
-	if changed {
-		c.config.Demand.SetClassKeys(istio.ClassKeys(in))
-	}
-	work := false
-	if changed || !slices.Equal(c.demanded, classes) {
-		c.demanded, work = slices.Clone(classes), true
-		c.unselected = istio.Unselected(in, classes)
-	}
-	waiting := c.secrets.follow(ctx, in, classes)
+// compile brings the classes up to date with what is due, and makes those that are new. It reports whether some have to
+// wait for Secrets.
+func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, due lanes) (held bool) {
+	began := c.config.Now()
+	c.learn(c.world.tell(due))
+	work := c.demandChanged(ctx, classes, due.rest)
 	for _, of := range classes {
 		before := c.classes[of]
-		if before != nil && before.published && !changed {
+		if before != nil && before.published && !due.any() {
 			continue
 		}
-		if waiting[of] {
+		if c.waiting[of] {
 			held = true
 			if before != nil {
 				before.published = false // it is due as soon as the Secrets are known
 			}
 			continue
 		}
-		work = true
-		c.classes[of] = c.publish(ctx, of, before, compileClass(in, of, before))
+		next := c.compileClass(of, before)
+		work = work || before == nil || !sameSlice(before.problems, next.problems)
+		c.classes[of] = c.publish(ctx, of, before, next)
+	}
+	if due.any() {
+		c.metrics.compiled(due, c.config.Now().Sub(began))
 	}
 	if work {
 		c.keepProblems()
@@ -55,18 +52,81 @@ func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, chang
 	return held
 }
 
-// compileClass compiles for one class. A resource that no proxy would take keeps the bytes it was published with.
-func compileClass(in istio.Input, of ir.ProxyClass, before *compiled) *compiled {
-	cfg, problems := istio.Translate(in, of)
-	resources, err := envoy.Build(cfg)
-	out := &compiled{resources: resources, problems: problems}
-	for _, bad := range resourceErrors(err) {
-		out.problems = append(out.problems, problemOf(bad))
-		if before != nil {
-			keepGood(&out.resources, before.resources, bad)
+// learn tells the compiler the news.
+func (c *Controller) learn(n news) {
+	if n.whole != nil {
+		c.input = *n.whole
+		c.compiler.Replace(c.input)
+		c.edits++
+	}
+	for _, s := range n.services {
+		c.compiler.SetService(s)
+		c.edits++
+	}
+	for _, s := range n.splits {
+		c.compiler.SetSplit(s)
+		c.edits++
+	}
+}
+
+// demandChanged follows what proxies need where they, or the objects, have changed; it reports whether they have.
+func (c *Controller) demandChanged(ctx context.Context, classes []ir.ProxyClass, objects bool) bool {
+	if objects {
+		c.config.Demand.SetClassKeys(istio.ClassKeys(c.input))
+	}
+	others := !slices.Equal(c.demanded, classes)
+	if others || objects || slices.Contains(slices.Collect(maps.Values(c.waiting)), true) {
+		before := c.waiting
+		c.waiting = c.secrets.follow(ctx, c.input, classes)
+		if slices.ContainsFunc(classes, func(of ir.ProxyClass) bool { return before[of] && !c.waiting[of] }) {
+			c.learn(c.world.tell(lanes{rest: true})) // the Secrets themselves may still be gathering
 		}
 	}
-	return out
+	if !others && !objects {
+		return false
+	}
+	for of := range c.classes {
+		if !slices.Contains(classes, of) {
+			delete(c.classes, of)
+			c.compiler.Forget(of)
+		}
+	}
+	c.demanded = slices.Clone(classes)
+	c.unselected = istio.Unselected(c.input, classes)
+	return true
+}
+
+// compileClass compiles for one class. What no proxy would take keeps the bytes that were last good.
+func (c *Controller) compileClass(of ir.ProxyClass, before *compiled) *compiled {
+	cfg, found := c.compiler.Compile(of)
+	next := &compiled{config: cfg, found: found, builder: envoy.NewBuilder()}
+	if before != nil {
+		next.builder = before.builder
+		if before.config == cfg && sameSlice(before.found, found) {
+			next.resources, next.problems = before.resources, before.problems
+			return next
+		}
+	}
+	var bad []*envoy.ResourceError
+	next.resources, bad = next.builder.Build(cfg)
+	next.problems = withErrors(found, bad)
+	if before != nil && slices.Equal(before.problems, next.problems) {
+		next.problems = before.problems
+	}
+	return next
+}
+
+// withErrors adds what is wrong with resources to what is wrong with objects.
+func withErrors(found []problem.Problem, bad []*envoy.ResourceError) []problem.Problem {
+	if len(bad) == 0 {
+		return found
+	}
+	out := slices.Clone(found)
+	for _, one := range bad {
+		out = append(out, problemOf(one))
+	}
+	problem.Sort(out)
+	return slices.Compact(out)
 }
 
 // publish hands a compilation on, where it differs from the one before.
@@ -83,28 +143,14 @@ func (c *Controller) publish(ctx context.Context, of ir.ProxyClass, before, next
 	return next
 }
 
-// resourceErrors takes apart what Build has joined.
-func resourceErrors(err error) []*envoy.ResourceError {
-	if err == nil {
-		return nil
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []*envoy.ResourceError
-		for _, one := range joined.Unwrap() {
-			out = append(out, resourceErrors(one)...)
-		}
-		return out
-	}
-	if bad, ok := errors.AsType[*envoy.ResourceError](err); ok {
-		return []*envoy.ResourceError{bad}
-	}
-	return []*envoy.ResourceError{{Name: "configuration", Err: err}}
-}
-
+// problemOf says of a resource what its author has to know.
 func problemOf(bad *envoy.ResourceError) problem.Problem {
-	p := problem.Problem{
-		Code: "S090", Severity: problem.Error, Message: problem.Clean(bad.Error(), problem.MaxMessage),
-		Hint: "correct the object; proxies keep what they have of it",
+	p := problem.Problem{Code: bad.Code, Severity: problem.Error, Message: problem.Clean(bad.Error(), problem.MaxMessage), Hint: "correct the object; until then it is left out"}
+	switch {
+	case bad.Code == envoy.CodeLarge:
+		p.Severity, p.Hint = problem.Warning, "spread the hosts over several gateways or ports, or shorten bodies"
+	case bad.Kept:
+		p.Hint = "correct the object; until then proxies keep what was last good of it"
 	}
 	if len(bad.Origins) > 0 {
 		o := bad.Origins[0]
@@ -113,33 +159,10 @@ func problemOf(bad *envoy.ResourceError) problem.Problem {
 	return p
 }
 
-// keepGood puts the last published bytes of a resource in the place of those that could not be built.
-func keepGood(into *envoy.Resources, from envoy.Resources, bad *envoy.ResourceError) {
-	pairs := map[string][2]*[]envoy.Resource{
-		envoy.TypeListener: {&into.Listeners, &from.Listeners},
-		envoy.TypeRoute:    {&into.Routes, &from.Routes},
-		envoy.TypeCluster:  {&into.Clusters, &from.Clusters},
-		envoy.TypeEndpoint: {&into.Endpoints, &from.Endpoints},
-		envoy.TypeSecret:   {&into.Secrets, &from.Secrets},
-	}
-	pair, ok := pairs[bad.Type]
-	if !ok {
-		return
-	}
-	named := func(r envoy.Resource) bool { return r.Name == bad.Name }
-	at := slices.IndexFunc(*pair[1], named)
-	if at < 0 || slices.ContainsFunc(*pair[0], named) {
-		return
-	}
-	kept := append(slices.Clone(*pair[0]), (*pair[1])[at])
-	slices.SortFunc(kept, func(a, b envoy.Resource) int { return cmp.Compare(a.Name, b.Name) })
-	*pair[0] = kept
-}
-
 // equal reports whether proxies and ledger would see no difference.
 func equal(a, b envoy.Resources) bool {
 	same := func(a, b []envoy.Resource) bool {
-		return slices.EqualFunc(a, b, func(x, y envoy.Resource) bool { return x.Name == y.Name && x.Version == y.Version })
+		return sameSlice(a, b) || slices.EqualFunc(a, b, func(x, y envoy.Resource) bool { return x.Name == y.Name && x.Version == y.Version })
 	}
 	return same(a.Listeners, b.Listeners) && same(a.Routes, b.Routes) && same(a.Clusters, b.Clusters) && same(a.Endpoints, b.Endpoints) && same(a.Secrets, b.Secrets) &&
 		slices.EqualFunc(a.Splits, b.Splits, ir.SplitUse.Equal)
@@ -153,7 +176,11 @@ func (c *Controller) keepProblems() {
 	}
 	problem.Sort(all)
 	all = slices.Compact(all)
+	c.metrics.found(all)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.problems = all
 }
+
+// sameSlice reports whether two slices are one.
+func sameSlice[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/istio"
 )
 
 // secretRetry is how soon a class that waits for Secrets is looked at again, if nothing happens before.
@@ -75,8 +76,21 @@ type Controller struct {
 type demand struct {
 	secrets    *secrets
 	classes    map[ir.ProxyClass]*compiled
+	waiting    map[ir.ProxyClass]bool // for Secrets
 	demanded   []ir.ProxyClass
 	unselected []problem.Problem // about Gateways that none of them meets
+	compilation
+}
+
+// compilation is what is compiled, and how sure that is.
+type compilation struct {
+	compiler  *istio.Compiler
+	input     istio.Input // as of the newest change but of weights and endpoints
+	metrics   meters
+	verifying *verification // nil: none is on its way
+	verified  time.Time     // when the newest began
+	edits     int           // since then
+	checks    sync.WaitGroup
 }
 
 // late is what is looked at again and again: it may appear after the start.
@@ -106,6 +120,7 @@ func New(cfg Config) (*Controller, error) {
 		}
 		c.files = &files{dir: cfg.RegistryDir, suffix: cfg.DomainSuffix, good: map[string][]byte{}}
 	}
+	c.compilation = compilation{compiler: istio.NewCompiler(cfg.DomainSuffix, cfg.RootNamespace), metrics: newMeters()}
 	c.secrets = &secrets{
 		reader: cfg.Secrets, log: cfg.Log, now: cfg.Now, watched: map[types.NamespacedName]*secretWatch{}, wake: c.rouse,
 		set: func(name types.NamespacedName, s *corev1.Secret) { c.note(c.world.setSecret(name, s)) },
@@ -203,6 +218,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	}
 	defer admitting.Wait()
 	defer c.secrets.close()
+	defer c.checks.Wait()
 	return c.run(ctx)
 }
 
@@ -247,21 +263,21 @@ func (c *Controller) retry(ctx context.Context) {
 func (c *Controller) work(ctx context.Context, classes []ir.ProxyClass) time.Duration {
 	now := c.config.Now()
 	c.mu.Lock()
-	due := c.pace.due()
 	waiting := c.proving.flushes
 	c.proving.flushes = nil
-	stale := !due.IsZero() && (len(waiting) > 0 || !now.Before(due))
-	if stale {
-		c.pace.done(now)
-	}
+	due := c.pace.take(now, len(waiting) > 0)
+	next := c.pace.due()
 	c.mu.Unlock()
-	held := c.compile(ctx, classes, stale)
+	if c.verify(ctx) {
+		due.rest = true
+	}
+	held := c.compile(ctx, classes, due)
 	for _, done := range waiting {
 		close(done)
 	}
 	wait := time.Duration(0)
-	if !due.IsZero() && !stale {
-		wait = max(due.Sub(now), time.Millisecond)
+	if !next.IsZero() {
+		wait = max(next.Sub(now), time.Millisecond)
 	}
 	if held && (wait == 0 || wait > secretRetry) {
 		wait = secretRetry

@@ -9,6 +9,6 @@
 //	err = mgr.Add(c)
 //	facts := c.Facts(split)
 //
-// A stored weight is compiled at once. All other changes are gathered: at once when nothing happened lately, else after
-// a short quiet.
+// A stored weight is compiled at once, endpoints at once after a quiet time and else every 20 ms. All other changes are gathered: at once when
+// nothing happened lately, else after a short quiet. Only what has changed is compiled; now and then everything is, to be sure.
 package controller

@@ -67,6 +67,9 @@ func (w *world) setNode(name string, labels map[string]string) urgency {
 		if w.nodes[name] = place; len(place) == 0 {
 			delete(w.nodes, name)
 		}
+		for service := range w.services {
+			w.stale[service] = true
+		}
 		return gathered
 	})
 }

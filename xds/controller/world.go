@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/registry"
 	"github.com/sluice-dev/sluice/xds/registry/kube"
 )
 
@@ -24,6 +25,7 @@ const (
 	gathered                 // with others that follow closely
 	atOnce                   // what a stored status renders
 	weighed                  // at once, too: a stored weight and nothing else, which no facts depend on
+	moved                    // endpoints and nothing else
 )
 
 // world is everything that is compiled, as last seen. What it holds is shared with informers and never changed.
@@ -31,13 +33,12 @@ type world struct {
 	suffix string
 	root   string
 
-	mu       sync.Mutex // guards everything below
-	objects  map[objectKey]istio.Object
-	services map[types.NamespacedName]*corev1.Service
-	slices   map[types.NamespacedName]*discoveryv1.EndpointSlice
-	splits   map[types.NamespacedName]seen
-	secrets  map[types.NamespacedName]*istio.Secret
+	mu      sync.Mutex // guards everything below
+	objects map[objectKey]istio.Object
+	splits  map[types.NamespacedName]seen
+	secrets map[types.NamespacedName]*istio.Secret
 	machines
+	readings
 	input  *istio.Input  // of everything above; nil: to be made
 	survey *istio.Survey // of everything above but weights; nil: to be made
 
@@ -72,11 +73,10 @@ func newWorld(suffix, root string) *world {
 	return &world{
 		suffix: suffix, root: root,
 		objects:  map[objectKey]istio.Object{},
-		services: map[types.NamespacedName]*corev1.Service{},
-		slices:   map[types.NamespacedName]*discoveryv1.EndpointSlice{},
 		splits:   map[types.NamespacedName]seen{},
 		secrets:  map[types.NamespacedName]*istio.Secret{},
 		machines: machines{pods: map[types.NamespacedName]map[string]string{}, nodes: map[string]map[string]string{}, running: map[types.NamespacedName]*corev1.Pod{}},
+		readings: newReadings(),
 	}
 }
 
@@ -109,11 +109,18 @@ func (w *world) dropObject(kind string, name types.NamespacedName) urgency {
 }
 
 func (w *world) setService(name types.NamespacedName, s *corev1.Service) urgency {
-	return w.change(func() urgency { return put(w.services, name, s, s != nil) })
+	return w.change(func() urgency {
+		w.stale[name] = true
+		return put(w.services, name, s, s != nil)
+	})
 }
 
 func (w *world) setSlice(name types.NamespacedName, s *discoveryv1.EndpointSlice) urgency {
-	return w.change(func() urgency { return put(w.slices, name, s, s != nil) })
+	return w.change(func() urgency {
+		w.move(w.place(w.slices[name], s)...)
+		put(w.slices, name, s, s != nil)
+		return moved
+	})
 }
 
 // setPod keeps the labels of a pod; exists is false when it is gone.
@@ -123,7 +130,9 @@ func (w *world) setPod(name types.NamespacedName, labels map[string]string, exis
 		if had == exists && maps.Equal(before, labels) {
 			return unchanged
 		}
-		return put(w.pods, name, labels, exists)
+		put(w.pods, name, labels, exists)
+		w.move(w.usersOf(name)...)
+		return moved
 	})
 }
 
@@ -177,7 +186,11 @@ func (w *world) setRollout(ro *v1alpha1.Rollout) urgency {
 			return unchanged
 		}
 		w.splits[name] = next
-		return compare(before.split, next.split)
+		u := compare(before.split, next.split)
+		if u == weighed {
+			w.untold.weighed[name] = true
+		}
+		return u
 	})
 }
 
@@ -252,14 +265,9 @@ func (w *world) assemble() istio.Input {
 		Secrets:      slices.Collect(maps.Values(w.secrets)),
 		Objects:      slices.Collect(maps.Values(w.objects)), // the compiler sorts
 		DomainSuffix: w.suffix, RootNamespace: w.root,
-		Registry: kube.Snapshot(kube.Input{
-			Services: slices.Collect(maps.Values(w.services)), Slices: slices.Collect(maps.Values(w.slices)), DomainSuffix: w.suffix,
-			PodLabels: func(namespace, name string) map[string]string {
-				return w.pods[types.NamespacedName{Namespace: namespace, Name: name}]
-			},
-			Pods:       slices.Collect(maps.Values(w.running)),
-			NodeLabels: func(name string) map[string]string { return w.nodes[name] },
-		}),
+		Registry: registry.Snapshot{Services: w.registered(), Workloads: kube.Snapshot(kube.Input{
+			Pods: slices.Collect(maps.Values(w.running)), NodeLabels: w.nodeLabels(),
+		}).Workloads},
 	}
 	in = w.withWritten(in)
 	for _, s := range w.splits {

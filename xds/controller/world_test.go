@@ -1,17 +1,13 @@
 package controller
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
-	"google.golang.org/protobuf/types/known/anypb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/xds/envoy"
-	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 func stored(uid types.UID, seq int64, weight int32) *v1alpha1.Rollout {
@@ -72,45 +68,14 @@ func TestWorld_podsMatterByTheirLabels(t *testing.T) {
 		exists bool
 		want   urgency
 	}{
-		{map[string]string{"version": "v1"}, true, gathered},
+		{map[string]string{"version": "v1"}, true, moved},
 		{map[string]string{"version": "v1"}, true, unchanged},
-		{map[string]string{"version": "v2"}, true, gathered},
-		{nil, false, gathered},
+		{map[string]string{"version": "v2"}, true, moved},
+		{nil, false, moved},
 		{nil, false, unchanged},
 	} {
 		if got := w.setPod(name, tt.labels, tt.exists); got != tt.want {
 			t.Errorf("change %d: urgency %v, want %v", i, got, tt.want)
 		}
-	}
-}
-
-func TestKeepGood_onlyOfNamesThatAreMissing(t *testing.T) {
-	res := func(name, version string) envoy.Resource {
-		return envoy.Resource{Name: name, Version: version, Any: &anypb.Any{}}
-	}
-	from := envoy.Resources{Routes: []envoy.Resource{res("a", "1"), res("b", "1")}}
-	into := envoy.Resources{Routes: []envoy.Resource{res("b", "2"), res("c", "2")}}
-	for _, name := range []string{"a", "b", "unknown"} {
-		keepGood(&into, from, &envoy.ResourceError{Type: envoy.TypeRoute, Name: name})
-	}
-	keepGood(&into, from, &envoy.ResourceError{Name: "configuration"})
-	var got []string
-	for _, r := range into.Routes {
-		got = append(got, r.Name+r.Version)
-	}
-	if want := []string{"a1", "b2", "c2"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-func TestResourceErrors_areTakenApart(t *testing.T) {
-	bad := &envoy.ResourceError{Type: envoy.TypeRoute, Name: "http.80", Err: errors.New("no domain"),
-		Origins: []ir.Origin{{Kind: "VirtualService", Namespace: "shop", Name: "vs", Field: "spec.hosts"}}}
-	got := resourceErrors(errors.Join(bad, errors.New("other")))
-	if len(got) != 2 || got[0] != bad || got[1].Err.Error() != "other" {
-		t.Fatalf("got %v", got)
-	}
-	if p := problemOf(bad); p.Code != "S090" || p.Object != "VirtualService/shop/vs" || p.Field != "spec.hosts" {
-		t.Errorf("problem %+v", p)
 	}
 }

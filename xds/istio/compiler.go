@@ -2,6 +2,7 @@ package istio
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -114,6 +115,43 @@ func (c *Compiler) DropSecret(namespace, name string) {
 	if _, had := c.secrets[k]; had {
 		delete(c.secrets, k)
 		c.index = nil
+	}
+}
+
+// Replace takes a whole input in the place of everything there was. Of two things of one name the first counts.
+func (c *Compiler) Replace(in Input) {
+	c.settings.DomainSuffix, c.settings.RootNamespace, c.settings.TrustSecrets = in.DomainSuffix, in.RootNamespace, in.TrustSecrets
+	clear(c.objects)
+	for _, o := range in.Objects {
+		k := objectKey{o.Kind, o.Namespace, o.Name}
+		if first, twice := c.objects[k]; twice { // it still says what is wrong with it
+			first.Problems = slices.Concat(first.Problems, o.Problems)
+			o = first
+		}
+		c.objects[k] = o
+	}
+	clear(c.services)
+	for _, s := range in.Registry.Services {
+		putFirst(c.services, serviceKey{s.Host, s.Namespace}, s)
+	}
+	clear(c.workloads)
+	for _, w := range in.Registry.Workloads {
+		putFirst(c.workloads, workloadKey{w.Namespace, w.Name}, w)
+	}
+	clear(c.splits)
+	for _, s := range in.Splits {
+		putFirst(c.splits, s.Key, s)
+	}
+	clear(c.secrets)
+	for _, s := range in.Secrets {
+		putFirst(c.secrets, secretKey{s.Namespace, s.Name}, s)
+	}
+	c.index = nil
+}
+
+func putFirst[K comparable, V any](m map[K]V, k K, v V) {
+	if _, taken := m[k]; !taken {
+		m[k] = v
 	}
 }
 
