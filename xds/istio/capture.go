@@ -340,7 +340,7 @@ func (t *translator) serviceChains(host string, port registry.Port, at site, rul
 		return chains
 	}
 	if len(at.names) > 0 {
-		own.Match.ServerNames, own.Match.Transport = t.domainsOf(host, s.Namespace, nil), ir.TLSTransport
+		own.Match.ServerNames, own.Match.Transport = t.domainsOf(host, nil), ir.TLSTransport
 		slices.Sort(own.Match.ServerNames)
 	}
 	return []ir.Chain{own}

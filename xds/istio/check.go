@@ -7,6 +7,8 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/registry"
 )
 
 // Check gives what is wrong with one object on its own, whatever else there is in the mesh: what must not be applied
@@ -18,31 +20,95 @@ func Check(from map[string]any) []problem.Problem {
 		return nil
 	}
 	o := Decode(from)
-	t := &translator{found: &findings{}}
-	t.found.add(o.Problems...)
-	if spec, ok := o.Spec.(*networking.VirtualService); ok {
-		for i, r := range spec.GetHttp() {
-			t.checkRule(rule{httpRule: httpRule{r, fmt.Sprintf("spec.http[%d]", i), o.Meta}})
-		}
-		vs := &virtual{virtualService: virtualService{typed: typed[*networking.VirtualService]{Meta: o.Meta, Spec: spec}}}
-		for _, r := range slices.Concat(tcpRules(vs), tlsRules(vs)) {
-			t.checkConnections(r)
-			for _, m := range r.entries {
-				t.compared(r, m, site{})
-			}
-		}
-	}
-	if spec, ok := o.Spec.(*networking.Gateway); ok {
-		g := gates{planner: &planner{found: t.found}}
-		for i, one := range spec.GetServers() {
-			g.checkServer(&server{gateway: gateway{Meta: o.Meta, Spec: spec}, spec: one, field: fmt.Sprintf("spec.servers[%d]", i)})
-		}
+	found := &findings{}
+	found.add(o.Problems...)
+	if o.Spec != nil {
+		found.add(checkAlone(o)...)
 	}
 	var out []problem.Problem
-	for _, p := range t.found.sorted() {
-		if p.Severity == problem.Error && p.Code != "S081" {
+	for _, p := range found.sorted() {
+		if p.Severity == problem.Error && p.Object == o.ref() && onItsOwn(p.Code) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// onItsOwn reports whether a code is about an object itself: not about what it names, nor about what is not supported here.
+func onItsOwn(code string) bool {
+	return slices.Contains([]string{"S001", "S002", "S025", "S026", "S027", "S028", "S030", "S031", "S032", "S035", "S041", "S052"}, code)
+}
+
+// checkAlone compiles an object in a mesh where there is nothing else.
+func checkAlone(o Object) []problem.Problem {
+	class := ir.ProxyClass{Kind: ir.KindSidecar, Namespace: o.Namespace}
+	in := Input{Objects: []Object{o}}
+	switch spec := o.Spec.(type) {
+	case *networking.Gateway:
+		class.Kind, class.Labels = ir.KindGateway, FormatLabels(spec.GetSelector())
+	case *networking.DestinationRule:
+		class.Labels = FormatLabels(spec.GetWorkloadSelector().GetMatchLabels())
+		host := ResolveHost(spec.GetHost(), o.Namespace, in.suffix())
+		in.Registry.Services = []registry.Service{{Host: host, Namespace: o.Namespace, Ports: portsOf(spec), Origin: registry.Origin{Kind: "Service", Namespace: o.Namespace, Name: host}}}
+	case *networking.Sidecar:
+		class.Labels = FormatLabels(spec.GetWorkloadSelector().GetLabels())
+	}
+	p := newPlanner(class)
+	p.plan(newIndex(in, nil))
+	found := &findings{}
+	found.add(p.all...)
+	if spec, ok := o.Spec.(*networking.VirtualService); ok {
+		t := &translator{mesh: p, class: class, labels: p.labels, found: found, unit: &unit{}}
+		t.checkRules(typed[*networking.VirtualService]{o.Meta, spec})
+	}
+	return found.list
+}
+
+// portsOf are ports under which each entry for a port counts once, and the rest of the policy, too.
+func portsOf(dr *networking.DestinationRule) []registry.Port {
+	numbers := map[int]bool{1: true}
+	for _, tp := range append([]*networking.TrafficPolicy{dr.GetTrafficPolicy()}, policies(dr.GetSubsets())...) {
+		for _, p := range tp.GetPortLevelSettings() {
+			if n := p.GetPort().GetNumber(); n > 0 && n <= maxPort {
+				numbers[int(n)] = true
+			}
+		}
+	}
+	var out []registry.Port
+	for n := range numbers {
+		out = append(out, registry.Port{Name: fmt.Sprintf("http-%d", n), Number: n, Protocol: registry.HTTP})
+	}
+	slices.SortFunc(out, func(a, b registry.Port) int { return a.Number - b.Number })
+	return out
+}
+
+func policies(subsets []*networking.Subset) []*networking.TrafficPolicy {
+	var out []*networking.TrafficPolicy
+	for _, s := range subsets {
+		out = append(out, s.GetTrafficPolicy())
+	}
+	return out
+}
+
+// checkRules reads every part of every http rule, wherever it applies.
+func (t *translator) checkRules(vs typed[*networking.VirtualService]) {
+	for _, one := range t.mesh.ownRules(vs) {
+		r := rule{httpRule: one, root: vs.Meta}
+		if one.spec.GetDelegate() != nil {
+			continue
+		}
+		for j, m := range one.spec.GetMatch() {
+			t.match(one.from, fmt.Sprintf("%s.match[%d]", one.field, j), m)
+		}
+		if t.checkRule(r) {
+			t.action(r, false)
+		}
+	}
+	alone := &virtual{virtualService: virtualService{typed: vs}}
+	for _, r := range slices.Concat(tcpRules(alone), tlsRules(alone)) {
+		t.checkConnections(r)
+		for _, m := range r.entries {
+			t.compared(r, m, site{})
+		}
+	}
 }

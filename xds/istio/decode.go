@@ -3,6 +3,7 @@ package istio
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 	kindWorkloadEntry   = "WorkloadEntry"
 	kindSidecar         = "Sidecar"
 )
+
+// orderAnnotation places an object before and behind others of its kind; without it the place is 0.
+const orderAnnotation = "sluice.dev/order"
 
 // apiGroup is the API group of all of them; its three versions share one schema.
 const apiGroup = "networking.istio.io"
@@ -61,6 +65,11 @@ func Decode(from map[string]any) Object {
 		o.report("S003", withoutEffect(apiVersion, o.Kind), "", fmt.Sprintf("%s %s has no effect here", apiVersion, o.Kind),
 			"remove it, or configure the proxy in another way")
 		return o
+	}
+	if text, set := o.Annotations[orderAnnotation]; set {
+		if _, err := strconv.Atoi(text); err != nil {
+			o.report("S002", problem.Error, "metadata.annotations", fmt.Sprintf("%s is %q, which is no whole number", orderAnnotation, text), "write a number; until then it is 0")
+		}
 	}
 	spec, ok := from["spec"].(map[string]any)
 	if !ok && from["spec"] != nil {
@@ -131,6 +140,8 @@ func droppable(kind string) []string {
 		return []string{"subsets"}
 	case kindServiceEntry:
 		return []string{"endpoints"}
+	case kindSidecar:
+		return []string{"ingress", "egress"}
 	default:
 		return nil
 	}

@@ -86,7 +86,10 @@ func (t *translator) cookie(b consistentHash, in *networking.LoadBalancerSetting
 
 // hashing is the algorithm, and the size of what it hashes into.
 func (t *translator) hashing(b consistentHash) (ir.Balance, uint64) {
-	if m := b.value.GetMaglev(); m != nil && t.class.Kind != ir.KindGRPC { // a gRPC client has rings only
+	if b.value.GetMaglev() != nil && t.class.Kind == ir.KindGRPC {
+		t.found.info(b.at, "S044", b.field+".maglev", "a gRPC client has no MAGLEV; RING_HASH is used", "write ringHash where gRPC clients matter most")
+	}
+	if m := b.value.GetMaglev(); m != nil && t.class.Kind != ir.KindGRPC {
 		size := m.GetTableSize()
 		if size > maxTable || (size != 0 && !new(big.Int).SetUint64(size).ProbablyPrime(0)) {
 			t.found.fail(b.at, "S002", b.field+".maglev.tableSize", fmt.Sprintf("%d is no prime number, or above %d", size, maxTable),

@@ -48,15 +48,14 @@ func compareSpecific(a, b string) int {
 	return cmp.Or(cmp.Compare(wild(a), wild(b)), cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 }
 
-// domainsOf are the names by which clients in a namespace call a service's host.
-func (t *translator) domainsOf(host, serviceNamespace string, vips []string) []string {
+// domainsOf are the names by which clients in the class's namespace call a host.
+func (t *translator) domainsOf(host string, vips []string) []string {
 	out := []string{host}
-	name, ok := strings.CutSuffix(host, "."+serviceNamespace+".svc."+t.suffix())
-	if ok && !strings.ContainsAny(name, ".*") {
-		if serviceNamespace == t.class.Namespace {
-			out = append(out, name)
+	if name, ok := strings.CutSuffix(host, ".svc."+t.suffix()); ok && strings.Count(name, ".") == 1 && !strings.Contains(name, "*") {
+		if short, own := strings.CutSuffix(name, "."+t.class.Namespace); own {
+			out = append(out, short)
 		}
-		out = append(out, name+"."+serviceNamespace, name+"."+serviceNamespace+".svc")
+		out = append(out, name, name+".svc")
 	}
 	for _, ip := range vips {
 		if a, err := netip.ParseAddr(ip); err == nil {

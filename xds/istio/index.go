@@ -163,7 +163,7 @@ func pick[S proto.Message](objects []Object) []typed[S] {
 }
 
 func order(m Meta) int {
-	text := m.Annotations["sluice.dev/order"]
+	text := m.Annotations[orderAnnotation]
 	if text == "" {
 		return 0
 	}

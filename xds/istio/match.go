@@ -89,14 +89,19 @@ func (c *matchReader) headers(at string, m *networking.HTTPMatchRequest) []ir.He
 	var out []ir.HeaderMatch
 	for _, name := range sortedKeys(m.GetHeaders()) {
 		field := fmt.Sprintf("%s.headers[%q]", at, name)
-		if len(name) > 0 && name[0] == '@' {
+		if strings.HasPrefix(name, "@") {
 			c.drop(field, "a match on claims of a token")
 			continue
 		}
 		out = append(out, c.text(field, name, m.GetHeaders()[name]))
 	}
 	for _, name := range sortedKeys(m.GetWithoutHeaders()) {
-		h := c.text(fmt.Sprintf("%s.withoutHeaders[%q]", at, name), name, m.GetWithoutHeaders()[name])
+		field := fmt.Sprintf("%s.withoutHeaders[%q]", at, name)
+		if strings.HasPrefix(name, "@") {
+			c.drop(field, "a match on claims of a token")
+			continue
+		}
+		h := c.text(field, name, m.GetWithoutHeaders()[name])
 		h.Invert, h.MissingAsEmpty = true, h.Kind != ir.Present
 		out = append(out, h)
 	}

@@ -118,7 +118,7 @@ func (p *planner) sidecarHost(host string, port int) *ir.VirtualHost {
 	return made(p, key{kind: hostUnit, table: table, name: host}, []any{port, true}, func(t *translator) *ir.VirtualHost {
 		s, _ := t.service(host)
 		routes, origins := t.meshRoutes(s, port, table)
-		domains := t.domainsOf(s.Host, s.Namespace, s.VIPs)
+		domains := t.domainsOf(s.Host, s.VIPs)
 		slices.Sort(domains)
 		return &ir.VirtualHost{Name: host + ":" + table, Domains: domains, Routes: routes, Origins: origins}
 	})
@@ -133,7 +133,7 @@ func (p *planner) hostsWithoutService(hosts map[int][]*ir.VirtualHost) {
 		}
 		hosts[80] = append(hosts[80], made(p, key{kind: hostUnit, table: "80", name: h}, []any{vs, false}, func(t *translator) *ir.VirtualHost {
 			return &ir.VirtualHost{
-				Name: h + ":80", Domains: t.domainsOf(h, vs.Namespace, nil), Origins: []ir.Origin{vs.origin("spec")},
+				Name: h + ":80", Domains: t.domainsOf(h, nil), Origins: []ir.Origin{vs.origin("spec")},
 				Routes: t.routes(vs.virtualService, place{table: "80", port: 80, gateways: map[string]bool{mesh: true}}),
 			}
 		}))
@@ -192,7 +192,7 @@ func (p *planner) grpcTable(host string, port int) *ir.RouteTable {
 		routes, origins := t.meshRoutes(s, port, name)
 		routes = append(routes, t.armsRoutes()...)
 		var domains []string
-		for _, d := range t.domainsOf(s.Host, s.Namespace, s.VIPs) {
+		for _, d := range t.domainsOf(s.Host, s.VIPs) {
 			domains = append(domains, d, d+":"+strconv.Itoa(port))
 		}
 		slices.Sort(domains)

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"fmt"
+	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -28,6 +29,7 @@ func (r rule) origins() []ir.Origin {
 // routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything.
 func (t *translator) routes(vs virtualService, p place) []ir.Route {
 	var out []ir.Route
+	here := false // what matches everything does so at this place, not everywhere
 	for _, one := range vs.rules {
 		r := rule{one, vs.Meta, p}
 		matches := t.matches(r)
@@ -35,10 +37,14 @@ func (t *translator) routes(vs virtualService, p place) []ir.Route {
 			continue
 		}
 		if len(out) > 0 && out[len(out)-1].Match.CatchAll() {
+			if here {
+				continue
+			}
 			t.found.warn(r.from, "S020", r.field, "no request reaches this rule, since the one before it matches everything", "move it up, or remove it")
 			continue
 		}
 		out = append(out, t.routesOf(r, matches)...)
+		here = slices.ContainsFunc(matches, func(m namedMatch) bool { return m.match.CatchAll() && m.placed })
 	}
 	return out
 }
@@ -47,6 +53,8 @@ type namedMatch struct {
 	name  string
 	match ir.Match
 	stats string
+	// placed: the entry says where it applies, by port, gateway or client.
+	placed bool
 }
 
 // matches are the conditions under which the rule applies at its place; none: it does not.
@@ -65,7 +73,8 @@ func (t *translator) matches(r rule) []namedMatch {
 			continue
 		}
 		if match, ok := t.match(r.from, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
-			out = append(out, namedMatch{m.GetName(), match, m.GetStatPrefix()})
+			placed := m.GetPort() != 0 || len(m.GetGateways())+len(m.GetSourceLabels()) > 0 || m.GetSourceNamespace() != ""
+			out = append(out, namedMatch{m.GetName(), match, m.GetStatPrefix(), placed})
 		}
 	}
 	return out
@@ -219,7 +228,7 @@ func (t *translator) portOf(r rule, at string, s registry.Service) int {
 	if len(s.Ports) == 1 {
 		return s.Ports[0].Number
 	}
-	if len(s.Ports) > 1 && !hasPort(s, r.place.port) {
+	if len(s.Ports) > 1 {
 		t.found.warn(r.from, "S014", at+".port", fmt.Sprintf("%s has several ports; %d, that of the listener, is taken", s.Host, r.place.port),
 			"name the port")
 	}

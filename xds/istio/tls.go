@@ -293,7 +293,7 @@ func (p gates) endingChain(o *opening, s server, names serverNames) []ir.Chain {
 		return out
 	}
 	c.Table = s.table()
-	table := p.gatewayTable(place{table: c.Table, port: s.port()}, []server{s})
+	table := p.gatewayTable(place{table: c.Table, port: s.port(), tls: true}, []server{s})
 	if !ok {
 		return nil
 	}

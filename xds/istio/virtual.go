@@ -62,7 +62,7 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 	for i, h := range spec.GetHosts() {
 		if !validHost(h) {
 			x.found.fail(vs.Meta, "S002", fmt.Sprintf("spec.hosts[%d]", i), fmt.Sprintf("%q is no host", h),
-				"write a DNS name or an address, a wildcard only as the first label; until then this host is left out")
+				"write a DNS name or an address, a wildcard only in front; until then this host is left out")
 			continue
 		}
 		hosts = append(hosts, h)
@@ -75,6 +75,7 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 		}
 	}
 	for _, r := range x.ownRules(vs) {
+		x.checkMatchedGateways(vs, r)
 		if r.spec.GetDelegate() == nil {
 			out.rules = append(out.rules, r)
 			continue
@@ -102,19 +103,26 @@ func bounded[R any](x *index, m Meta, field string, rules []R) []R {
 	return rules[:maxRules]
 }
 
-// validHost reports whether a proxy could tell requests by a host: a name, an address, or a wildcard for the first labels.
+// validHost reports whether a proxy could tell requests by a host: a name, an address, or a leading wildcard.
 func validHost(host string) bool {
-	rest := host
+	rest := strings.TrimPrefix(host, "*")
 	if host == "*" {
 		return true
-	}
-	if after, wild := strings.CutPrefix(host, "*"); wild {
-		if !strings.HasPrefix(after, ".") && !strings.HasPrefix(after, "-") {
-			return false
-		}
-		rest = after
 	}
 	return rest != "" && len(rest) <= 255 && !strings.ContainsFunc(rest, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_:[]", r)
 	})
+}
+
+// checkMatchedGateways reports gateways in matches by which no request can come.
+func (x *index) checkMatchedGateways(vs typed[*networking.VirtualService], r httpRule) {
+	bound := gatewayNames(vs.Spec.GetGateways(), vs.Namespace)
+	for j, m := range r.spec.GetMatch() {
+		for k, name := range m.GetGateways() {
+			if !slices.Contains(bound, gatewayName(name, vs.Namespace)) {
+				x.found.warn(vs.Meta, "S020", fmt.Sprintf("%s.match[%d].gateways[%d]", r.field, j, k), fmt.Sprintf("no request comes by %s, since spec.gateways does not name it", name),
+					"name it there, or remove it here")
+			}
+		}
+	}
 }
