@@ -64,13 +64,12 @@ func (t *translator) forward(r rule, catchAll bool, route *ir.Route, authority s
 	laid, split := t.overlay(ruleSite{name: r.spec.GetName(), catchAll: catchAll, table: r.place.table, at: r.from, field: r.field}, written)
 	f.Weighted = split || len(written) > 1
 	single := len(written) == 1 && r.spec.GetRetries().GetRetryIgnorePreviousHosts() == nil
-	if !f.Weighted {
-		only := laid[0]
-		route.Headers = appendOps(route.Headers, only.headers)
-		f.Destinations = []ir.Destination{{Cluster: only.cluster(), Weight: 1}}
-		f.Rewrite.Authority = cmp.Or(f.Rewrite.Authority, only.authority)
-		t.hashBy(f, single)
-		return f
+	if len(written) == 1 { // what the only destination says comes after what the rule says, divided or not
+		route.Headers = appendOps(route.Headers, written[0].headers)
+		f.Rewrite.Authority = cmp.Or(f.Rewrite.Authority, written[0].authority)
+		for i := range laid {
+			laid[i].headers, laid[i].authority = ir.HeaderOps{}, ""
+		}
 	}
 	for _, d := range laid {
 		if d.weight > 0 {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/sluice-dev/sluice/api/problem"
 )
 
 // The bounds of how much one object may hold.
@@ -18,6 +20,7 @@ const (
 type virtualService struct {
 	typed[*networking.VirtualService]
 	rules []httpRule
+	found []problem.Problem // while it was read
 }
 
 // httpRule is one http rule of a VirtualService, with what it delegates put in its place.
@@ -38,7 +41,8 @@ func (x *index) readVirtuals(all []typed[*networking.VirtualService], before *in
 		switch old := before.virtual(vs.Meta); {
 		case len(vs.Spec.GetHosts()) == 0:
 		case old != nil && old.Spec == vs.Spec && old.Meta.equal(vs.Meta) && alone(vs.Spec):
-			out = append(out, virtualService{vs, old.rules})
+			x.found.add(old.found...)
+			out = append(out, virtualService{vs, old.rules, old.found})
 		default:
 			out = append(out, x.readVirtual(d, vs))
 		}
@@ -47,14 +51,14 @@ func (x *index) readVirtuals(all []typed[*networking.VirtualService], before *in
 	return out
 }
 
-// alone reports whether the reading of a spec depends on nothing else, and has nothing to say about it.
+// alone reports whether the reading of a spec depends on nothing else.
 func alone(spec *networking.VirtualService) bool {
 	return len(spec.GetHttp()) > 0 && len(spec.GetHttp()) <= maxRules && len(spec.GetTcp()) == 0 && len(spec.GetTls()) == 0 &&
 		!slices.ContainsFunc(spec.GetHttp(), func(r *networking.HTTPRoute) bool { return r.GetDelegate() != nil })
 }
 
 func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) virtualService {
-	spec := vs.Spec
+	spec, said := vs.Spec, len(x.found.list)
 	if len(spec.GetHttp())+len(spec.GetTcp())+len(spec.GetTls()) == 0 {
 		x.found.fail(vs.Meta, "S026", "spec", "it has none of http, tcp and tls", "give it rules, or remove it")
 	}
@@ -82,6 +86,7 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 		}
 		out.rules = append(out.rules, d.expand(vs, r)...)
 	}
+	out.found = slices.Clone(x.found.list[said:])
 	return out
 }
 

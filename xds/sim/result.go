@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -187,9 +188,9 @@ func (t transaction) follow(out *Result, r *routev3.Route) {
 	}
 }
 
-// fillEdits adds changes to those of the rule, which come last and therefore hold.
+// fillEdits adds changes to those of the rule, which come last and therefore hold. Of one list the later holds.
 func fillEdits(into *Edits, add []*corev3.HeaderValueOption, remove []string) {
-	for _, h := range add {
+	for _, h := range slices.Backward(add) {
 		list := into.Add
 		if h.GetAppendAction() == corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD {
 			list = into.Set
