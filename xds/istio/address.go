@@ -14,7 +14,7 @@ func AddressOf(in Input, class ir.ProxyClass, host string) string {
 	p.plan(newIndex(in, nil))
 	t := &translator{mesh: p, class: class, labels: p.labels, found: &findings{}, unit: &unit{}}
 	for _, s := range p.visible {
-		if !slices.Contains(t.domainsOf(s.shape.Host, s.shape.Namespace, nil), host) {
+		if !slices.Contains(t.domainsOf(s.shape.Host, nil), host) {
 			continue
 		}
 		for _, vip := range s.shape.VIPs {
