@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,13 @@ func FreePort(t testing.TB) int {
 // It is stopped at the end of the test; of a failed test the end of its log is shown.
 func Start(t testing.TB, bootstrap []byte) *Proxy {
 	t.Helper()
+	return StartDraining(t, bootstrap, time.Second)
+}
+
+// StartDraining is Start with another time, in whole seconds, after which Envoy closes the connections of what it has
+// replaced.
+func StartDraining(t testing.TB, bootstrap []byte, drain time.Duration) *Proxy {
+	t.Helper()
 	binary, dir := Binary(t), t.TempDir()
 	config := filepath.Join(dir, "bootstrap.yaml") // JSON is YAML
 	if err := os.WriteFile(config, bootstrap, 0o600); err != nil {
@@ -82,7 +90,7 @@ func Start(t testing.TB, bootstrap []byte) *Proxy {
 	defer log.Close()
 	adminFile := filepath.Join(dir, "admin")
 	cmd := exec.Command(binary, "--config-path", config, "--admin-address-path", adminFile,
-		"--disable-hot-restart", "--concurrency", "2", "--log-level", "warn", "--drain-time-s", "1")
+		"--disable-hot-restart", "--concurrency", "2", "--log-level", "warn", "--drain-time-s", strconv.Itoa(int(drain/time.Second)))
 	cmd.Stdout, cmd.Stderr = log, log
 	if p.process, err = child.Start(cmd); err != nil {
 		t.Fatal(err)

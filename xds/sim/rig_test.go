@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -54,6 +55,8 @@ type rig struct {
 	backends  map[standIn]int         // ports
 	clients   map[string]*http.Client // by the server name that they ask for
 	proxy     *proxy.Proxy
+	server    *server.Server
+	drain     time.Duration   // 0: a second
 	sent      int             // requests
 	ports     map[string]int  // of listeners, by mesh and name; with @ and an address those at other addresses
 	originals map[string]bool // addresses that clients mean to reach, which somebody listens on
@@ -315,18 +318,11 @@ func (m *rigged) renameIn(t testing.TB, in protoreflect.Message) {
 // start runs Envoy until the end of the test, and returns when it listens everywhere.
 func (r *rig) start() {
 	r.t.Helper()
-	for _, list := range []*[]envoy.Resource{&r.res.Listeners, &r.res.Routes, &r.res.Clusters, &r.res.Endpoints, &r.res.Secrets} {
-		slices.SortFunc(*list, func(a, b envoy.Resource) int {
-			if a.Name < b.Name {
-				return -1
-			}
-			return 1
-		})
-	}
 	s, err := server.New(server.Config{Now: time.Now})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.server = s
 	l, err := (&net.ListenConfig{}).Listen(r.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		r.t.Fatal(err)
@@ -338,17 +334,31 @@ func (r *rig) start() {
 			r.t.Error(err)
 		}
 	})
-	if err := s.Publish(ctx, ir.ProxyClass{Kind: ir.KindGateway, Namespace: rigNamespace}, r.res); err != nil {
-		r.t.Fatal(err)
-	}
+	r.publish()
 	s.Open()
 	file, err := bootstrap.JSON(bootstrap.Options{Kind: ir.KindGateway, Namespace: rigNamespace, XDS: l.Addr().String(), Admin: "127.0.0.1:0"})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.proxy = proxy.Start(r.t, file)
+	r.proxy = proxy.StartDraining(r.t, file, cmp.Or(r.drain, time.Second))
 	r.proxy.WaitLive(r.t)
 	r.readPorts()
+}
+
+// publish gives Envoy what the rig holds now.
+func (r *rig) publish() {
+	r.t.Helper()
+	for _, list := range []*[]envoy.Resource{&r.res.Listeners, &r.res.Routes, &r.res.Clusters, &r.res.Endpoints, &r.res.Secrets} {
+		slices.SortFunc(*list, func(a, b envoy.Resource) int {
+			if a.Name < b.Name {
+				return -1
+			}
+			return 1
+		})
+	}
+	if err := r.server.Publish(r.t.Context(), ir.ProxyClass{Kind: ir.KindGateway, Namespace: rigNamespace}, r.res); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // readPorts waits until Envoy has all listeners, and learns their ports.
