@@ -22,6 +22,7 @@ type Resource struct {
 type Part struct {
 	Name    string
 	Version string // as that of a Resource, over Bytes
+	Origins []ir.Origin
 	Bytes   []byte // the virtual host, marshalled; a table is its parts between what is before and after them
 }
 

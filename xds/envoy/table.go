@@ -105,7 +105,7 @@ func (b *builder) builtHost(table string, h *ir.VirtualHost, was *builtHost) bui
 		message := b.host(h)
 		if err = message.ValidateAll(); err == nil {
 			value := marshal(message)
-			out.good, out.part, out.refs = h, &Part{Name: h.Name, Version: hashed(value), Bytes: value}, sorted(clusters(h))
+			out.good, out.part, out.refs = h, &Part{Name: h.Name, Version: hashed(value), Origins: h.Origins, Bytes: value}, sorted(clusters(h))
 			return out
 		}
 	}

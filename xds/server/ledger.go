@@ -205,7 +205,7 @@ func (l *ledger) record(c *client, outcomes []outcome) (quarantined bool) {
 		switch o.what {
 		case rejected:
 			l.keepRefusal(c, at, o)
-			quarantined = l.quarantine(c, at, o.item) || quarantined
+			quarantined = l.quarantine(c, at, o) || quarantined
 		case unsure:
 			l.keep(c.key, at, &refusal{class: c.class, at: l.now()})
 			continue
@@ -245,14 +245,18 @@ func (l *ledger) enter(c *client, at key, o outcome) {
 		before.refused = o.item.version
 		l.setCell(c, at, before, time.Time{})
 		if t := l.row(c.class, at).nacked[o.item.version]; t.first == nil {
-			t.first = &ir.Rejection{
-				Node: c.node, TypeURL: o.kind.typeURL(), Resource: o.name, Version: o.item.version,
-				Message: problem.Clean(o.message, maxMessage), At: l.now(),
-			}
+			t.first = l.rejection(c, o)
 		}
 	case dropped:
 		l.dropCell(c, at)
 	case unsure, sure: // a doubt of the node, which changes no cell
+	}
+}
+
+func (l *ledger) rejection(c *client, o outcome) *ir.Rejection {
+	return &ir.Rejection{
+		Node: c.node, TypeURL: o.kind.typeURL(), Resource: o.name, Version: o.item.version,
+		Message: problem.Clean(o.message, maxMessage), At: l.now(),
 	}
 }
 

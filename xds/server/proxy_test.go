@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -129,7 +130,7 @@ func (p *proxy) send(a ask) {
 		failure = &rpcstatus.Status{Code: 3, Message: a.nack}
 	}
 	n := node(p.id)
-	if name, version, ok := strings.Cut(p.agent, " "); ok {
+	if name, version, ok := strings.Cut(cmp.Or(p.agent, "envoy 1.40.0"), " "); ok {
 		n.UserAgentName, n.UserAgentVersionType = name, userAgent(version)
 	}
 	if p.named {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-dev/sluice/xds/envoy"
+	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 // A resource that a proxy has rejected is not given to others like it: neither to those that have not received it yet,
@@ -19,8 +20,14 @@ const goodKept = 4
 // whole stands for a resource as one, among the names of its parts.
 const whole = ""
 
-// rejects are the versions that one kind of proxy has rejected, by resource and by part of it.
-type rejects map[key]map[string]string
+// rejects is what one kind of proxy has rejected, by resource and by part of it.
+type rejects map[key]map[string]ban
+
+// ban is a version that is kept from proxies.
+type ban struct {
+	version string
+	first   *ir.Rejection
+}
 
 // rejected reports whether some kind of proxy rejects the resource, or a part of it.
 func (b *book) rejected(at key) bool {
@@ -60,8 +67,8 @@ func (i *item) part(name string) (envoy.Part, bool) {
 }
 
 // quarantine takes a rejection of an item by a client; false: it changes nothing for others.
-func (l *ledger) quarantine(c *client, at key, rejected *item) bool {
-	b := l.book(c.class)
+func (l *ledger) quarantine(c *client, at key, o outcome) bool {
+	b, rejected := l.book(c.class), o.item
 	if b.set == nil {
 		return false
 	}
@@ -74,11 +81,13 @@ func (l *ledger) quarantine(c *client, at key, rejected *item) bool {
 	}
 	of := b.rejects[c.flavour]
 	if of[at] == nil {
-		of[at] = map[string]string{}
+		of[at] = map[string]ban{}
 	}
 	before := len(of[at])
 	for _, p := range b.guilty(at, base, rejected) {
-		of[at][p.Name] = p.Version
+		if of[at][p.Name].version != p.Version {
+			of[at][p.Name] = ban{version: p.Version, first: l.rejection(c, o)}
+		}
 	}
 	return len(of[at]) > before
 }
@@ -111,15 +120,15 @@ func (b *book) lift() {
 	for flavour, of := range b.rejects {
 		for at, parts := range of {
 			base := b.set.of[at.kind].get(at.name)
-			maps.DeleteFunc(parts, func(name, version string) bool {
+			maps.DeleteFunc(parts, func(name string, of ban) bool {
 				if base == nil {
 					return true
 				}
 				if name == whole {
-					return base.version != version
+					return base.version != of.version
 				}
 				p, ok := base.part(name)
-				return !ok || p.Version != version
+				return !ok || p.Version != of.version
 			})
 			if len(parts) == 0 {
 				delete(of, at)
@@ -168,9 +177,9 @@ func (b *book) substituted(s *set, k kind, of rejects) *collection {
 }
 
 // substitute is what is served in the place of base; nil: nothing.
-func (b *book) substitute(at key, base *item, parts map[string]string) *item {
-	if version, ok := parts[whole]; ok {
-		good := b.row(at).good(func(i *item) bool { return i.version != version })
+func (b *book) substitute(at key, base *item, parts map[string]ban) *item {
+	if of, ok := parts[whole]; ok {
+		good := b.row(at).good(func(i *item) bool { return i.version != of.version })
 		switch {
 		case good != nil:
 			return good
@@ -185,7 +194,7 @@ func (b *book) substitute(at key, base *item, parts map[string]string) *item {
 	var hosts []envoy.Part
 	refs, missing := slices.Clone(base.refs), false
 	for _, p := range base.parts {
-		if parts[p.Name] == p.Version {
+		if parts[p.Name].version == p.Version {
 			good := b.row(at).good(func(i *item) bool {
 				old, ok := i.part(p.Name)
 				return ok && old.Version != p.Version

@@ -33,7 +33,7 @@ func table(t testing.TB, name string, hosts ...string) envoy.Resource {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Parts = append(r.Parts, envoy.Part{Name: host, Version: sum(value), Bytes: value})
+		r.Parts = append(r.Parts, envoy.Part{Name: host, Version: sum(value), Bytes: value, Origins: []ir.Origin{{Kind: "VirtualService", Namespace: "shop", Name: host}}})
 		r.Refs = append(r.Refs, "to|"+host)
 		config.VirtualHosts = append(config.VirtualHosts, vh)
 	}
@@ -111,6 +111,10 @@ func TestQuarantine_badVirtualHostDoesNotStopTheRollbackOfAnother(t *testing.T) 
 	h.converged(2, func(c ir.Convergence) bool { return c.Nacked > 0 && c.First != nil && c.First.Message == "x is bad" })
 	fresh, got := subscribed(t, h, "n3")
 	expect(t, "a new proxy", got, "http.80[7] x=1 y=0")
+	if p := h.Problems(); len(p) != 3 || p[0].Code != "S093" || p[1].Object != "VirtualService/shop/y" ||
+		p[1].Message != "proxy n1 (envoy 1.40) rejects virtual hosts x, y, z of http.80 of type RouteConfiguration: x is bad" {
+		t.Errorf("problems %v", p)
+	}
 	fresh.ack(routes)
 	p2.nack(routes, "x is bad")
 	h.converged(2, func(c ir.Convergence) bool { return c.Nacked == 3 })
@@ -121,6 +125,9 @@ func TestQuarantine_badVirtualHostDoesNotStopTheRollbackOfAnother(t *testing.T) 
 		p.ack(routes)
 	}
 	h.converged(3, all(3))
+	if r := h.Rejected(); len(r) != 1 || !slices.Equal(r[0].Parts, []string{"x", "z"}) || r[0].First.Message != "x is bad" || r[0].Class != gateway {
+		t.Errorf("rejected %+v", r)
+	}
 
 	h.publish(tabled(t, 4, 0, "x=2", "y=back", "z=new"))
 	expect(t, "new content", p1.holds(), "http.80[7] x=2 y=back")

@@ -202,8 +202,8 @@ func TestNack_namesItsResourceAndIsRememberedForTheNode(t *testing.T) {
 	p1, p2 := settled(t, h, "n1"), settled(t, h, "n2")
 	h.publish(mesh(2, 15, "t2", "a", "b"))
 	p1.next()
+	p2.next() // before the rejection, which would keep it from p2
 	p1.send(ask{kind: routes, nonce: "last", nack: "bad\x00route"})
-	p2.next()
 	p2.ack(routes)
 	c := h.converged(2, func(c ir.Convergence) bool { return c.Nacked == 1 && c.Acked == 1 })
 	if c.First == nil || c.First.Node != "n1" || c.First.Resource != "http.80" || c.First.Version != "t2" || c.First.Message != "bad route" || c.Done() {

@@ -19,6 +19,7 @@ type item struct {
 	any     *anypb.Any // nil: the client has reported the version, its bytes are not known here
 	refs    []string   // sorted names of what it names
 	parts   []envoy.Part
+	origins []ir.Origin
 	partial bool // something is left out of which no good version is known
 	carries
 }
@@ -121,7 +122,7 @@ func newCollection(prev *collection, resources []envoy.Resource, carried map[str
 		if c.byName[r.Name] != nil {
 			return nil, fmt.Errorf("resource %q is given twice", r.Name)
 		}
-		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, parts: r.Parts, carries: carried[r.Name]}
+		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, parts: r.Parts, origins: r.Origins, carries: carried[r.Name]}
 		if prev != nil {
 			if old := prev.get(r.Name); old != nil && old.version == i.version && old.carries.equal(i.carries) {
 				i = old
