@@ -3,7 +3,9 @@ package istio
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -48,8 +50,12 @@ func checkAlone(o Object) []problem.Problem {
 		class.Kind, class.Labels = ir.KindGateway, FormatLabels(spec.GetSelector())
 	case *networking.DestinationRule:
 		class.Labels = FormatLabels(spec.GetWorkloadSelector().GetMatchLabels())
-		host := ResolveHost(spec.GetHost(), o.Namespace, in.suffix())
+		host := strings.Replace(ResolveHost(spec.GetHost(), o.Namespace, in.suffix()), "*", "alone", 1)
+		in.Objects = []Object{{Meta: o.Meta, Spec: exported(spec)}}
 		in.Registry.Services = []registry.Service{{Host: host, Namespace: o.Namespace, Ports: portsOf(spec), Origin: registry.Origin{Kind: "Service", Namespace: o.Namespace, Name: host}}}
+	case *networking.WorkloadEntry:
+		marked, entry := selecting(o.Namespace, spec)
+		in.Objects = []Object{{Meta: o.Meta, Spec: marked}, entry}
 	case *networking.Sidecar:
 		class.Labels = FormatLabels(spec.GetWorkloadSelector().GetLabels())
 	}
@@ -62,6 +68,29 @@ func checkAlone(o Object) []problem.Problem {
 		t.checkRules(typed[*networking.VirtualService]{o.Meta, spec})
 	}
 	return found.list
+}
+
+// exported is a rule as its own namespace sees it.
+func exported(dr *networking.DestinationRule) *networking.DestinationRule {
+	out := proto.CloneOf(dr)
+	out.ExportTo = nil
+	return out
+}
+
+// selecting is a WorkloadEntry with a label, and a ServiceEntry that selects it by that.
+func selecting(namespace string, w *networking.WorkloadEntry) (*networking.WorkloadEntry, Object) {
+	marked := proto.CloneOf(w)
+	marked.Labels = map[string]string{"alone": "yes"}
+	entry := &networking.ServiceEntry{
+		Hosts: []string{"alone.invalid"}, Resolution: networking.ServiceEntry_DNS, WorkloadSelector: &networking.WorkloadSelector{Labels: marked.GetLabels()},
+	}
+	if strings.HasPrefix(w.GetAddress(), "unix:") {
+		entry.Resolution = networking.ServiceEntry_STATIC
+	}
+	for i, name := range sortedKeys(w.GetPorts()) {
+		entry.Ports = append(entry.Ports, &networking.ServicePort{Number: uint32(i + 1), Name: name, Protocol: "HTTP"})
+	}
+	return marked, Object{Meta: Meta{Kind: kindServiceEntry, Namespace: namespace, Name: "alone"}, Spec: entry}
 }
 
 // portsOf are ports under which each entry for a port counts once, and the rest of the policy, too.
