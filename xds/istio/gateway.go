@@ -220,6 +220,9 @@ func (p gates) checkServer(s *server) bool {
 	case s.spec.GetBind() != "" && !isAddress(s.spec.GetBind()):
 		p.found.fail(s.gateway.Meta, "S002", s.field+".bind", fmt.Sprintf("%q is no IP address", s.spec.GetBind()), "give an address of the proxy; until then the server is left out")
 		return false
+	case !known(port.GetProtocol()):
+		p.found.fail(s.gateway.Meta, "S002", s.field+".port.protocol", fmt.Sprintf("%q is no protocol", port.GetProtocol()), "use HTTP, HTTP2, GRPC, HTTPS, TLS or TCP; until then the server is left out")
+		return false
 	}
 	if s.spec.GetDefaultEndpoint() != "" {
 		p.found.policy(s.gateway.Meta, s.field+".defaultEndpoint", "defaultEndpoint")
