@@ -163,7 +163,7 @@ func (m *Mesh) dropObject(t *rapid.T, to Target) string {
 	return "drop " + o.Kind + "/" + o.Namespace + "/" + o.Name
 }
 
-// gateway is one that serves all hosts on two ports to proxies of one label.
+// gateway is one that serves all hosts on a port of each kind to proxies of one label.
 func (m *Mesh) gateway(namespace string) istio.Object {
 	label := map[string]string{"shop": "gw", "front": "other"}[namespace]
 	return decode("Gateway", namespace, "front", nil, map[string]any{
@@ -171,6 +171,8 @@ func (m *Mesh) gateway(namespace string) istio.Object {
 			map[string]any{"port": map[string]any{"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": []any{"*"}},
 			map[string]any{"port": map[string]any{"number": 8443, "name": "https", "protocol": "HTTPS"}, "hosts": []any{"*"},
 				"tls": map[string]any{"mode": "SIMPLE", "credentialName": "cert"}},
+			map[string]any{"port": map[string]any{"number": 6379, "name": "tcp", "protocol": "TCP"}, "hosts": []any{"*"}},
+			map[string]any{"port": map[string]any{"number": 9443, "name": "tls", "protocol": "TLS"}, "hosts": []any{"*"}, "tls": map[string]any{"mode": "PASSTHROUGH"}},
 		},
 	})
 }

@@ -51,19 +51,39 @@ func (m *Mesh) forwards(t *rapid.T, host string) map[string]any {
 			delete(rule, "directResponse")
 			delete(rule, "delegate")
 		}
-		var route []any
-		for range rapid.IntRange(1, 2).Draw(t, "destinations") {
-			d := map[string]any{"host": host}
-			if s := rapid.SampledFrom([]string{"", "", "v1", "v2"}).Draw(t, "subset"); s != "" {
-				d["subset"] = s
-			}
-			route = append(route, map[string]any{"destination": d, "weight": rapid.SampledFrom([]int{1, 2, 50}).Draw(t, "weight")})
-		}
-		rule["route"] = route
+		rule["route"] = m.shares(t, host)
 		rules = append(rules, rule)
 	}
 	hosts := rapid.SampledFrom([][]any{{host}, {host, "x.example"}, {"x.example", "y.example"}, {"*.example"}}).Draw(t, "hosts")
-	return map[string]any{"hosts": hosts, "gateways": []any{"mesh", "shop/front", "front/front"}, "http": rules}
+	out := map[string]any{"hosts": hosts, "gateways": []any{"mesh", "shop/front", "front/front"}, "http": rules}
+	if rapid.Bool().Draw(t, "tcp") {
+		rule := map[string]any{"route": m.shares(t, host)}
+		if block := rapid.SampledFrom([]string{"", "10.1.0.0/16", "10.1.2.0/24"}).Draw(t, "block"); block != "" {
+			rule["match"] = []any{map[string]any{"destinationSubnets": []any{block}}}
+		}
+		out["tcp"] = []any{rule, map[string]any{"route": m.shares(t, host)}}
+	}
+	if rapid.Bool().Draw(t, "tls") {
+		names := rapid.SampledFrom([][]any{{"x.example"}, {"y.example", "x.example"}, {"*.example"}, {host}, {"*"}}).Draw(t, "names")
+		out["tls"] = []any{
+			map[string]any{"route": m.shares(t, host), "match": []any{map[string]any{"sniHosts": names}}},
+			map[string]any{"route": m.shares(t, host), "match": []any{map[string]any{"sniHosts": []any{"x.example"}}}},
+		}
+	}
+	return out
+}
+
+// shares sends to a host or to its subsets.
+func (m *Mesh) shares(t *rapid.T, host string) []any {
+	var route []any
+	for range rapid.IntRange(1, 2).Draw(t, "destinations") {
+		d := map[string]any{"host": host}
+		if s := rapid.SampledFrom([]string{"", "", "v1", "v2"}).Draw(t, "subset"); s != "" {
+			d["subset"] = s
+		}
+		route = append(route, map[string]any{"destination": d, "weight": rapid.SampledFrom([]int{1, 2, 50}).Draw(t, "weight")})
+	}
+	return route
 }
 
 // part draws a message as it stands in a field of a kind.
