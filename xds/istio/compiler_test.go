@@ -78,6 +78,10 @@ func TestCompiler_givesWhatTranslateGives(t *testing.T) {
 		}
 		for _, class := range classes {
 			check(class)
+			cfg, problems := c.Compile(class)
+			if wrong := unsound(*cfg, problems); len(wrong) > 0 {
+				t.Fatalf("class %+v, after\n%s\n%s\nProblems %v", class, strings.Join(log, "\n"), strings.Join(wrong, "\n"), problems)
+			}
 		}
 	})
 }
