@@ -49,7 +49,7 @@ func (e Entry) markdown() string {
 	for i, s := range e.Severities {
 		grades[i] = string(s)
 	}
-	fmt.Fprintf(&b, "### %s: %s\n\n%s. %s\n\n%s\n\n**What to do.** %s\n", e.Code, e.Short, strings.Join(grades, " or "), e.Problem, e.Why, e.Fix)
+	fmt.Fprintf(&b, "### %s: %s\n\n*Severity: %s.* %s\n\n%s\n\n**What to do.** %s\n", e.Code, e.Short, strings.Join(grades, " or "), e.Problem, e.Why, e.Fix)
 	if e.Before != "" {
 		fmt.Fprintf(&b, "\n```yaml\n%s```\n\nMended:\n\n```yaml\n%s```\n", e.Before, e.After)
 	}

@@ -122,8 +122,8 @@ func runRoute(ctx context.Context, s Streams, o routeOptions, target string) err
 		req.Address = istio.AddressOf(in, class, strings.ToLower(hostOf(req.Host)))
 	}
 	cfg, problems := istio.Translate(in, class)
-	res, err := envoy.Build(cfg)
-	problems = append(problems, lint.Refused(err)...)
+	res, bad := envoy.NewBuilder().Build(&cfg)
+	problems = append(problems, lint.Refused(bad)...)
 	opened := req
 	if class.Kind == ir.KindGateway {
 		opened.Port = istio.Opened(in, class, req.Port)[0] // those of one server have the same chains

@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,8 +32,8 @@ func compiled(m *manifest.Mesh, o Options) []problem.Problem {
 		found = append(found, problems...)
 		if class.Kind == ir.KindGateway || !built[class.Kind] { // what clients get differs in what they see, not in its form
 			built[class.Kind] = true
-			_, err := envoy.Build(cfg)
-			found = append(found, Refused(err)...)
+			_, bad := envoy.NewBuilder().Build(&cfg)
+			found = append(found, Refused(bad)...)
 		}
 	}
 	return found
@@ -87,17 +86,19 @@ func deployed(in istio.Input) registry.Snapshot {
 	return out
 }
 
-// Refused are the resources that no proxy would take, in words.
-func Refused(err error) []problem.Problem {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return nil
-	}
+// Refused says in words which resources no proxy would take, and which are large.
+func Refused(bad []*envoy.ResourceError) []problem.Problem {
 	var out []problem.Problem
-	for _, e := range joined.Unwrap() {
-		p := problem.Problem{Code: "S090", Severity: problem.Error, Message: problem.Clean(e.Error(), problem.MaxMessage), Hint: "correct the objects it is made from"}
-		if bad, ok := errors.AsType[*envoy.ResourceError](e); ok && len(bad.Origins) > 0 {
-			o := bad.Origins[0]
+	for _, e := range bad {
+		p := problem.Problem{Code: e.Code, Severity: problem.Error, Message: problem.Clean(e.Error(), problem.MaxMessage), Hint: "correct the objects it is made from"}
+		switch e.Code {
+		case envoy.CodeTooLarge:
+			p.Hint = "divide the objects it is made from over several ports or gateways"
+		case envoy.CodeLarge:
+			p.Severity, p.Hint = problem.Warning, "divide the objects it is made from over several ports or gateways"
+		}
+		if len(e.Origins) > 0 {
+			o := e.Origins[0]
 			p.Object, p.Field = o.Kind+"/"+o.Namespace+"/"+o.Name, o.Field
 		}
 		out = append(out, p)
