@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
@@ -153,7 +152,7 @@ func (s *Server) endpoint(keys *keyring) *grpc.Server {
 		options = append(options, grpc.Creds(credentials.NewTLS(keys.config())))
 	}
 	g := grpc.NewServer(options...)
-	discovery.RegisterAggregatedDiscoveryServiceServer(g, aggregated{server: s})
+	s.register(g)
 	healthgrpc.RegisterHealthServer(g, s.admission.health)
 	return g
 }

@@ -7,9 +7,6 @@ import (
 	"sync"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/grpc"
-
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -74,19 +71,3 @@ func (s *Server) Convergence(split, uid string, seq uint64) ir.Convergence {
 
 // Changed gives a channel that is closed when some Convergence may have changed. Take it before asking.
 func (s *Server) Changed() <-chan struct{} { return s.ledger.changes() }
-
-// aggregated is the discovery service on the wire.
-type aggregated struct {
-	discovery.UnimplementedAggregatedDiscoveryServiceServer
-	server *Server
-}
-
-// StreamAggregatedResources serves the state of the world.
-func (a aggregated) StreamAggregatedResources(stream grpc.BidiStreamingServer[discovery.DiscoveryRequest, discovery.DiscoveryResponse]) error {
-	return a.server.serve(stream.Context(), sotwWire{stream: stream, identifier: a.server.identifier})
-}
-
-// DeltaAggregatedResources serves differences.
-func (a aggregated) DeltaAggregatedResources(stream grpc.BidiStreamingServer[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]) error {
-	return a.server.serve(stream.Context(), deltaWire{stream: stream, identifier: a.server.identifier})
-}

@@ -30,7 +30,7 @@ type carries struct {
 	feeds   []string       // sorted names of clusters that splits with a canary give weight to, here or elsewhere
 }
 
-func (c carries) equal(other carries) bool {
+func (c carries) alike(other carries) bool {
 	return maps.Equal(c.weights, other.weights) && slices.Equal(c.feeds, other.feeds)
 }
 
@@ -124,7 +124,7 @@ func newCollection(prev *collection, resources []envoy.Resource, carried map[str
 		}
 		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, parts: r.Parts, origins: r.Origins, carries: carried[r.Name]}
 		if prev != nil {
-			if old := prev.get(r.Name); old != nil && old.version == i.version && old.carries.equal(i.carries) {
+			if old := prev.get(r.Name); old != nil && old.version == i.version && old.alike(i.carries) {
 				i = old
 			}
 		}
