@@ -72,3 +72,9 @@ type Secret struct {
 	CRL         []byte `json:"-"` // PEM; only beside CA
 	Origins     []Origin
 }
+
+// String is the name alone, so that no print of a Secret shows what it holds.
+func (s Secret) String() string { return "Secret " + s.Name }
+
+// GoString is the same.
+func (s Secret) GoString() string { return s.String() }

@@ -89,7 +89,7 @@ func (t *translator) cluster(host string, port registry.Port, name string, podsD
 		Wire: ir.Wire{HTTP2: port.Protocol == registry.HTTP2 || port.Protocol == registry.GRPC}, Origins: t.clusterOrigins(s, p),
 	}
 	hash := t.shape(c, p, sub)
-	if !t.encrypt(c, p.layers(sub, port.Number), s) {
+	if !t.encrypt(c, p, sub, s) {
 		return madeCluster{}
 	}
 	near := t.nearness(p.layers(sub, port.Number))

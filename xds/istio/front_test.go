@@ -1,10 +1,14 @@
 package istio_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
+	typev1beta1 "istio.io/api/type/v1beta1"
 
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
@@ -59,7 +63,9 @@ func TestClassKeys_tellServicesInFrontApart(t *testing.T) {
 }
 
 func TestSecretNames_areThoseThatTheClassMayNeed(t *testing.T) {
-	tls := func(name string) *networking.ServerTLSSettings { return &networking.ServerTLSSettings{CredentialName: name} }
+	tls := func(name string) *networking.ServerTLSSettings {
+		return &networking.ServerTLSSettings{CredentialName: name}
+	}
 	gateway := func(selector map[string]string, t *networking.ServerTLSSettings) istio.Object {
 		return istio.Object{Meta: istio.Meta{Kind: "Gateway", Namespace: "any"}, Spec: &networking.Gateway{Selector: selector, Servers: []*networking.Server{{Tls: t}}}}
 	}
@@ -82,5 +88,31 @@ func TestSecretNames_areThoseThatTheClassMayNeed(t *testing.T) {
 	}
 	if got := istio.SecretNames(in, ir.ProxyClass{Kind: ir.KindSidecar, Namespace: "shop"}); got != nil {
 		t.Errorf("a sidecar needs %v, want none", got)
+	}
+	meant := rule("shop", "web")
+	meant.Spec.(*networking.DestinationRule).WorkloadSelector = &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": "web"}}
+	in.Objects = append(in.Objects, meant)
+	for labels, want := range map[string]int{"app=web": 2, "app=other": 0} {
+		if got := istio.SecretNames(in, ir.ProxyClass{Kind: ir.KindSidecar, Namespace: "shop", Labels: labels}); len(got) != want {
+			t.Errorf("a sidecar with %s needs %v, want %d names", labels, got, want)
+		}
+	}
+}
+
+func TestSecret_isNotShownByPrinting(t *testing.T) {
+	const hidden = "do not tell"
+	for _, s := range []any{
+		istio.Secret{Namespace: "shop", Name: "front", Data: map[string][]byte{"tls.key": []byte(hidden)}}, &istio.Secret{Data: map[string][]byte{"tls.key": []byte(hidden)}},
+		ir.Secret{Name: "front", Key: []byte(hidden)}, []*ir.Secret{{Key: []byte(hidden)}},
+	} {
+		asJSON, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%+v %#v %s %q", s, s, s, s), string(asJSON)} {
+			if strings.Contains(text, hidden) || strings.Contains(text, fmt.Sprint([]byte(hidden))) || strings.Contains(text, "ZG8gbm90IHRlbGw") {
+				t.Errorf("printing %T shows what it holds: %s", s, text)
+			}
+		}
 	}
 }

@@ -3,6 +3,8 @@ package istio
 import (
 	"strings"
 
+	networking "istio.io/api/networking/v1alpha3"
+
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -21,6 +23,15 @@ func (p gates) tcpSite(o *opening, s server) tcpSite {
 		_, host := serverHost(written, s.gateway.Namespace)
 		out.hosts = append(out.hosts, host)
 	}
+	for _, other := range s.gateway.Spec.GetServers() {
+		if other == s.spec || other.GetTls() == nil || other.GetTls().GetMode() != networking.ServerTLSSettings_PASSTHROUGH {
+			continue
+		}
+		for _, written := range other.GetHosts() {
+			_, host := serverHost(written, s.gateway.Namespace)
+			out.beside = append(out.beside, host)
+		}
+	}
 	for _, b := range p.boundTo(s) {
 		rules := len(b.vs.Spec.GetTcp())
 		if s.kind == passesTLS {
@@ -37,7 +48,7 @@ func (p gates) tcpSite(o *opening, s server) tcpSite {
 // forwardingChains are the chains of a server that forwards: by tls rules where it passes TLS through, one for each
 // match, else by tcp rules. None: no rule applies. Names that the listener already has are taken away afterwards.
 func (p gates) forwardingChains(at tcpSite) []ir.Chain {
-	inputs := []any{at.port, at.server.kind, strings.Join(at.hosts, " ")}
+	inputs := []any{at.port, at.server.kind, strings.Join(at.hosts, " "), strings.Join(at.beside, " ")}
 	for _, vs := range at.bound {
 		inputs = append(inputs, vs)
 	}

@@ -93,6 +93,7 @@ type site struct {
 	prefixes []string // address blocks of the service, sorted; none: the listener only gets what is meant for it
 	names    []string // by which connections to a TLS service are told from others; none: they need not be
 	hosts    []string // of the Gateway's server: other names are not served; nil: all are
+	beside   []string // of the Gateway's other servers that end no TLS: these serve what this one does not
 }
 
 // applied is a match entry that applies at a site.
@@ -210,10 +211,17 @@ func (t *translator) servedNames(r connectionRule, m connectionMatch, at site, n
 			}
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && !overlap(names, at.beside) {
 		t.found.warn(r.vs.Meta, "S024", m.field+".sniHosts", fmt.Sprintf("the server of the Gateway serves none of %s", strings.Join(names, ", ")), "add the host to a server of the Gateway, or correct it")
 	}
 	return out
+}
+
+// overlap reports whether two lists of names have one in common.
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(name string) bool {
+		return slices.ContainsFunc(b, func(other string) bool { _, ok := narrower(other, name); return ok })
+	})
 }
 
 // decidesFor reports whether one of the hosts, as written or in full, covers a server name.

@@ -22,7 +22,7 @@ type SecretName struct {
 // SecretNames are the Secrets that compiling for a class may look at, sorted: those that Gateways of the class name, and
 // DestinationRules that it sees. No other Secret has to be read.
 func SecretNames(in Input, class ir.ProxyClass) []SecretName {
-	if class.Kind != ir.KindGateway {
+	if class.Kind == ir.KindGRPC {
 		return nil
 	}
 	out := map[SecretName]bool{}
@@ -39,7 +39,7 @@ func SecretNames(in Input, class ir.ProxyClass) []SecretName {
 	for _, o := range in.Objects {
 		switch spec := o.Spec.(type) {
 		case *networking.Gateway:
-			if !contains(labels, spec.GetSelector()) {
+			if class.Kind != ir.KindGateway || !contains(labels, spec.GetSelector()) {
 				continue
 			}
 			for _, s := range spec.GetServers() {
@@ -47,7 +47,9 @@ func SecretNames(in Input, class ir.ProxyClass) []SecretName {
 				add(s.GetTls().GetCredentialNames()...)
 			}
 		case *networking.DestinationRule:
-			if registry.Exported(spec.GetExportTo(), o.Namespace, class.Namespace) {
+			selector := spec.GetWorkloadSelector()
+			meant := selector != nil && o.Namespace == class.Namespace && contains(labels, selector.GetMatchLabels())
+			if meant || selector == nil && class.Kind == ir.KindGateway && registry.Exported(spec.GetExportTo(), o.Namespace, class.Namespace) {
 				for _, tp := range policiesOf(spec) {
 					add(tp.GetTls().GetCredentialName())
 				}

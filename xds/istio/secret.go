@@ -23,8 +23,14 @@ type Secret struct {
 	Data      map[string][]byte `json:"-"`
 }
 
+// String is the name alone, so that no print of a Secret shows what it holds.
+func (s Secret) String() string { return "Secret " + s.Namespace + "/" + s.Name }
+
+// GoString is the same.
+func (s Secret) GoString() string { return s.String() }
+
 // Equal reports whether two readings of a Secret say the same.
-func (s *Secret) Equal(o *Secret) bool {
+func (s Secret) Equal(o *Secret) bool {
 	return s.Namespace == o.Namespace && s.Name == o.Name && s.UID == o.UID && maps.EqualFunc(s.Data, o.Data, bytes.Equal)
 }
 
@@ -122,7 +128,7 @@ func (t *translator) trusted(why string, s ir.Secret) *madeSecret {
 }
 
 // either is the first of the keys that a Secret holds.
-func (s *Secret) either(keys ...string) []byte {
+func (s Secret) either(keys ...string) []byte {
 	for _, k := range keys {
 		if len(s.Data[k]) > 0 {
 			return s.Data[k]
@@ -131,7 +137,7 @@ func (s *Secret) either(keys ...string) []byte {
 	return nil
 }
 
-func (s *Secret) origins() []ir.Origin {
+func (s Secret) origins() []ir.Origin {
 	return []ir.Origin{{Kind: "Secret", Namespace: s.Namespace, Name: s.Name, Field: "data", UID: s.UID}}
 }
 

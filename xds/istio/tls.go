@@ -237,8 +237,8 @@ func (p gates) clientCheck(s server) (ir.PeerCheck, bool) {
 	if tls.GetCaCertificates() != "" {
 		p.found.policy(s.gateway.Meta, s.field+".tls.caCertificates", "caCertificates beside authorities from a Secret")
 	}
-	ok := false
-	out.Secret, ok = p.secret(plainSecret(name), authoritiesUnit).use(p.found, secretRef{s.gateway.Meta, at})
+	secret, ok := p.secret(plainSecret(name), authoritiesUnit).use(p.found, secretRef{s.gateway.Meta, at})
+	out.Secret = secret
 	return out, ok
 }
 

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -11,8 +12,8 @@ import (
 
 // encrypt lets connections to the endpoints of a cluster begin with TLS where its policy says so; false: that cannot be
 // done now, and the cluster is left out, for nothing may be sent in the clear that was to be encrypted.
-func (t *translator) encrypt(c *ir.Cluster, layers []layer, s registry.Service) bool {
-	b, ok := blockOf(layers, "tls", trafficPolicy.GetTls)
+func (t *translator) encrypt(c *ir.Cluster, p *policy, sub subset, s registry.Service) bool {
+	b, ok := blockOf(p.layers(sub, c.Port), "tls", trafficPolicy.GetTls)
 	if !ok {
 		return true
 	}
@@ -32,7 +33,8 @@ func (t *translator) encrypt(c *ir.Cluster, layers []layer, s registry.Service) 
 	if c.HTTP2 && !c.Pool.ClientProtocol {
 		tls.Protocols = []string{"h2"}
 	}
-	if !t.ownCertificate(tls, b) || !t.endpointCheck(tls, b) {
+	name := t.credential(b, p)
+	if !t.ownCertificate(tls, b, name) || !t.endpointCheck(tls, b, name) {
 		return false
 	}
 	tls.Peer.Names = sortedSet(b.value.GetSubjectAltNames())
@@ -50,19 +52,22 @@ func (t *translator) encrypt(c *ir.Cluster, layers []layer, s registry.Service) 
 	return true
 }
 
-// credential is the Secret that a policy names, as far as it counts for the class.
-func (t *translator) credential(b block[*networking.ClientTLSSettings]) string {
+// credential is the Secret that a policy names, as far as it counts for the class: for a sidecar only where the rule says
+// by a workloadSelector that it is meant.
+func (t *translator) credential(b block[*networking.ClientTLSSettings], p *policy) string {
 	name := b.value.GetCredentialName()
-	if name == "" || t.class.Kind == ir.KindGateway {
+	if name == "" || t.class.Kind == ir.KindGateway || slices.ContainsFunc(p.rules, func(dr *destinationRule) bool {
+		return dr.ref() == b.at.ref() && dr.Spec.GetWorkloadSelector() != nil
+	}) {
 		return name
 	}
-	t.found.policy(b.at, b.field+".credentialName", "credentialName for a sidecar")
+	t.found.policy(b.at, b.field+".credentialName", "credentialName for a sidecar, in a rule without workloadSelector,")
 	return ""
 }
 
 // ownCertificate is what the proxy shows to endpoints; false: it has to show one and there is none.
-func (t *translator) ownCertificate(to *ir.ClientTLS, b block[*networking.ClientTLSSettings]) bool {
-	tls, name := b.value, t.credential(b)
+func (t *translator) ownCertificate(to *ir.ClientTLS, b block[*networking.ClientTLSSettings], name string) bool {
+	tls := b.value
 	if tls.GetMode() != networking.ClientTLSSettings_MUTUAL {
 		if tls.GetClientCertificate() != "" || tls.GetPrivateKey() != "" {
 			t.found.policy(b.at, b.field+".clientCertificate", "a client certificate with mode SIMPLE")
@@ -88,8 +93,8 @@ func (t *translator) ownCertificate(to *ir.ClientTLS, b block[*networking.Client
 }
 
 // endpointCheck is by what the certificates of endpoints are judged; false: the Secret that says it is missing.
-func (t *translator) endpointCheck(to *ir.ClientTLS, b block[*networking.ClientTLSSettings]) bool {
-	tls, name := b.value, t.credential(b)
+func (t *translator) endpointCheck(to *ir.ClientTLS, b block[*networking.ClientTLSSettings], name string) bool {
+	tls := b.value
 	switch {
 	case tls.GetInsecureSkipVerify().GetValue():
 		if tls.GetCaCertificates() != "" || tls.GetCaCrl() != "" {
