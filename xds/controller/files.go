@@ -200,6 +200,7 @@ func checkDir(dir string) error {
 func (w *world) setWritten(said written) urgency {
 	return w.change(func() urgency {
 		w.written = said
+		w.asked = w.asked || slices.ContainsFunc(said.objects, asksForPods)
 		return gathered
 	})
 }

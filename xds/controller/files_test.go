@@ -267,3 +267,19 @@ func TestController_startsWithoutRightToNodes(t *testing.T) {
 	}
 	s.endpoints("outbound|80||stock."+s.namespace+".svc.cluster.local", "/10.9.0.1")
 }
+
+func TestWorld_filesMayAskForPodsToo(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "vm.yaml", machine("10.0.0.1"))
+	said, _, err := (&files{dir: dir, good: map[string][]byte{}}).read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld("", "")
+	if w.selectsWorkloads() {
+		t.Error("nobody has asked for pods")
+	}
+	if w.setWritten(said); !w.selectsWorkloads() {
+		t.Error("the ServiceEntry of a file asks for pods")
+	}
+}

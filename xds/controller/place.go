@@ -13,6 +13,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sluice-dev/sluice/xds/istio"
 	"github.com/sluice-dev/sluice/xds/registry/kube"
 )
 
@@ -92,16 +93,17 @@ func (w *world) setRunning(name types.NamespacedName, pod *corev1.Pod) urgency {
 	})
 }
 
-// selectsWorkloads reports whether some ServiceEntry asks for pods by their labels.
+// asksForPods reports whether an object selects pods by their labels.
+func asksForPods(o istio.Object) bool {
+	se, ok := o.Spec.(*networking.ServiceEntry)
+	return ok && len(se.GetWorkloadSelector().GetLabels()) > 0
+}
+
+// selectsWorkloads reports whether some object has asked for pods by their labels.
 func (w *world) selectsWorkloads() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, o := range w.objects {
-		if se, ok := o.Spec.(*networking.ServiceEntry); ok && len(se.GetWorkloadSelector().GetLabels()) > 0 {
-			return true
-		}
-	}
-	return false
+	return w.asked
 }
 
 // followRunning begins to watch the addresses of pods as soon as somebody asks for them.

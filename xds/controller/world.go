@@ -51,6 +51,7 @@ type machines struct {
 	nodes   map[string]map[string]string               // what labels say of their place, by name
 	running map[types.NamespacedName]*corev1.Pod
 	written written // what files say
+	asked   bool    // some object has asked for running pods
 }
 
 type objectKey struct {
@@ -97,6 +98,7 @@ func (w *world) change(f func() urgency) urgency {
 func (w *world) setObject(o istio.Object) urgency {
 	return w.change(func() urgency {
 		w.objects[keyOf(o)] = o
+		w.asked = w.asked || asksForPods(o)
 		return gathered
 	})
 }

@@ -17,9 +17,6 @@ const (
 	leastKeepalive = time.Second
 )
 
-// span is the duration of d; nil and negative ones are 0.
-func span(d *durationpb.Duration) time.Duration { return max(0, d.AsDuration()) }
-
 // period is the duration of d; nil, and what is shorter than least, is 0.
 func period[T any](t *translator, b block[T], field string, d *durationpb.Duration, least time.Duration) time.Duration {
 	if d == nil {
