@@ -83,6 +83,8 @@ func (x *index) entryAddresses(se serviceEntry) []string {
 		block, blockErr := netip.ParsePrefix(text)
 		at := fmt.Sprintf("spec.addresses[%d]", i)
 		switch {
+		case slices.Contains(out, text):
+			x.found.fail(se.Meta, "S002", at, fmt.Sprintf("%q stands twice", text), "remove one of the two; until then the first counts")
 		case err == nil:
 			out = append(out, text)
 		case blockErr != nil:
