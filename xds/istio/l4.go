@@ -156,9 +156,8 @@ func (t *translator) compared(r connectionRule, m connectionMatch, at site) (ir.
 	if !r.tls {
 		return out, true
 	}
-	ok := false
-	out.Transport = ir.TLSTransport
-	out.ServerNames, ok = t.serverNames(r, m, at)
+	names, ok := t.serverNames(r, m, at)
+	out.Transport, out.ServerNames = ir.TLSTransport, names
 	return out, ok
 }
 
@@ -225,8 +224,8 @@ func overlap(a, b []string) bool {
 }
 
 // decidesFor reports whether one of the hosts, as written or in full, covers a server name.
-func (vs *virtual) decidesFor(name string) bool {
-	for _, h := range slices.Concat(vs.hosts, vs.Spec.GetHosts()) {
+func (v *virtual) decidesFor(name string) bool {
+	for _, h := range slices.Concat(v.hosts, v.Spec.GetHosts()) {
 		if covers(strings.ToLower(h), name) {
 			return true
 		}
