@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	splitConnections = 3000
+	splitConnections = 2000
 	splitDrain       = 8 * time.Second
 	heldConnections  = 20
 )
