@@ -59,7 +59,7 @@ func (b *Builder) buildClusters(c *ir.Config) {
 	b.clusters.update(&b.builder, c.Clusters, func(cl *ir.Cluster) string { return cl.Name }, func(cl *ir.Cluster, _ *made[ir.Cluster]) (*Resource, any) {
 		it := item{typeURL: TypeCluster, name: cl.Name, origins: cl.Origins, secrets: clusterSecrets(cl)}
 		if missing := b.secrets.lacks(it.secrets); missing != "" {
-			b.fail(it, fmt.Errorf("Secret %s is missing", missing))
+			b.fail(it, fmt.Errorf("there is no Secret %s", missing))
 			return nil, gone{}
 		}
 		return b.resource(it, b.cluster(cl)), nil

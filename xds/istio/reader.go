@@ -24,7 +24,6 @@ const (
 	factKnown                   // whether any service has the host, seen or not
 	factPolicy                  // what DestinationRules say about the service of a host
 	factSplit                   // the split that divides a host
-	factVirtual                 // the VirtualService of a namespace/name
 	factOwner                   // the VirtualService that decides for a host inside the mesh
 	factHash                    // what requests to a cluster are told apart by
 	factLeftOut                 // whether a cluster that should exist is left out
@@ -52,8 +51,6 @@ func (p *planner) answer(f fact, name string) any {
 		return p.policies[name]
 	case factSplit:
 		return p.divided[name]
-	case factVirtual:
-		return p.named[name]
 	case factOwner:
 		return p.owners.of(name)
 	case factHash:
@@ -118,9 +115,6 @@ func (t *translator) policy(host string) *policy {
 
 // split is what divides the traffic of a host; nil: nothing does.
 func (t *translator) split(host string) *split { return ask[*split](t, factSplit, host) }
-
-// virtual is the VirtualService with a name, as namespace/name; nil: there is none.
-func (t *translator) virtual(name string) *virtual { return ask[*virtual](t, factVirtual, name) }
 
 // owner is the VirtualService that decides for a host inside the mesh; nil: none does.
 func (t *translator) owner(host string) *virtual { return ask[*virtual](t, factOwner, host) }

@@ -77,7 +77,7 @@ func (x *index) share(before *index) {
 		rules[dr.Namespace+"/"+dr.Name] = dr
 	}
 	for i, dr := range x.rules {
-		if old := rules[dr.Namespace+"/"+dr.Name]; old != nil && old.Spec == dr.Spec && old.Meta.equal(dr.Meta) {
+		if old := rules[dr.Namespace+"/"+dr.Name]; old != nil && old.Spec == dr.Spec && old.equal(dr.Meta) {
 			x.rules[i] = old
 		}
 	}
