@@ -181,7 +181,8 @@ func (c *conversation) change(k kind, e *entry, now time.Time) (ch change, ok bo
 	}
 	e.leaving = time.Time{}
 	if e.sent != nil && e.sent.version == want.version {
-		return ch, e.owed && want.known(), again
+		guess := e.guessed && c.subs[k].aloft(e.name, "") == nil // only its answer says whether the client has it
+		return ch, e.owed && want.known() || guess, again
 	}
 	if c.bars(k, e.claimed) {
 		return ch, false, again
