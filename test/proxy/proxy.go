@@ -9,7 +9,6 @@ package proxy
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,17 +52,6 @@ func Binary(t testing.TB) string {
 		t.Fatalf("there is no Envoy to test with: %v\nnext: make envoy", err)
 	}
 	return path
-}
-
-// FreePort gives a loopback TCP port that nobody listened on a moment ago.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Start runs Envoy with the bootstrap, which is JSON or YAML, and returns when its administration interface answers.

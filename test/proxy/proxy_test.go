@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -62,4 +63,22 @@ func TestStart_servesTwoProxiesAtOnce(t *testing.T) {
 	if err := syscall.Kill(p.Pid(), 0); err != syscall.ESRCH {
 		t.Errorf("after Stop: signal 0 gives %v, want %v", err, syscall.ESRCH)
 	}
+}
+
+func TestFreePort_isNobodyElses(t *testing.T) {
+	taken := map[int]bool{}
+	for range 300 {
+		port := proxy.FreePort(t)
+		if taken[port] {
+			t.Fatalf("port %d is given twice", port)
+		}
+		taken[port] = true
+	}
+	port := 0
+	t.Run("listening", func(t *testing.T) { port = proxy.FreePort(t) })
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
 }
