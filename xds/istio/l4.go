@@ -71,11 +71,17 @@ func (r connectionRule) name() string {
 	return r.vs.Namespace + "/" + r.vs.Name + " " + strings.TrimPrefix(r.field, "spec.")
 }
 
-// catchAll reports whether some entry, where it applies, lets every connection through.
+// catchAll reports whether some entry, where it applies, lets every connection of every client through.
 func (r connectionRule) catchAll() bool {
 	return len(r.entries) == 0 && !r.tls || slices.ContainsFunc(r.entries, func(m connectionMatch) bool {
-		return len(m.subnets) == 0 && m.source == "" && (len(m.names) == 0 || slices.Contains(m.names, "*"))
+		return !m.choosesClients() && len(m.subnets) == 0 && m.source == "" && (len(m.names) == 0 || slices.Contains(m.names, "*"))
 	})
+}
+
+// choosesClients reports whether an entry is for some clients only. Where it names gateways alone, what it says of clients
+// does not count.
+func (m connectionMatch) choosesClients() bool {
+	return (len(m.gateways) == 0 || slices.Contains(m.gateways, mesh)) && (m.namespace != "" || len(m.labels) > 0)
 }
 
 // selects is what decides, before any connection is made, whether an entry applies. Empty: it does everywhere.

@@ -142,13 +142,13 @@ func (x *index) writtenDestination(from Meta, d *networking.Destination) destina
 	return destination{host: ResolveHost(d.GetHost(), from.Namespace, x.in.suffix()), subset: d.GetSubset()}
 }
 
-// writtenCatchAll reports whether some match entry, where it applies, lets every request through.
+// writtenCatchAll reports whether some match entry, where it applies, lets every request of every client through.
 func writtenCatchAll(r *networking.HTTPRoute) bool {
 	if len(r.GetMatch()) == 0 {
 		return true
 	}
 	return slices.ContainsFunc(r.GetMatch(), func(m *networking.HTTPMatchRequest) bool {
-		if len(m.GetHeaders())+len(m.GetWithoutHeaders())+len(m.GetQueryParams()) > 0 || m.GetMethod() != nil || m.GetAuthority() != nil || m.GetScheme() != nil {
+		if choosesClients(m.GetGateways(), m.GetSourceNamespace(), m.GetSourceLabels()) || len(m.GetHeaders())+len(m.GetWithoutHeaders())+len(m.GetQueryParams()) > 0 || m.GetMethod() != nil || m.GetAuthority() != nil || m.GetScheme() != nil {
 			return false
 		}
 		switch uri := m.GetUri().GetMatchType().(type) {

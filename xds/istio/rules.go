@@ -55,6 +55,8 @@ type namedMatch struct {
 	stats string
 	// placed: the entry says where it applies, by port, gateway or client.
 	placed bool
+	// chosen: it says for which clients.
+	chosen bool
 }
 
 // matches are the conditions under which the rule applies at its place; none: it does not.
@@ -74,7 +76,7 @@ func (t *translator) matches(r rule) []namedMatch {
 		}
 		if match, ok := t.match(r.from, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
 			placed := m.GetPort() != 0 || len(m.GetGateways())+len(m.GetSourceLabels()) > 0 || m.GetSourceNamespace() != ""
-			out = append(out, namedMatch{m.GetName(), match, m.GetStatPrefix(), placed})
+			out = append(out, namedMatch{m.GetName(), match, m.GetStatPrefix(), placed, choosesClients(m.GetGateways(), m.GetSourceNamespace(), m.GetSourceLabels())})
 		}
 	}
 	return out
@@ -83,7 +85,7 @@ func (t *translator) matches(r rule) []namedMatch {
 func (t *translator) routesOf(r rule, matches []namedMatch) []ir.Route {
 	catchAll := false
 	for _, m := range matches {
-		catchAll = catchAll || m.match.CatchAll()
+		catchAll = catchAll || (m.match.CatchAll() && !m.chosen)
 	}
 	base, ok := t.action(r, catchAll)
 	if !ok {

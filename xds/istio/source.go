@@ -23,6 +23,12 @@ func (t *translator) isSource(namespace string, labels map[string]string) bool {
 	return (namespace == "" || namespace == t.class.Namespace) && contains(t.labels, labels)
 }
 
+// choosesClients reports whether a match entry is for some clients only. Where it names gateways, what it says of clients
+// does not count.
+func choosesClients(gateways []string, namespace string, labels map[string]string) bool {
+	return len(gateways) == 0 && (namespace != "" || len(labels) > 0)
+}
+
 // sourceKeys adds the labels that the matches of a VirtualService ask of clients.
 func sourceKeys(keys map[string]bool, spec *networking.VirtualService) {
 	for _, r := range spec.GetHttp() {

@@ -72,7 +72,7 @@ func (s *split) role(d destination) role {
 // ruleSite is the rule whose destinations are overlaid.
 type ruleSite struct {
 	name     string
-	catchAll bool   // some request without any condition reaches it
+	catchAll bool   // some request without any condition, of whatever client, reaches it
 	table    string // where requests are routed; empty: the rule is for connections
 	listener string // where connections are
 	at       Meta
