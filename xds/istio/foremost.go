@@ -10,23 +10,27 @@ import (
 )
 
 // foremost is the service that counts of several with one host that the class sees: that of the namespace of the first
-// VirtualService in force that sends to it, else of the class's own namespace, else one of Kubernetes, else the first.
+// VirtualService in force that sends to it, else of the class's own namespace, else one of Kubernetes, else the first. A
+// service of Kubernetes gives way to the class's own namespace only: whoever may write objects elsewhere must not take over
+// its host for everybody.
 func (p *planner) foremost(seen []*service) *service {
 	if len(seen) == 1 {
 		return seen[0]
 	}
 	senders := p.senders(seen[0].shape.Host)
+	kubernetes := slices.ContainsFunc(seen, (*service).kubernetes)
 	sender := func(s *service) int {
-		if at := slices.Index(senders, s.shape.Namespace); at >= 0 {
-			return at
+		at := slices.Index(senders, s.shape.Namespace)
+		if at < 0 || kubernetes && !s.kubernetes() && s.shape.Namespace != p.class.Namespace {
+			return len(senders)
 		}
-		return len(senders)
+		return at
 	}
 	slices.SortStableFunc(seen, func(a, b *service) int {
 		return cmp.Or(
 			cmp.Compare(sender(a), sender(b)),
 			cmp.Compare(rank(a.shape.Namespace == p.class.Namespace), rank(b.shape.Namespace == p.class.Namespace)),
-			cmp.Compare(rank(a.shape.Origin.Kind == "Service"), rank(b.shape.Origin.Kind == "Service")),
+			cmp.Compare(rank(a.kubernetes()), rank(b.kubernetes())),
 			registry.CompareCreated(a.shape.Origin.Created, b.shape.Origin.Created))
 	})
 	for _, other := range seen[1:] {
@@ -37,6 +41,9 @@ func (p *planner) foremost(seen []*service) *service {
 	}
 	return seen[0]
 }
+
+// kubernetes reports whether it is a Service of Kubernetes, whose host no other namespace can have by rights.
+func (s *service) kubernetes() bool { return s.shape.Origin.Kind == "Service" }
 
 // senders are the namespaces of the VirtualServices in force for the class that send to a host, in their order.
 func (p *planner) senders(host string) []string {
