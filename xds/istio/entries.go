@@ -113,7 +113,7 @@ func (x *index) entryPorts(se serviceEntry) []registry.Port {
 			x.found.fail(se.Meta, "S002", at+".protocol", fmt.Sprintf("%q is no protocol", p.GetProtocol()), "use HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP or MONGO; until then it is TCP")
 		}
 		out = append(out, registry.Port{
-			Name: p.GetName(), Number: int(p.GetNumber()), Protocol: registry.ParseProtocol(p.GetProtocol()), Target: int(p.GetTargetPort()),
+			Name: p.GetName(), Number: int(p.GetNumber()), Protocol: registry.ParseProtocol(p.GetProtocol()), Raw: registry.Raw(p.GetProtocol()), Target: int(p.GetTargetPort()),
 		})
 	}
 	slices.SortFunc(out, func(a, b registry.Port) int { return cmp.Compare(a.Number, b.Number) })

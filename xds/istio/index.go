@@ -185,7 +185,7 @@ func (f *findings) byName(a, b Meta) {
 	}
 }
 
-// assumeHTTP marks TCP ports that an http rule sends to, and says so.
+// assumeHTTP marks ports of which nobody says what is spoken there, where an http rule sends to them, and says so.
 func (x *index) assumeHTTP() {
 	for _, s := range x.services {
 		if !slices.ContainsFunc(s.shape.Ports, func(p registry.Port) bool { return p.Protocol == registry.TCP }) {
@@ -206,7 +206,7 @@ func (x *index) assumePort(from Meta, field string, s registry.Service, number i
 		number = s.Ports[0].Number
 	}
 	p, ok := s.Port(number)
-	if !ok || p.Protocol != registry.TCP {
+	if !ok || p.Protocol != registry.TCP || p.Raw {
 		return
 	}
 	x.assumed[ir.ClusterName(number, "", s.Host)] = true

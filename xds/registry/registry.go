@@ -51,6 +51,7 @@ type Port struct {
 	Name       string
 	Number     int
 	Protocol   Protocol
+	Raw        bool   // its object says that it is TCP, or something that a proxy reads as TCP
 	Target     int    // port of endpoints that do not say their own; 0: Number
 	TargetName string // the name by which workloads know that port; empty: it has none
 }
@@ -84,6 +85,12 @@ func ParseProtocol(name string) Protocol {
 	default:
 		return TCP
 	}
+}
+
+// Raw reports whether name, as in the name of a port, stands for TCP or for something that is read as TCP; a name that is not
+// known does not.
+func Raw(name string) bool {
+	return slices.Contains([]string{"tcp", "mongo", "redis", "mysql"}, strings.ToLower(name))
 }
 
 // Resolution is how the endpoints of a service are found. The zero value is Static.

@@ -106,8 +106,9 @@ func target(p registry.Port, endpoints []registry.Endpoint) int {
 
 // port is a port of a Service. Its number at endpoints is for those that no slice tells.
 func port(p corev1.ServicePort) registry.Port {
+	spoken, raw := protocol(p)
 	return registry.Port{
-		Name: p.Name, Number: int(p.Port), Protocol: protocol(p), Target: p.TargetPort.IntValue(), TargetName: nameOf(p.TargetPort),
+		Name: p.Name, Number: int(p.Port), Protocol: spoken, Raw: raw, Target: p.TargetPort.IntValue(), TargetName: nameOf(p.TargetPort),
 	}
 }
 
@@ -136,20 +137,22 @@ func ignored(svc *corev1.Service, from []*discoveryv1.EndpointSlice) []registry.
 	return out
 }
 
-func protocol(p corev1.ServicePort) registry.Protocol {
+// protocol is what is spoken on a port, and whether the port says that it is TCP.
+func protocol(p corev1.ServicePort) (spoken registry.Protocol, raw bool) {
 	if p.AppProtocol != nil {
-		return appProtocol(strings.ToLower(*p.AppProtocol))
+		name := strings.TrimPrefix(strings.ToLower(*p.AppProtocol), "kubernetes.io/")
+		return appProtocol(name), registry.Raw(name)
 	}
 	prefix, _, _ := strings.Cut(strings.ToLower(p.Name), "-")
 	if strings.HasPrefix(strings.ToLower(p.Name), "grpc-web") {
 		prefix = "grpc-web"
 	}
-	return registry.ParseProtocol(prefix)
+	return registry.ParseProtocol(prefix), registry.Raw(prefix)
 }
 
 // appProtocol reads the names that Kubernetes gives protocols, and those of ports.
 func appProtocol(name string) registry.Protocol {
-	switch name = strings.TrimPrefix(name, "kubernetes.io/"); name {
+	switch name {
 	case "h2c":
 		return registry.HTTP2
 	case "ws":
