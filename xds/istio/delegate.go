@@ -216,7 +216,7 @@ func coversGateways(root, leaf []string) bool {
 
 // coversText reports whether whatever the leaf matches the root matches too. As in Istio, of regular expressions nothing is known.
 func coversText(root, leaf *networking.StringMatch) bool {
-	if root == nil || leaf == nil {
+	if root == nil || leaf == nil || anyValue(root) {
 		return true
 	}
 	switch of := root.GetMatchType().(type) {
@@ -233,3 +233,6 @@ func coversText(root, leaf *networking.StringMatch) bool {
 	}
 	return false
 }
+
+// anyValue reports whether a match asks for presence only.
+func anyValue(m *networking.StringMatch) bool { return m.GetMatchType() == nil || m.GetRegex() == "*" }
