@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/registry"
@@ -89,11 +90,11 @@ func (t *translator) meshRoutes(s registry.Service, port int, table string) ([]i
 // sidecarListeners makes one listener and table per port on which some visible service speaks HTTP, and what forwards
 // the connections of the other ports.
 func (p *planner) sidecarListeners() {
-	hosts := map[int][]*ir.VirtualHost{}
+	hosts := map[int][]claimant{}
 	for _, s := range p.visible {
 		for _, port := range s.shape.Ports {
 			if p.http(*s.shape, port) && p.sidecar.listens(s.shape, port.Number) && p.forwards(*s.shape) {
-				hosts[port.Number] = append(hosts[port.Number], p.sidecarHost(s.shape.Host, port.Number))
+				hosts[port.Number] = append(hosts[port.Number], claimant{p.sidecarHost(s.shape.Host, port.Number), s.shape.Origin.Created})
 			}
 		}
 	}
@@ -125,27 +126,38 @@ func (p *planner) sidecarHost(host string, port int) *ir.VirtualHost {
 }
 
 // hostsWithoutService adds to port 80 the hosts of VirtualServices that no service has.
-func (p *planner) hostsWithoutService(hosts map[int][]*ir.VirtualHost) {
+func (p *planner) hostsWithoutService(hosts map[int][]claimant) {
 	for _, h := range sortedKeys(p.owners.exact) {
 		vs := p.owners.exact[h]
 		if s := p.seen[h]; (s != nil && p.sidecar.sees(s.shape)) || len(vs.rules) == 0 || !p.sidecar.routes(vs, 80) {
 			continue
 		}
-		hosts[80] = append(hosts[80], made(p, key{kind: hostUnit, table: "80", name: h}, []any{vs, false}, func(t *translator) *ir.VirtualHost {
+		host := made(p, key{kind: hostUnit, table: "80", name: h}, []any{vs, false}, func(t *translator) *ir.VirtualHost {
 			return &ir.VirtualHost{
 				Name: h + ":80", Domains: t.domainsOf(h, nil), Origins: []ir.Origin{vs.origin("spec")},
 				Routes: t.routes(vs.virtualService, place{table: "80", port: 80, gateways: map[string]bool{mesh: true}}),
 			}
-		}))
+		})
+		hosts[80] = append(hosts[80], claimant{host, vs.Created})
 	}
 }
 
-// distinct takes a domain away from all virtual hosts but the first by name: a proxy refuses the whole table otherwise.
-func (p *planner) distinct(hosts []*ir.VirtualHost) []*ir.VirtualHost {
-	slices.SortFunc(hosts, func(a, b *ir.VirtualHost) int { return compareSpecific(a.Name, b.Name) })
+// claimant is a virtual host with the creation time of what it is made of.
+type claimant struct {
+	*ir.VirtualHost
+	created time.Time
+}
+
+// distinct takes a domain away from all virtual hosts but the oldest, or else the first by name: a proxy refuses the whole
+// table otherwise.
+func (p *planner) distinct(hosts []claimant) []*ir.VirtualHost {
+	slices.SortFunc(hosts, func(a, b claimant) int {
+		return cmp.Or(registry.CompareCreated(a.created, b.created), compareSpecific(a.Name, b.Name))
+	})
 	taken := map[string]string{}
 	var out []*ir.VirtualHost
-	for _, h := range hosts {
+	for _, one := range hosts {
+		h := one.VirtualHost
 		own := slices.DeleteFunc(slices.Clone(h.Domains), func(d string) bool {
 			first, dup := taken[d]
 			if dup && len(h.Origins) > 0 {
