@@ -26,27 +26,36 @@ func (r rule) origins() []ir.Origin {
 	return out
 }
 
-// routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything.
+// routes translates the http rules of a VirtualService for a place, in order, up to the first that matches everything. At
+// a gateway, where such routes are moved behind the others, only one that is written so ends the list: not an entry that
+// says nothing but where it applies, or nothing at all.
 func (t *translator) routes(vs virtualService, p place) []ir.Route {
 	var out []ir.Route
-	here := false // what matches everything does so at this place, not everywhere
+	ended, here := false, false // here: what matches everything does so at this place, not everywhere
 	for _, one := range vs.rules {
 		r := rule{one, vs.Meta, p}
 		matches := t.matches(r)
 		if len(matches) == 0 || !t.checkRule(r) {
 			continue
 		}
-		if len(out) > 0 && out[len(out)-1].Match.CatchAll() {
+		if ended {
 			if here {
 				continue
 			}
 			t.found.warn(r.from, "S020", r.field, "no request reaches this rule, since the one before it matches everything", "move it up, or remove it")
 			continue
 		}
-		out = append(out, t.routesOf(r, matches)...)
+		routes := t.routesOf(r, matches)
+		out = append(out, routes...)
+		ended = len(routes) > 0 && slices.ContainsFunc(matches, r.place.ends)
 		here = slices.ContainsFunc(matches, func(m namedMatch) bool { return m.match.CatchAll() && m.placed })
 	}
 	return out
+}
+
+// ends reports whether no rule after a match counts.
+func (p place) ends(m namedMatch) bool {
+	return m.match.CatchAll() && (p.gateways[mesh] || !m.placed && !m.bare)
 }
 
 type namedMatch struct {
@@ -57,6 +66,8 @@ type namedMatch struct {
 	placed bool
 	// chosen: it says for which clients.
 	chosen bool
+	// bare: it is an entry that says nothing of the path.
+	bare bool
 }
 
 // matches are the conditions under which the rule applies at its place; none: it does not.
@@ -76,7 +87,10 @@ func (t *translator) matches(r rule) []namedMatch {
 		}
 		if match, ok := t.match(r.from, fmt.Sprintf("%s.match[%d]", r.field, j), m); ok {
 			placed := m.GetPort() != 0 || len(m.GetGateways())+len(m.GetSourceLabels()) > 0 || m.GetSourceNamespace() != ""
-			out = append(out, namedMatch{m.GetName(), match, m.GetStatPrefix(), placed, choosesClients(m.GetGateways(), m.GetSourceNamespace(), m.GetSourceLabels())})
+			out = append(out, namedMatch{
+				name: m.GetName(), match: match, stats: m.GetStatPrefix(), placed: placed, bare: m.GetUri() == nil,
+				chosen: choosesClients(m.GetGateways(), m.GetSourceNamespace(), m.GetSourceLabels()),
+			})
 		}
 	}
 	return out
@@ -100,7 +114,7 @@ func (t *translator) routesOf(r rule, matches []namedMatch) []ir.Route {
 			route.Name += "." + m.name
 		}
 		out = append(out, route)
-		if m.match.CatchAll() {
+		if r.place.ends(m) {
 			break
 		}
 	}
