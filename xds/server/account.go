@@ -121,16 +121,21 @@ func (a *account) answerOf(c *client) (worst verdict, counts bool) {
 	return worst, counts
 }
 
-// laggards are the nodes that have not answered yet.
-func (a *account) laggards() []string {
-	if len(a.answers) == a.acked+a.nacked {
-		return nil
+// answered reports whether every client that counts has.
+func (a *account) answered() bool { return len(a.answers) == a.acked+a.nacked }
+
+// laggards adds the nodes that have not answered yet to those in out, which are sorted, and keeps the first.
+func (a *account) laggards(out []string) []string {
+	if a.answered() {
+		return out
 	}
-	var out []string
 	for c, answer := range a.answers {
-		if answer == reported {
-			out = append(out, c.node)
+		if answer != reported || len(out) == maxLaggards && c.node >= out[maxLaggards-1] {
+			continue
 		}
+		at, _ := slices.BinarySearch(out, c.node)
+		out = slices.Insert(out, at, c.node)
+		out = out[:min(len(out), maxLaggards)]
 	}
 	return out
 }

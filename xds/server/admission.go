@@ -17,6 +17,8 @@ const (
 	newPerSecond = 200
 	newWait      = 10 * time.Second
 	maxReceive   = 4 << 20
+
+	receiveWindow = 256 << 10 // of HTTP/2, per stream and per connection
 )
 
 // admission decides which streams are let in.

@@ -45,7 +45,7 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 			c.note(k, e, dropped, nil)
 		}
 		if !e.named {
-			delete(sub.entries, name)
+			sub.remove(name)
 		}
 	}
 	sub.owed = false
@@ -105,6 +105,7 @@ func (c *conversation) settle(k kind, f *flight, r request) {
 		case f.nonce < e.haveAt:
 			continue // a newer version is acknowledged already
 		}
+		sub.dirty = sub.dirty || e.sent != i || e.have != nil && !e.have.known()
 		e.have, e.haveAt, e.before, e.guessed = i, f.nonce, nil, false
 		c.note(k, e, acked, i)
 		c.doubt(k, i.name, r.refused)
@@ -112,7 +113,9 @@ func (c *conversation) settle(k kind, f *flight, r request) {
 	if c.sotw {
 		c.doubt(k, wildcard, r.refused)
 	}
-	sub.dirty = true
+	// A delta client that has accepted what it was sent last changes nothing of what it should be sent of the kind. What
+	// waits at the gates for this is marked itself.
+	sub.dirty = sub.dirty || c.sotw || r.refused
 }
 
 // doubt records whether the next stream of the node can be believed about a resource. The good parts of a rejected

@@ -16,7 +16,6 @@ func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 	defer l.mu.Unlock()
 	var out ir.Convergence
 	var last time.Time
-	var laggards []string
 	rendered, behind := false, false
 	carriers := map[ir.ProxyClass][]key{}
 	for class, b := range l.books {
@@ -34,7 +33,7 @@ func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 		out.Connected += len(a.answers)
 		out.Acked += a.acked
 		out.Nacked += a.nacked
-		laggards = append(laggards, a.laggards()...)
+		out.Laggards = a.laggards(out.Laggards)
 		at, first := a.times(b)
 		if at.After(last) {
 			last = at
@@ -47,7 +46,6 @@ func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 	out.Rendered = rendered && !behind
 	out.Pending = out.Connected - out.Acked - out.Nacked
 	out.Lost = l.losses(carriers)
-	out.Laggards = sortedNodes(laggards, maxLaggards)
 	if out.Done() {
 		out.SettledAt = last.Add(l.timing.Settle)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -101,6 +102,7 @@ type subscription struct {
 	wildcard bool
 	legacy   bool // wildcard by a first request without names
 	entries  map[string]*entry
+	sorted   []*entry  // entries by name; nil: not known
 	flights  []*flight // responses without answer, oldest first
 	newest   uint64    // nonce of the newest response
 
@@ -158,7 +160,7 @@ func (s *subscription) entry(name string) *entry {
 			s.entries = map[string]*entry{}
 		}
 		e = &entry{name: name}
-		s.entries[name] = e
+		s.entries[name], s.sorted = e, nil
 	}
 	return e
 }
@@ -175,12 +177,17 @@ func (s *subscription) covers(name string) bool {
 	return e != nil && e.named
 }
 
+// sortedEntries are all, by name. What is removed meanwhile stays in what was returned.
 func (s *subscription) sortedEntries() []*entry {
-	out := make([]*entry, 0, len(s.entries))
-	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
-		out = append(out, s.entries[name])
+	if s.sorted == nil {
+		s.sorted = slices.SortedFunc(maps.Values(s.entries), func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	}
-	return out
+	return s.sorted
+}
+
+func (s *subscription) remove(name string) {
+	delete(s.entries, name)
+	s.sorted = nil
 }
 
 // receive takes a request. An error ends the stream.
@@ -213,6 +220,19 @@ func (c *conversation) unsupported(r request) (response, bool) {
 	return response{typeURL: r.typeURL, nonce: c.nextNonce(), removed: removed}, len(removed) > 0
 }
 
+// quiet reports whether plan would send nothing.
+func (c *conversation) quiet() bool {
+	if c.set == nil {
+		return false
+	}
+	for k := range kinds {
+		if sub := &c.subs[k]; sub.started && (sub.dirty || sub.scanned != c.set.of[k]) {
+			return false
+		}
+	}
+	return true
+}
+
 // use makes s what the client should have.
 func (c *conversation) use(s *set) { c.set = s }
 
@@ -229,7 +249,7 @@ func (c *conversation) note(k kind, e *entry, what verdict, i *item) {
 
 // drop forgets an entry that the client is not interested in any more.
 func (c *conversation) drop(k kind, e *entry) {
-	delete(c.subs[k].entries, e.name)
+	c.subs[k].remove(e.name)
 	c.note(k, e, dropped, nil)
 }
 

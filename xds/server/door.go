@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 )
@@ -142,6 +144,9 @@ func (s *Server) serveAll(ctx context.Context, entries []entrance) error {
 func (s *Server) endpoint(keys *keyring) *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxReceive),
+		grpc.ForceServerCodecV2(codec{plain: encoding.GetCodecV2(proto.Name)}),
+		// Fixed windows: gRPC would else measure the connection with a ping for each acknowledgement.
+		grpc.InitialWindowSize(receiveWindow), grpc.InitialConnWindowSize(receiveWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: 30 * time.Second, Timeout: 10 * time.Second,
 			MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: 30 * time.Second, // gRPC spreads the age by 10 %

@@ -12,6 +12,9 @@ import (
 // maxMessage is how much of a proxy's own words is kept, in bytes.
 const maxMessage = 512
 
+// together is how long a change that is one of many waits for others before it is announced.
+const together = 5 * time.Millisecond
+
 // ledger knows what the connected proxies run. Counts are kept per (class, kind, name, version) and change with each
 // answer; nobody scans streams.
 type ledger struct {
@@ -24,6 +27,7 @@ type ledger struct {
 	lost    map[string]*loss            // by node
 	refusal map[string]map[key]*refusal // by node
 	changed chan struct{}               // closed at the next change
+	told    bool                        // no change waits to be announced
 	timers  map[*time.Timer]struct{}    // running, to be stopped at the end
 }
 
@@ -91,7 +95,7 @@ func newLedger(now func() time.Time, timing Timing) *ledger {
 	return &ledger{
 		now: now, timing: timing,
 		books: map[ir.ProxyClass]*book{}, live: map[string]int{}, lost: map[string]*loss{},
-		refusal: map[string]map[key]*refusal{}, changed: make(chan struct{}),
+		refusal: map[string]map[key]*refusal{}, changed: make(chan struct{}), told: true,
 		timers: map[*time.Timer]struct{}{},
 	}
 }
@@ -199,7 +203,7 @@ func (l *ledger) move(c *client, class ir.ProxyClass) {
 func (l *ledger) record(c *client, outcomes []outcome) (quarantined bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	changed := false
+	changed, soon := false, false
 	for _, o := range outcomes {
 		at := key{kind: o.kind, name: o.name}
 		switch o.what {
@@ -217,10 +221,18 @@ func (l *ledger) record(c *client, outcomes []outcome) (quarantined bool) {
 		case acked, reported, dropped: // no refusal
 		}
 		l.enter(c, at, o)
-		changed = changed || o.kind.steers() || o.what == rejected
+		switch {
+		case o.what == acked && !l.answered(c.class, at):
+			soon = soon || o.kind.steers()
+		default:
+			changed = changed || o.kind.steers() || o.what == rejected
+		}
 	}
-	if changed {
+	switch {
+	case changed:
 		l.announce()
+	case soon:
+		l.announceSoon()
 	}
 	return quarantined
 }
@@ -363,7 +375,27 @@ func (b *book) want(at key) string {
 // announce wakes whoever waits for a change.
 func (l *ledger) announce() {
 	close(l.changed)
-	l.changed = make(chan struct{})
+	l.changed, l.told = make(chan struct{}), true
+}
+
+// announceSoon wakes them together for all that changes within a moment: one of a thousand acknowledgements that are on
+// their way says little.
+func (l *ledger) announceSoon() {
+	if !l.told {
+		return // somebody will
+	}
+	l.told = false
+	l.after(together, func() {
+		if !l.told {
+			l.announce()
+		}
+	})
+}
+
+// answered reports whether an acknowledgement of a resource was the last one that an account has waited for, or none does.
+func (l *ledger) answered(class ir.ProxyClass, at key) bool {
+	accounts := l.book(class).by[at]
+	return len(accounts) == 0 || slices.ContainsFunc(accounts, (*account).answered)
 }
 
 // changes gives a channel that is closed at the next change.
@@ -457,10 +489,4 @@ func (r recollection) good(k kind, name, but string) *item {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
 	return r.ledger.row(r.client.class, key{kind: k, name: name}).good(func(i *item) bool { return i.version != but })
-}
-
-// sortedNodes are the ids of clients, sorted, at most limit.
-func sortedNodes(ids []string, limit int) []string {
-	slices.Sort(ids)
-	return ids[:min(len(ids), limit)]
 }

@@ -201,7 +201,7 @@ func (c *conversation) removal(k kind, ch change, now time.Time) (change, bool, 
 	sub := &c.subs[k]
 	if e.sent == nil && e.have == nil {
 		if !e.named {
-			delete(sub.entries, e.name)
+			sub.remove(e.name)
 		}
 		return ch, e.owed && !e.told, time.Time{}
 	}

@@ -127,14 +127,6 @@ func (s *Server) ownSecrets(of ir.ProxyClass, in []envoy.Resource) []envoy.Resou
 	})
 }
 
-// poke wakes the stream's sending goroutine.
-func (ss *session) poke() {
-	select {
-	case ss.wake <- struct{}{}:
-	default: // it is awake already
-	}
-}
-
 // Classes gives the classes to compile for, sorted: those with a stream now or a while ago. The channel is closed when
 // they change.
 func (s *Server) Classes() ([]ir.ProxyClass, <-chan struct{}) {
@@ -170,7 +162,7 @@ func (s *Server) SetClassKeys(keys ir.ClassKeys) {
 	all := s.registry.adopt(keys)
 	for ss, who := range all {
 		if fresh, err := s.trust.proven(who); err != nil || !maps.Equal(fresh.labels, who.labels) {
-			ss.poke()
+			ss.move()
 		}
 	}
 }
@@ -185,7 +177,7 @@ func (r *registry) adopt(keys ir.ClassKeys) map[*session]identity {
 	for _, c := range r.classes {
 		for ss := range c.sessions {
 			if !same {
-				ss.poke()
+				ss.move()
 			} else if ss.who.claim != nil {
 				proven[ss] = ss.who
 			}

@@ -11,7 +11,8 @@ import (
 func (c *conversation) receiveDelta(k kind, r request) {
 	sub := &c.subs[k]
 	first := !sub.started
-	sub.started, sub.dirty = true, true
+	sub.started = true
+	sub.dirty = sub.dirty || first || len(r.subscribe)+len(r.unsubscribe) > 0
 	if first {
 		sub.legacy = len(r.subscribe) == 0 && k.wildcardable()
 		sub.wildcard = sub.legacy || slices.Contains(r.subscribe, wildcard)

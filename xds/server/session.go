@@ -18,7 +18,7 @@ type session struct {
 	wire   wire
 
 	inbox   chan received // unbuffered: a client is not read faster than it is answered
-	wake    chan struct{} // of size one: something may have changed
+	wake    bell          // something may have changed
 	stalled chan struct{} // of size one: a message could not be written in time
 	done    chan struct{} // closed when the stream is over
 
@@ -51,7 +51,7 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 	defer s.dismiss()
 	ss := &session{
 		server: s, wire: w,
-		inbox: make(chan received), wake: make(chan struct{}, 1),
+		inbox: make(chan received), wake: bell{rung: make(chan struct{}, 1)},
 		stalled: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	defer close(ss.done)
@@ -206,8 +206,9 @@ func (ss *session) loop(ctx context.Context) error {
 				ss.queue.end()
 				due = false
 			case in := <-inbox:
-				err, due = ss.take(in), true
-			case <-ss.wake:
+				err = ss.take(in)
+				due = due || err == nil && !ss.learned()
+			case <-ss.wake.rung:
 				err, due = ss.reclassify(), true
 			case <-timer.C:
 				due = true
@@ -273,9 +274,22 @@ func (ss *session) deliver() (time.Time, error) {
 	return again, nil
 }
 
+// learned enters what the client has said into the ledger when nothing has to be sent because of it: no turn is needed
+// for that.
+func (ss *session) learned() bool {
+	if len(ss.queue.replies) > 0 || !ss.talk.quiet() {
+		return false
+	}
+	ss.server.ledger.record(ss.client, ss.talk.collect())
+	return true
+}
+
 // reclassify moves the stream when the labels that matter have changed. It keeps what it has until the new class is
 // served; equal bytes are not sent again.
 func (ss *session) reclassify() error {
+	if !ss.wake.moved.Swap(false) {
+		return nil
+	}
 	class, err := ss.server.reenter(ss)
 	if err != nil || class == ss.class {
 		return err

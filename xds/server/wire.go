@@ -6,7 +6,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // wire is a stream in one of the two forms.
@@ -46,15 +45,7 @@ func deltaRequest(in *discovery.DeltaDiscoveryRequest) (request, error) {
 }
 
 func (w deltaWire) send(r response) error {
-	out := &discovery.DeltaDiscoveryResponse{
-		TypeUrl: r.typeURL, Nonce: r.nonce, RemovedResources: r.removed,
-		Resources:    make([]*discovery.Resource, len(r.items)),
-		ControlPlane: &corev3.ControlPlane{Identifier: w.identifier},
-	}
-	for i, it := range r.items {
-		out.Resources[i] = &discovery.Resource{Name: it.name, Version: it.version, Resource: it.any}
-	}
-	return w.stream.Send(out)
+	return w.stream.SendMsg(encodeDelta(r, w.identifier))
 }
 
 type sotwWire struct {
@@ -85,13 +76,5 @@ func sotwRequest(in *discovery.DiscoveryRequest) (request, error) {
 }
 
 func (w sotwWire) send(r response) error {
-	out := &discovery.DiscoveryResponse{
-		TypeUrl: r.typeURL, Nonce: r.nonce, VersionInfo: r.version,
-		Resources:    make([]*anypb.Any, len(r.items)),
-		ControlPlane: &corev3.ControlPlane{Identifier: w.identifier},
-	}
-	for i, it := range r.items {
-		out.Resources[i] = it.any
-	}
-	return w.stream.Send(out)
+	return w.stream.SendMsg(encodeSotw(r, w.identifier))
 }
