@@ -24,6 +24,8 @@ REWRITE ?=
 SEEDS ?= 1000
 SEED ?=
 FUZZ ?= .
+BENCH ?= .
+BENCH_ROUNDS ?= 30
 FUZZTIME ?= 10s
 SLIM ?=
 V ?=
@@ -36,7 +38,7 @@ export SLUICE_ENVOY ?=
 help: ## list the targets and the variables
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME SLIM V"
+	@echo "  Variables: BENCH BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME SLIM V"
 
 .PHONY: build
 build: bin/sluice $(if $(SLIM),,$(FULL)) bin/kubectl-sluice ## bin/sluice, bin/full/sluice (with up and demo), bin/kubectl-sluice; SLIM=1: without the full one
@@ -86,6 +88,12 @@ fuzz: ## each Fuzz target for FUZZTIME; FUZZ=regexp selects
 .PHONY: bench
 bench: ## Go benchmarks
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/test/e2e')
+
+.PHONY: bench-xds
+bench-xds: ## the xDS server against the floor and a snapshot cache; BENCH=regexp selects, BENCH_ROUNDS=3 is quick
+	@mkdir -p $(CACHE)/bench
+	go build -o $(CACHE)/bench/xdsbench ./test/xdsbench
+	$(CACHE)/bench/xdsbench -rounds $(BENCH_ROUNDS) -run '$(BENCH)' -o $(CACHE)/bench/xds.json
 
 .PHONY: arch
 arch: ## the rules of the house: imports, limits, documentation

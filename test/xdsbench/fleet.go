@@ -42,10 +42,9 @@ type tally struct {
 
 // client is one stream on a connection of its own.
 type client struct {
-	id     string
-	conn   *grpc.ClientConn
-	fleet  *fleet
-	stream grpc.ClientStream
+	id    string
+	conn  *grpc.ClientConn
+	fleet *fleet
 
 	mu      sync.Mutex                   // guards everything below
 	has     map[string]map[string]string // versions by type and name

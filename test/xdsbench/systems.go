@@ -44,6 +44,12 @@ func serveGRPC(g *grpc.Server) (serving, error) {
 	return serving{addr: l.Addr().String(), stop: func() error { g.Stop(); return <-ended }}, nil
 }
 
+// windows and connectionWindows are those of xds/server: gRPC does not measure the connection with pings then. All have
+// the same, so that only what is done with a change differs.
+func windows() grpc.ServerOption { return grpc.InitialWindowSize(256 << 10) }
+
+func connectionWindows() grpc.ServerOption { return grpc.InitialConnWindowSize(256 << 10) }
+
 // sluice is xds/server.
 type sluice struct {
 	*server.Server
@@ -148,7 +154,7 @@ func newFloor(first scene, n int) (*floor, error) {
 	f := &floor{acks: newCounted(n), streams: map[chan *frame]struct{}{}}
 	r := first.resources()
 	f.first = []*frame{ready(r.Clusters), ready(r.Endpoints), ready(r.Listeners), ready(r.Routes)}
-	g := grpc.NewServer(grpc.ForceServerCodecV2(codec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error { return f.talk(s) }))
+	g := grpc.NewServer(windows(), connectionWindows(), grpc.ForceServerCodecV2(codec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error { return f.talk(s) }))
 	var err error
 	f.serving, err = serveGRPC(g)
 	return f, err
@@ -242,7 +248,7 @@ func newSnapshots(ctx context.Context, first scene, n int) (*snapshots, error) {
 		}
 		return nil
 	}})
-	g := grpc.NewServer()
+	g := grpc.NewServer(windows(), connectionWindows())
 	discovery.RegisterAggregatedDiscoveryServiceServer(g, handler)
 	var err error
 	s.serving, err = serveGRPC(g)

@@ -59,7 +59,7 @@ const (
 // parse reads a response without its resources: what a client does with those is no part of the comparison.
 func parse(text []byte) reply {
 	var out reply
-	walk(text, func(number protowire.Number, value []byte) {
+	walk(text, func(number int, value []byte) {
 		switch number {
 		case responseType:
 			out.typeURL = string(value)
@@ -67,7 +67,7 @@ func parse(text []byte) reply {
 			out.nonce = string(value)
 		case responseResources:
 			var one named
-			walk(value, func(number protowire.Number, value []byte) {
+			walk(value, func(number int, value []byte) {
 				switch number {
 				case resourceVersion:
 					one.version = string(value)
@@ -82,7 +82,7 @@ func parse(text []byte) reply {
 }
 
 // walk gives every field that has a length.
-func walk(text []byte, f func(protowire.Number, []byte)) {
+func walk(text []byte, f func(int, []byte)) {
 	for len(text) > 0 {
 		number, kind, n := protowire.ConsumeTag(text)
 		if n < 0 {
@@ -94,7 +94,7 @@ func walk(text []byte, f func(protowire.Number, []byte)) {
 		}
 		if kind == protowire.BytesType {
 			value, _ := protowire.ConsumeBytes(text)
-			f(number, value)
+			f(int(number), value)
 		}
 		text = text[n:]
 	}
