@@ -1,6 +1,7 @@
 // Package meshgen draws meshes and changes of them for property tests: Istio objects of every kind with any of their
 // fields, services, endpoints, splits and Secrets, out of so few names that they collide, are missing and contradict each
-// other. What is drawn follows the schema, so a field is covered as soon as it exists.
+// other. What is drawn follows the schema, so a field is covered as soon as it exists; much of it makes no sense. It is for
+// what must hold of anything that can be written; meshes in which requests arrive are made by test/httpmesh.
 //
 //	mesh := meshgen.Draw(t)
 //	mesh.Tell(compiler)

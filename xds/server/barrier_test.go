@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,15 +86,7 @@ func TestBarrier_lastOnesStayUntilItIsKnown(t *testing.T) {
 // startBehind is a server with a barrier.
 func startBehind(t *testing.T, b Barrier) *harness {
 	t.Helper()
-	s, err := New(Config{Now: time.Now, Barrier: b})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return run(t, s, l)
+	return startWith(t, Config{Now: time.Now, Barrier: b})
 }
 
 func TestBarrier_isRetriedAndTheProxyKeepsWhatItHas(t *testing.T) {

@@ -117,6 +117,35 @@ func (o *overheard) end() {
 	o.ledger.close()
 }
 
+// said is a request of either form on the wire.
+type said interface {
+	proto.Message
+	GetNode() *corev3.Node
+}
+
+// replay lets a conversation hear the requests that data holds, until one cannot be read or ends it.
+func replay[M said](t *testing.T, data []byte, sotw bool, empty func() M, read func(M) (request, error)) {
+	var o *overheard
+	for len(data) > 0 {
+		value, n := protowire.ConsumeBytes(data)
+		if n < 0 {
+			return
+		}
+		data = data[n:]
+		in := empty()
+		if proto.Unmarshal(value, in) != nil {
+			return
+		}
+		if o == nil {
+			o = overhear(t, sotw, in.GetNode())
+			defer o.end()
+		}
+		if !o.hear(read(in)) {
+			return
+		}
+	}
+}
+
 func FuzzDelta(f *testing.F) {
 	first := &discovery.DeltaDiscoveryRequest{Node: node("n1"), TypeUrl: clusters.typeURL()}
 	f.Add(stream(f, first, &discovery.DeltaDiscoveryRequest{TypeUrl: clusters.typeURL(), ResponseNonce: "1", ResourceNamesSubscribe: []string{"a", "*"}},
@@ -124,25 +153,7 @@ func FuzzDelta(f *testing.F) {
 	f.Add(stream(f, first, &discovery.DeltaDiscoveryRequest{TypeUrl: clusters.typeURL(), ResponseNonce: "1", ErrorDetail: &rpcstatus.Status{Message: "a: no"}},
 		&discovery.DeltaDiscoveryRequest{TypeUrl: clusters.typeURL(), ResourceNamesUnsubscribe: []string{"*", "a"}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var o *overheard
-		for len(data) > 0 {
-			value, n := protowire.ConsumeBytes(data)
-			if n < 0 {
-				break
-			}
-			data = data[n:]
-			in := &discovery.DeltaDiscoveryRequest{}
-			if proto.Unmarshal(value, in) != nil {
-				break
-			}
-			if o == nil {
-				o = overhear(t, false, in.GetNode())
-				defer o.end()
-			}
-			if !o.hear(deltaRequest(in)) {
-				break
-			}
-		}
+		replay(t, data, false, func() *discovery.DeltaDiscoveryRequest { return &discovery.DeltaDiscoveryRequest{} }, deltaRequest)
 	})
 }
 
@@ -153,24 +164,6 @@ func FuzzSotw(f *testing.F) {
 	f.Add(stream(f, first, &discovery.DiscoveryRequest{TypeUrl: clusters.typeURL(), ResponseNonce: "1", ErrorDetail: &rpcstatus.Status{Message: "a: no"}},
 		&discovery.DiscoveryRequest{TypeUrl: endpoints.typeURL(), ResourceNames: []string{"a", "b"}, VersionInfo: "w"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var o *overheard
-		for len(data) > 0 {
-			value, n := protowire.ConsumeBytes(data)
-			if n < 0 {
-				break
-			}
-			data = data[n:]
-			in := &discovery.DiscoveryRequest{}
-			if proto.Unmarshal(value, in) != nil {
-				break
-			}
-			if o == nil {
-				o = overhear(t, true, in.GetNode())
-				defer o.end()
-			}
-			if !o.hear(sotwRequest(in)) {
-				break
-			}
-		}
+		replay(t, data, true, func() *discovery.DiscoveryRequest { return &discovery.DiscoveryRequest{} }, sotwRequest)
 	})
 }

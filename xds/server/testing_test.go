@@ -61,7 +61,12 @@ type harness struct {
 
 func start(t *testing.T, timing Timing) *harness {
 	t.Helper()
-	s, err := New(Config{Now: time.Now, Timing: timing})
+	return startWith(t, Config{Now: time.Now, Timing: timing})
+}
+
+func startWith(t *testing.T, cfg Config) *harness {
+	t.Helper()
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

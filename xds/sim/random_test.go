@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-dev/sluice/test/mesh"
+	"github.com/sluice-dev/sluice/test/httpmesh"
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
@@ -79,9 +79,9 @@ type randomMesh struct {
 
 func newRandomMesh(t *testing.T, name string, random *rand.Rand) randomMesh {
 	t.Helper()
-	out := randomMesh{name: name, text: mesh.Random(random).YAML(), class: ir.ProxyClass{Kind: ir.KindGateway, Namespace: mesh.Namespace, Labels: "app=gateway"}}
+	out := randomMesh{name: name, text: httpmesh.Random(random).YAML(), class: ir.ProxyClass{Kind: ir.KindGateway, Namespace: httpmesh.Namespace, Labels: "app=gateway"}}
 	if random.IntN(3) == 0 {
-		out.class = ir.ProxyClass{Kind: ir.KindSidecar, Namespace: mesh.Namespace}
+		out.class = ir.ProxyClass{Kind: ir.KindSidecar, Namespace: httpmesh.Namespace}
 	}
 	files := manifest.New()
 	if err := files.Read("random.yaml", bytes.NewReader(out.text)); err != nil {
@@ -119,19 +119,19 @@ func (m randomMesh) rules() string {
 func (m randomMesh) request(random *rand.Rand) sim.Request {
 	one := func(list []string) string { return list[random.IntN(len(list))] }
 	req := sim.Request{
-		Port: m.ports[random.IntN(len(m.ports))], Method: one(mesh.Methods()), Host: one(m.hosts), Path: one(mesh.Paths()), Headers: map[string][]string{},
+		Port: m.ports[random.IntN(len(m.ports))], Method: one(httpmesh.Methods()), Host: one(m.hosts), Path: one(httpmesh.Paths()), Headers: map[string][]string{},
 	}
 	switch {
 	case random.IntN(2) == 0:
 	case m.class.Kind == ir.KindSidecar:
-		req.Host = one(mesh.Services()) + one([]string{"", ".shop", ".shop.svc", ".shop.svc.cluster.local"})
+		req.Host = one(httpmesh.Services()) + one([]string{"", ".shop", ".shop.svc", ".shop.svc.cluster.local"})
 	default:
-		req.Host = one(mesh.Hosts())
+		req.Host = one(httpmesh.Hosts())
 	}
 	if random.IntN(4) == 0 {
 		req.Host += fmt.Sprintf(":%d", req.Port)
 	}
-	names, values := mesh.Headers()
+	names, values := httpmesh.Headers()
 	for range random.IntN(3) {
 		name := one(names)
 		req.Headers[name] = append(req.Headers[name], one(values))

@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -101,7 +103,7 @@ func clientNamespaces(in istio.Input) []string {
 	v := views{in: in, own: map[string]bool{}, owners: map[string][]string{}}
 	v.read()
 	plain := false
-	return slices.DeleteFunc(sorted(ruled), func(namespace string) bool {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(ruled)), func(namespace string) bool {
 		drop := plain && !v.own[namespace]
 		plain = plain || !v.own[namespace]
 		return drop
@@ -165,17 +167,5 @@ func (v *views) exported(from string, to []string) {
 }
 
 func suffixOf(in istio.Input) string {
-	if in.DomainSuffix == "" {
-		return "cluster.local"
-	}
-	return in.DomainSuffix
-}
-
-func sorted(set map[string]bool) []string {
-	out := make([]string, 0, len(set))
-	for k := range set {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
+	return cmp.Or(in.DomainSuffix, "cluster.local")
 }

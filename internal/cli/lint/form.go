@@ -3,6 +3,7 @@ package lint
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -136,7 +137,7 @@ func (f *forms) ownObject(kind string, it manifest.Item) []problem.Problem {
 func metadata(content map[string]any) []problem.Problem {
 	var out []problem.Problem
 	unknown := func(at string, in map[string]any, known ...string) {
-		for _, name := range sortedKeys(in) {
+		for _, name := range slices.Sorted(maps.Keys(in)) {
 			if !slices.Contains(known, name) {
 				out = append(out, unknownField(at, name, known))
 			}
@@ -159,13 +160,4 @@ func unknownField(at, name string, known []string) problem.Problem {
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return p
-}
-
-func sortedKeys(m map[string]any) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -3,6 +3,7 @@ package lint
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func (s *shape) object(at string, schema *apiextensionsv1.JSONSchemaProps, in ma
 	for name := range schema.Properties {
 		known = append(known, name)
 	}
-	for _, name := range sortedKeys(in) {
+	for _, name := range slices.Sorted(maps.Keys(in)) {
 		field := strings.TrimPrefix(at+"."+name, ".")
 		prop, ok := schema.Properties[name]
 		switch {

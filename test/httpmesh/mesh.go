@@ -1,10 +1,11 @@
-// Package mesh makes random meshes for tests: Istio objects, services and Rollouts over a small vocabulary, so that
-// hosts overlap, rules compete and references dangle now and then. What it makes is what a person might write, not
-// always what makes sense. Equal seeds give equal meshes.
+// Package httpmesh makes random meshes whose HTTP rules requests can be followed through, by the simulator and by a real
+// Envoy: hosts overlap, rules compete, references dangle now and then, and most of it makes sense. It is for where
+// requests go; what compiling survives, any field and any change included, is what test/meshgen is for. Equal seeds give
+// equal meshes.
 //
-//	m := mesh.Random(rand.New(rand.NewPCG(seed, 0)))
+//	m := httpmesh.Random(rand.New(rand.NewPCG(seed, 0)))
 //	err := manifests.Read("random.yaml", bytes.NewReader(m.YAML()))
-package mesh
+package httpmesh
 
 import (
 	"fmt"
