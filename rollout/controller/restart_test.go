@@ -17,9 +17,12 @@ func TestRestart_raisesNothingBeforeTheFirstVerdict(t *testing.T) {
 	stop := w.run()
 	w.rollout("v1")
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	paused := make(chan struct{}) // nothing is judged before: the step must not pass
+	w.prom.set(func(p *prometheus) { p.blocks = paused })
 	w.push("v2", "digest-v2")
 	w.untilPhase(v1alpha1.PhaseBaking)
 	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Paused = true })
+	close(paused)
 	w.until("held with a gate", func(ro *v1alpha1.Rollout) bool {
 		return ro.Status.Phase == v1alpha1.PhaseHolding && len(ro.Status.Gates) == 1
 	})
