@@ -18,6 +18,7 @@ const (
 	KindSource         = "Source"
 	KindMetricTemplate = "MetricTemplate"
 	KindNotifier       = "Notifier"
+	KindFleetReport    = "FleetReport"
 )
 
 // The annotations and labels that the parts of Sluice agree on.
@@ -48,6 +49,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Source{}, &SourceList{},
 		&MetricTemplate{}, &MetricTemplateList{},
 		&Notifier{}, &NotifierList{},
+		&FleetReport{}, &FleetReportList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil

@@ -139,6 +139,9 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := addFleet(mgr, c, proxies); err != nil {
+		return nil, nil, err
+	}
 	secrets, err := client.NewWithWatch(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the reader of Secrets: %w", err)

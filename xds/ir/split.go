@@ -25,6 +25,7 @@ type SplitUse struct {
 	UID       string
 	Seq       uint64
 	Weight    int
+	Rest      bool     // no canary takes part
 	Tables    []string // names of route tables
 	Listeners []string // names of listeners with tcp splits
 	Clusters  []string // names of clusters that it gives weight to
@@ -32,7 +33,7 @@ type SplitUse struct {
 
 // Equal reports whether both uses say the same.
 func (u SplitUse) Equal(other SplitUse) bool {
-	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight &&
+	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight && u.Rest == other.Rest &&
 		slices.Equal(u.Tables, other.Tables) && slices.Equal(u.Listeners, other.Listeners) && slices.Equal(u.Clusters, other.Clusters)
 }
 

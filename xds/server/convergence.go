@@ -14,6 +14,11 @@ const maxLaggards = 20
 func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.converge(split, uid, seq)
+}
+
+// converge is convergence under the lock.
+func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 	var out ir.Convergence
 	var last time.Time
 	rendered, behind := false, false

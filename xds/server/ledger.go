@@ -23,6 +23,7 @@ type ledger struct {
 
 	mu      sync.Mutex // guards everything below
 	books   map[ir.ProxyClass]*book
+	clients map[*client]struct{}
 	live    map[string]int              // streams by node
 	lost    map[string]*loss            // by node
 	refusal map[string]map[key]*refusal // by node
@@ -94,7 +95,7 @@ type refusal struct {
 func newLedger(now func() time.Time, timing Timing) *ledger {
 	return &ledger{
 		now: now, timing: timing,
-		books: map[ir.ProxyClass]*book{}, live: map[string]int{}, lost: map[string]*loss{},
+		books: map[ir.ProxyClass]*book{}, clients: map[*client]struct{}{}, live: map[string]int{}, lost: map[string]*loss{},
 		refusal: map[string]map[key]*refusal{}, changed: make(chan struct{}), told: true,
 		timers: map[*time.Timer]struct{}{},
 	}
@@ -153,13 +154,16 @@ func (l *ledger) join(who identity, class ir.ProxyClass) *client {
 		delete(l.lost, node)
 		l.announce()
 	}
-	return &client{node: who.id, key: node, class: class, flavour: who.flavour, cells: map[key]*cell{}}
+	c := &client{node: who.id, key: node, class: class, flavour: who.flavour, cells: map[key]*cell{}}
+	l.clients[c] = struct{}{}
+	return c
 }
 
 // leave takes a stream out. What it had not acknowledged counts as lost for a while.
 func (l *ledger) leave(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.clients, c)
 	pending := map[key]bool{}
 	b := l.book(c.class)
 	for at, of := range c.cells {
