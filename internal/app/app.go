@@ -156,10 +156,10 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 		return nil, nil, err
 	}
 	proofs.pods = mesh
-	for _, one := range mesh.Collectors() {
+	for _, one := range append(mesh.Collectors(), proxies.Collectors()...) {
 		metrics.Registry.Unregister(one) // of a manager that was made before
 		if err := metrics.Registry.Register(one); err != nil {
-			return nil, nil, fmt.Errorf("registering what the mesh controller measures: %w", err)
+			return nil, nil, fmt.Errorf("registering what is measured of the mesh and its proxies: %w", err)
 		}
 	}
 	ready := func() error {

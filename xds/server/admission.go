@@ -52,17 +52,23 @@ func (s *Server) admit(ctx context.Context) error {
 	select {
 	case <-s.admission.open:
 	default:
-		return status.Error(codes.Unavailable, "the configuration is not complete yet")
+		return s.refuse(refusedNotComplete, status.Error(codes.Unavailable, "the configuration is not complete yet"))
 	}
 	wait, cancel := context.WithTimeout(ctx, newWait)
 	defer cancel()
 	if err := s.admission.arrivals.Wait(wait); err != nil {
-		return status.Error(codes.Unavailable, "too many new streams")
+		return s.refuse(refusedTooFast, status.Error(codes.Unavailable, "too many new streams"))
 	}
 	if !s.registry.reserve(maxStreams) {
-		return status.Errorf(codes.Unavailable, "%d streams are open already", maxStreams)
+		return s.refuse(refusedTooMany, status.Errorf(codes.Unavailable, "%d streams are open already", maxStreams))
 	}
 	return nil
+}
+
+// refuse counts a stream that is turned away with err.
+func (s *Server) refuse(reason string, err error) error {
+	s.meters.refused.WithLabelValues(reason).Inc()
+	return err
 }
 
 func (s *Server) dismiss() { s.registry.release() }

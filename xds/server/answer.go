@@ -28,7 +28,7 @@ func (c *conversation) launch(k kind, items []*item, removed []string) response 
 	if len(sub.flights) >= maxFlights {
 		sub.flights = slices.Delete(sub.flights, 0, 1) // the client does not answer; what it says of this one is lost
 	}
-	sub.flights = append(sub.flights, &flight{nonce: c.nonces, items: items, removed: removed})
+	sub.flights = append(sub.flights, &flight{nonce: c.nonces, sent: c.notes.planned, items: items, removed: removed})
 	for _, i := range items {
 		e := sub.entry(i.name)
 		e.sent, e.owed, e.told, e.claimed = i, false, false, false
@@ -87,6 +87,7 @@ func (s *subscription) land(nonce string) *flight {
 // settle takes the client's verdict on a flight.
 func (c *conversation) settle(k kind, f *flight, r request) {
 	sub := &c.subs[k]
+	c.notes.landed = append(c.notes.landed, landing{kind: k, sent: f.sent, refused: r.refused})
 	var guilty []*item
 	if r.refused {
 		guilty = c.culprits(k, f, r.nack)

@@ -73,6 +73,7 @@ type conversation struct {
 	memory memory
 
 	proofs
+	notes    notes
 	nonces   uint64
 	outcomes []outcome // not collected yet
 	timeouts int       // routes that went out although a cluster they name was not acknowledged
@@ -149,6 +150,7 @@ type waiting struct {
 // flight is a response that was sent and not answered.
 type flight struct {
 	nonce   uint64
+	sent    time.Time
 	items   []*item
 	removed []string
 }
@@ -231,6 +233,16 @@ func (c *conversation) quiet() bool {
 		}
 	}
 	return true
+}
+
+// awaits reports whether some response is not answered.
+func (c *conversation) awaits() bool {
+	for k := range c.subs {
+		if len(c.subs[k].flights) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // use makes s what the client should have.

@@ -125,14 +125,14 @@ func (s *Server) serveAll(ctx context.Context, entries []entrance) error {
 		errs, running = append(errs, err), running-1
 	}
 	s.admission.health.Shutdown()
-	close(s.closing)
+	close(s.life.closing)
 	for _, g := range servers {
 		g.Stop()
 	}
 	for range running {
 		errs = append(errs, <-failed)
 	}
-	s.running.Wait()
+	s.life.running.Wait()
 	stop()
 	fence.Wait()
 	s.ledger.close()

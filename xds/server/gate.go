@@ -17,7 +17,7 @@ func (c *conversation) held(k kind, e *entry, next *item, now time.Time) (bool, 
 	}
 	missing := c.missing(k, e, next)
 	if len(missing) == 0 {
-		e.heldFor = ""
+		c.pass(e, next, now)
 		return false, time.Time{}
 	}
 	if e.heldFor != next.version {
@@ -29,9 +29,17 @@ func (c *conversation) held(k kind, e *entry, next *item, now time.Time) (bool, 
 	if carriesSplit(next, missing) {
 		return true, time.Time{}
 	}
-	e.heldFor = ""
+	c.pass(e, next, now)
 	c.timeouts++
 	return false, time.Time{}
+}
+
+// pass ends the wait of a version at the gate.
+func (c *conversation) pass(e *entry, next *item, now time.Time) {
+	if e.heldFor == next.version {
+		c.notes.held = append(c.notes.held, now.Sub(e.heldSince))
+	}
+	e.heldFor = ""
 }
 
 // lowers reports whether next takes weight from a canary, compared with what the client has or will have.

@@ -23,6 +23,7 @@ func (c *conversation) plan(now time.Time) ([]response, time.Time) {
 	var out []response
 	var again time.Time
 	c.barred.unproven, c.barred.emptied = false, false
+	c.notes.planned = now
 	for k := range kinds {
 		sub := &c.subs[k]
 		if !sub.started || !sub.dirty && sub.scanned == c.set.of[k] {

@@ -104,6 +104,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 		return nil
 	}
 	next.mark = s.fence.mark()
+	next.bear(before, s.now())
 	s.registry.count(next, 1)
 	s.registry.count(before, -1)
 	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})

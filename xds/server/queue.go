@@ -24,6 +24,7 @@ type queueing struct {
 	replies   []response // answers to types that are not served
 	lowerings uint64     // of the class, when the stream was worked for last
 	release   func()     // gives the turn back; nil: the stream has none. It may be called from any goroutine, and again
+	awaited   bool       // the client has not answered everything
 	late      bool       // the turn was given back because the client did not read
 }
 
@@ -66,7 +67,10 @@ func (ss *session) send(r response) error {
 		}
 	})
 	defer limit.Stop()
-	err := ss.wire.send(r)
+	bytes, err := ss.wire.send(r)
+	if err == nil {
+		ss.server.meters.wrote(r.typeURL, bytes)
+	}
 	if !room.Stop() {
 		ss.server.writers.stalled.Add(-1)
 		ss.queue.late = release != nil

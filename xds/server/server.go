@@ -34,7 +34,13 @@ type Server struct {
 	registry   registry
 	fence      *fence
 
+	meters  *meters
 	writers writers
+	life    life
+}
+
+// life is what ends with the server.
+type life struct {
 	running sync.WaitGroup // goroutines of streams
 	closing chan struct{}  // closed when the server goes down
 }
@@ -48,6 +54,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	timing := cfg.Timing.withDefaults()
+	m := newMeters()
 	s := &Server{
 		now: cfg.Now, log: cfg.Log, timing: timing,
 		identifier: cmp.Or(cfg.Identifier, "sluice"),
@@ -55,9 +62,10 @@ func New(cfg Config) (*Server, error) {
 		admission:  newAdmission(),
 		ledger:     newLedger(cfg.Now, timing),
 		registry:   newRegistry(),
-		fence:      newFence(cfg.Barrier, cfg.Log),
+		fence:      newFence(m.timed(cfg.Barrier, cfg.Now), cfg.Log),
+		meters:     m,
 		writers:    writers{turns: make(chan struct{}, maxWriters)},
-		closing:    make(chan struct{}),
+		life:       life{closing: make(chan struct{})},
 	}
 	return s, nil
 }

@@ -32,8 +32,9 @@ type session struct {
 
 // moment is when a stream was opened.
 type moment struct {
-	at   time.Time
-	mark uint64 // of the fence
+	at    time.Time
+	mark  uint64 // of the fence
+	leave func() // takes it off the count of streams
 }
 
 // received is what came in, or the error that ended it.
@@ -56,15 +57,15 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 	}
 	defer close(ss.done)
 	ended := make(chan error, 2)
-	s.running.Add(2)
+	s.life.running.Add(2)
 	go func() {
-		defer s.running.Done()
+		defer s.life.running.Done()
 		if err := ss.contain(func() error { ss.read(); return nil }); err != nil {
 			ended <- err
 		}
 	}()
 	go func() {
-		defer s.running.Done()
+		defer s.life.running.Done()
 		ended <- ss.contain(func() error { return ss.run(ctx) })
 	}()
 	select {
@@ -72,7 +73,7 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 		return err
 	case <-ss.stalled:
 		return status.Errorf(codes.Unavailable, "the client has not read for %s", s.timing.Stall)
-	case <-s.closing:
+	case <-s.life.closing:
 		return status.Error(codes.Unavailable, "the server is going down")
 	}
 }
@@ -112,13 +113,13 @@ func (ss *session) run(ctx context.Context) error {
 	}
 	said, err := identify(first.node)
 	if err != nil {
-		return err
+		return ss.server.refuse(refusedBadNode, err)
 	}
 	if ss.who, err = ss.server.trust.authenticate(ctx, said); err != nil {
-		return err
+		return ss.server.refuse(refusedNotProven, err)
 	}
 	if err := ss.join(); err != nil {
-		return err
+		return ss.server.refuse(refusedTooManyClasses, err)
 	}
 	if err := ss.take(first); err != nil {
 		return err
@@ -133,7 +134,7 @@ func (ss *session) firstMessage(ctx context.Context) (received, error) {
 	case in := <-ss.inbox:
 		return in, in.err
 	case <-limit.C:
-		return received{}, status.Errorf(codes.DeadlineExceeded, "no message within %s", ss.server.timing.FirstMessage)
+		return received{}, ss.server.refuse(refusedSilent, status.Errorf(codes.DeadlineExceeded, "no message within %s", ss.server.timing.FirstMessage))
 	case <-ctx.Done():
 		return received{}, ctx.Err()
 	case <-ss.done:
@@ -147,7 +148,9 @@ func (ss *session) join() error {
 	if err != nil {
 		return err
 	}
-	ss.class, ss.opened = class, moment{at: ss.server.now(), mark: ss.server.fence.mark()}
+	ss.class, ss.opened = class, moment{
+		at: ss.server.now(), mark: ss.server.fence.mark(), leave: ss.server.meters.opened(class.of.Kind, ss.wire.sotw()),
+	}
 	ss.queue.lowerings = class.lowerings.Load()
 	ss.client = ss.server.ledger.join(ss.who, class.of)
 	ss.talk = &conversation{
@@ -161,7 +164,9 @@ func (ss *session) leave() {
 	if ss.class == nil {
 		return
 	}
-	ss.server.ledger.record(ss.client, ss.talk.collect())
+	ss.enter()
+	ss.await(false)
+	ss.opened.leave()
 	ss.server.ledger.leave(ss.client)
 	ss.server.fence.forget(ss)
 	ss.server.exit(ss)
@@ -245,7 +250,8 @@ func (ss *session) deliver() (time.Time, error) {
 	if ss.talk.set == nil {
 		limit := ss.opened.at.Add(ss.server.timing.FirstSet)
 		if !now.Before(limit) {
-			return time.Time{}, status.Errorf(codes.Unavailable, "nothing is known yet for proxies of kind %s in namespace %q", ss.class.of.Kind, ss.class.of.Namespace)
+			err := status.Errorf(codes.Unavailable, "nothing is known yet for proxies of kind %s in namespace %q", ss.class.of.Kind, ss.class.of.Namespace)
+			return time.Time{}, ss.server.refuse(refusedNothingKnown, err)
 		}
 		return limit, nil
 	}
@@ -259,10 +265,11 @@ func (ss *session) deliver() (time.Time, error) {
 	}
 	out = append(ss.queue.replies, out...)
 	ss.queue.replies = nil
-	if ss.server.ledger.record(ss.client, ss.talk.collect()) {
+	if ss.enter() {
 		ss.server.quarantined(ss.class)
 	}
 	if ss.talk.timeouts > 0 {
+		ss.server.meters.gateTimeouts.Add(float64(ss.talk.timeouts))
 		ss.server.log.Warn("routes went out before their clusters were acknowledged", "node", ss.who.id, "count", ss.talk.timeouts)
 		ss.talk.timeouts = 0
 	}
@@ -280,8 +287,28 @@ func (ss *session) learned() bool {
 	if len(ss.queue.replies) > 0 || !ss.talk.quiet() {
 		return false
 	}
-	ss.server.ledger.record(ss.client, ss.talk.collect())
+	ss.enter()
 	return true
+}
+
+// enter puts what the client has said into the ledger, and reports whether others must be kept from something because of it.
+func (ss *session) enter() (quarantined bool) {
+	now, outcomes := ss.server.now(), ss.talk.collect()
+	ss.server.meters.answers(&ss.talk.notes, now)
+	ss.server.meters.applied(outcomes, ss.opened.at, now)
+	ss.await(ss.talk.awaits())
+	return ss.server.ledger.record(ss.client, outcomes)
+}
+
+// await counts the stream while its client has not answered everything.
+func (ss *session) await(awaited bool) {
+	switch {
+	case awaited && !ss.queue.awaited:
+		ss.server.meters.pending.Inc()
+	case !awaited && ss.queue.awaited:
+		ss.server.meters.pending.Dec()
+	}
+	ss.queue.awaited = awaited
 }
 
 // reclassify moves the stream when the labels that matter have changed. It keeps what it has until the new class is

@@ -21,6 +21,7 @@ type item struct {
 	parts   []envoy.Part
 	origins []ir.Origin
 	partial bool // something is left out of which no good version is known
+	born    birth
 	carries
 }
 

@@ -12,7 +12,7 @@ import (
 type wire interface {
 	sotw() bool
 	receive() (request, *corev3.Node, error)
-	send(response) error
+	send(response) (bytes int, err error)
 }
 
 type deltaWire struct {
@@ -44,8 +44,9 @@ func deltaRequest(in *discovery.DeltaDiscoveryRequest) (request, error) {
 	return r, nil
 }
 
-func (w deltaWire) send(r response) error {
-	return w.stream.SendMsg(encodeDelta(r, w.identifier))
+func (w deltaWire) send(r response) (int, error) {
+	e := encodeDelta(r, w.identifier)
+	return e.pieces.Len(), w.stream.SendMsg(e)
 }
 
 type sotwWire struct {
@@ -75,6 +76,7 @@ func sotwRequest(in *discovery.DiscoveryRequest) (request, error) {
 	}, nil
 }
 
-func (w sotwWire) send(r response) error {
-	return w.stream.SendMsg(encodeSotw(r, w.identifier))
+func (w sotwWire) send(r response) (int, error) {
+	e := encodeSotw(r, w.identifier)
+	return e.pieces.Len(), w.stream.SendMsg(e)
 }
