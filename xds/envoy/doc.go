@@ -3,7 +3,8 @@
 //
 // It decides what a listener, route, cluster or assignment looks like in Envoy's protobufs for each kind of proxy. It
 // is pure: equal input gives equal bytes, so a version compares across replicas and restarts. xds/controller and the
-// simulator's callers use it:
+// callers of xds/sim use it:
 //
-//	resources, err := envoy.Build(cfg) // err joins *ResourceErrors; what is returned is good
+//	resources, err := envoy.Build(cfg)    // err joins *ResourceErrors; what is returned is good
+//	resources, bad := builder.Build(&cfg) // the same for a configuration that follows another: it builds what changed
 package envoy
