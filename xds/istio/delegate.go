@@ -20,8 +20,9 @@ type delegation struct {
 	used  map[string]bool
 }
 
-// expand gives the rules that stand in the place of a delegating one; none when it cannot be followed.
-func (d delegation) expand(root typed[*networking.VirtualService], r httpRule) []httpRule {
+// expand gives the rules that stand in the place of a delegating one; none when it cannot be followed. It gives one more than
+// the limit where there are more.
+func (d delegation) expand(root typed[*networking.VirtualService], r httpRule, limit int) []httpRule {
 	at := r.field + ".delegate"
 	to := r.spec.GetDelegate()
 	key := cmp.Or(to.GetNamespace(), root.Namespace) + "/" + to.GetName()
@@ -42,6 +43,9 @@ func (d delegation) expand(root typed[*networking.VirtualService], r httpRule) [
 	}
 	var out []httpRule
 	for _, one := range d.x.ownRules(delegate) {
+		if len(out) > limit {
+			break
+		}
 		if one.spec.GetDelegate() != nil {
 			d.x.found.fail(delegate.Meta, "S026", one.field+".delegate", "a delegate delegates in turn", "delegate to the last VirtualService directly; until then the rule is left out")
 			continue
@@ -137,6 +141,9 @@ func mergeMatches(root, delegate []*networking.HTTPMatchRequest) ([]*networking.
 		for _, m := range root {
 			if coversMatch(m, leaf) {
 				out = append(out, mergeMatch(m, leaf))
+			}
+			if len(out) > maxMatches { // one more says that there are too many
+				return out, true
 			}
 		}
 		if len(out) == before {

@@ -80,11 +80,16 @@ func (x *index) readVirtual(d delegation, vs typed[*networking.VirtualService]) 
 	}
 	for _, r := range x.ownRules(vs) {
 		x.checkMatchedGateways(vs, r)
-		if r.spec.GetDelegate() == nil {
-			out.rules = append(out.rules, r)
-			continue
+		rules := []httpRule{r}
+		if r.spec.GetDelegate() != nil {
+			rules = d.expand(vs, r, maxRules-len(out.rules))
 		}
-		out.rules = append(out.rules, d.expand(vs, r)...)
+		if out.rules = append(out.rules, rules...); len(out.rules) > maxRules {
+			x.found.fail(vs.Meta, "S002", r.field, fmt.Sprintf("with those of delegates there are more than %d rules; those after that are left out", maxRules),
+				"divide them among several VirtualServices")
+			out.rules = out.rules[:maxRules]
+			break
+		}
 	}
 	out.found = slices.Clone(x.found.list[said:])
 	return out
