@@ -86,14 +86,13 @@ func TestBuilder_keepsWhatWasLastGood(t *testing.T) {
 			newDomain(c)
 		}, "http.80/b:80", false, "a:80"},
 		{"cluster", func(c *ir.Config) { c.Clusters[0].Pool.ConnectTimeout = -1 }, "s", true, "a:80 b:80"},
-		{"whole table", func(c *ir.Config) {
-			for _, h := range c.Tables[0].VirtualHosts {
-				h.Routes = nil
-				for range 12 {
-					h.Routes = append(h.Routes, ir.Route{Match: all("/"), Direct: &ir.Direct{Status: 200, Body: strings.Repeat("x", 1<<20)}})
-				}
+		{"virtual host that is too large", func(c *ir.Config) {
+			h := c.Tables[0].VirtualHosts[1]
+			h.Routes = nil
+			for range 12 {
+				h.Routes = append(h.Routes, ir.Route{Match: all("/"), Direct: &ir.Direct{Status: 200, Body: strings.Repeat("x", 1<<20)}})
 			}
-		}, "http.80", true, "a:80 b:80"},
+		}, "http.80/b:80", true, "a:80 b:80"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			spoilt := config(50)
@@ -129,7 +128,7 @@ func TestBuilder_saysWhatIsLarge(t *testing.T) {
 		bodies int
 		code   string
 		tables int
-	}{{0, "", 1}, {2, envoy.CodeLarge, 1}, {11, envoy.CodeTooLarge, 0}} {
+	}{{0, "", 1}, {2, envoy.CodeLarge, 1}, {11, envoy.CodeTooLarge, 1}} {
 		cfg := config(15)
 		cfg.Listeners = nil
 		for range c.bodies {
@@ -143,9 +142,61 @@ func TestBuilder_saysWhatIsLarge(t *testing.T) {
 		if code != c.code || len(res.Routes) != c.tables {
 			t.Errorf("%d MiB: %d tables, errors %v, want %d and %q", c.bodies, len(res.Routes), bad, c.tables, c.code)
 		}
-		if _, err := envoy.Build(cfg); (err != nil) != (c.tables == 0) {
+		if _, err := envoy.Build(cfg); (err != nil) != (c.code == envoy.CodeTooLarge) {
 			t.Errorf("%d MiB: error %v", c.bodies, err)
 		}
+	}
+}
+
+func TestBuilder_keepsATableGoingBesideAHostThatIsTooLarge(t *testing.T) {
+	large := func(weight uint32, bodies int) ir.Config {
+		cfg := config(weight)
+		h := &ir.VirtualHost{Name: "large:80", Domains: []string{"large.example"}}
+		for range bodies {
+			h.Routes = append(h.Routes, ir.Route{Match: all("/"), Direct: &ir.Direct{Status: 200, Body: strings.Repeat("x", 1<<20)}})
+		}
+		cfg.Tables[0].VirtualHosts = append(cfg.Tables[0].VirtualHosts, h)
+		slices.SortFunc(cfg.Tables[0].VirtualHosts, func(a, b *ir.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
+		return cfg
+	}
+	part := func(res envoy.Resources, name string) string {
+		for _, p := range res.Routes[0].Parts {
+			if p.Name == name {
+				return p.Version
+			}
+		}
+		return "none"
+	}
+	other := config(15).Tables[0].VirtualHosts[0].Name
+	want, _ := follows(config(15))
+	small, _ := follows(large(15, 1))
+	for _, c := range []struct {
+		name   string
+		before []ir.Config
+		large  string
+		kept   bool
+	}{
+		{"new", nil, "none", false},
+		{"grown", []ir.Config{large(50, 1)}, part(small, "large:80"), true},
+		{"grown, and again", []ir.Config{large(50, 1), large(20, 12)}, part(small, "large:80"), true},
+		{"new, and shrunk since", []ir.Config{large(50, 12), large(50, 1)}, part(small, "large:80"), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res, bad := follows(append(slices.Clone(c.before), large(15, 11))...)
+			if len(res.Routes) != 1 || part(res, other) != part(want, other) || part(res, "large:80") != c.large {
+				t.Errorf("the other host is %s, want %s; the large one %s, want %s", part(res, other), part(want, other), part(res, "large:80"), c.large)
+			}
+			i := slices.IndexFunc(bad, func(e *envoy.ResourceError) bool { return e.Code == envoy.CodeTooLarge })
+			if i < 0 || bad[i].Name != "http.80/large:80" || bad[i].Kept != c.kept {
+				t.Errorf("errors %v", bad)
+			}
+			if whole := proto.Size(res.Routes[0].Any); whole > 10<<20 {
+				t.Errorf("%d bytes are served", whole)
+			}
+			if healed, bad := follows(append(slices.Clone(c.before), large(15, 11), large(15, 1))...); len(bad) != 0 && bad[0].Code != envoy.CodeLarge || part(healed, "large:80") != part(small, "large:80") {
+				t.Errorf("mended, and still %v", bad)
+			}
+		})
 	}
 }
 

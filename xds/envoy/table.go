@@ -15,6 +15,9 @@ import (
 // hostsField is the number of the field of a RouteConfiguration that holds its virtual hosts.
 const hostsField = 2
 
+// tableRest is at least what a table has beside its name and its virtual hosts, in bytes.
+const tableRest = 64
+
 // builtTable is a table with its virtual hosts encoded one by one. A change of one encodes that one; the bytes of the
 // others are copied.
 type builtTable struct {
@@ -25,10 +28,16 @@ type builtTable struct {
 // builtHost is a virtual host of a table; without a part it is left out.
 type builtHost struct {
 	node *ir.VirtualHost // as the configuration says
-	good *ir.VirtualHost // what the part was made of: node, or what was last good of the name; nil: nothing
+	rendering
+	served rendering // what was served of it last
+	err    *ResourceError
+}
+
+// rendering is a virtual host as it is encoded; the zero value is none.
+type rendering struct {
+	good *ir.VirtualHost // what the part was made of: the node, or what was last good of the name; nil: nothing
 	part *Part
 	refs []string // sorted names of the clusters that the part names
-	err  *ResourceError
 }
 
 // table builds a route configuration. A virtual host that a proxy would refuse stays as it was last good, or is left out.
@@ -52,16 +61,22 @@ func (b *builder) table(t *ir.RouteTable, before *made[ir.RouteTable]) (*Resourc
 	if !domains {
 		now.disjoin(t.Name)
 	}
-	now.count(old)
 	for _, h := range now.hosts {
 		if h.err != nil {
 			b.errs = append(b.errs, h.err)
 		}
 	}
-	parts, value := b.assembled(t.Name, now.hosts)
+	now.count(old)
+	named := now.refs.sorted
+	hosts, tooLarge := now.fit(t.Name, maxBytes-tableRest-len(t.Name))
+	if len(tooLarge) > 0 {
+		b.errs = append(b.errs, tooLarge...)
+		named = (&builtTable{hosts: hosts}).counted()
+	}
+	parts, value := b.assembled(t.Name, hosts)
 	out := b.encoded(item{typeURL: TypeRoute, name: t.Name, origins: t.Origins}, value)
 	if out != nil {
-		out.Refs, out.Parts = now.refs.sorted, parts
+		out.Refs, out.Parts = named, parts
 	}
 	return out, now
 }
@@ -71,7 +86,7 @@ func (t *builtTable) lastGood() *builtTable {
 	out := &builtTable{}
 	for _, h := range t.hosts {
 		if h.good != nil {
-			out.hosts = append(out.hosts, builtHost{node: &ir.VirtualHost{Name: h.node.Name}, good: h.good, part: h.part, refs: h.refs})
+			out.hosts = append(out.hosts, builtHost{node: &ir.VirtualHost{Name: h.node.Name}, rendering: h.rendering, served: h.served})
 		}
 	}
 	return out
@@ -100,18 +115,21 @@ func lookup(old *builtTable, hosts []*ir.VirtualHost) func(i int, name string) *
 // builtHost builds one virtual host, or keeps what was last good of it.
 func (b *builder) builtHost(table string, h *ir.VirtualHost, was *builtHost) builtHost {
 	out := builtHost{node: h}
+	if was != nil {
+		out.served = was.served
+	}
 	err := checkHost(h)
 	if err == nil {
 		message := b.host(h)
 		if err = message.ValidateAll(); err == nil {
 			value := marshal(message)
-			out.good, out.part, out.refs = h, &Part{Name: h.Name, Version: hashed(value), Origins: h.Origins, Bytes: value}, sorted(clusters(h))
+			out.rendering = rendering{h, &Part{Name: h.Name, Version: hashed(value), Origins: h.Origins, Bytes: value}, sorted(clusters(h))}
 			return out
 		}
 	}
 	out.err = invalidHost(table, h, err)
 	if was != nil && was.good != nil {
-		out.good, out.part, out.refs, out.err.Kept = was.good, was.part, was.refs, true
+		out.rendering, out.err.Kept = was.rendering, true
 	}
 	return out
 }
@@ -134,7 +152,7 @@ func (t *builtTable) disjoin(table string) {
 			if err == nil {
 				continue
 			}
-			h.good, h.part, h.refs = nil, nil, nil
+			h.rendering = rendering{}
 			h.err = invalidHost(table, h.node, errors.Join(err, causeOf(h.err)))
 		}
 	}
@@ -232,6 +250,12 @@ func (t *builtTable) count(old *builtTable) {
 	if changed {
 		t.refs.sort()
 	}
+}
+
+// counted are the clusters that the parts name.
+func (t *builtTable) counted() []string {
+	t.count(nil)
+	return t.refs.sorted
 }
 
 func (r *refs) sort() {
