@@ -2,9 +2,9 @@
 //
 // It keeps one immutable set of resources per class of proxies, talks the aggregated discovery service, and that of
 // each kind, in both forms (delta and state of the world), holds a route back until the clusters it names are
-// acknowledged, and counts the acknowledgements of every version. It decides when a resource may be sent to a stream; it never decides what is in
-// a resource and reads no object of the cluster. xds/controller publishes into it; rollout/controller asks it how far
-// the proxies are:
+// acknowledged, and counts the acknowledgements of every version. It decides when a resource may be sent to a stream;
+// it never decides what is in a resource and reads no object of the cluster. xds/controller publishes into it;
+// rollout/controller asks it how far the proxies are:
 //
 //	s, err := server.New(server.Config{Now: now, Log: log})
 //	go s.ListenAndServe(ctx, server.Door{Addr: "127.0.0.1:15010"}) // plain text, therefore loopback only
