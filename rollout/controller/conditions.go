@@ -233,14 +233,29 @@ func (v *verdicts) programmed() {
 	case fleet.Nacked > 0:
 		set(metav1.ConditionFalse, v1alpha1.ReasonDataPlaneRejected, v.observation.Fleet.First)
 	case st.Traffic.Settled == st.Traffic.Seq && st.Seq > 0 && fleet.Connected > 0:
-		set(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, fmt.Sprintf("traffic seq %d is acknowledged", st.Traffic.Seq))
+		set(metav1.ConditionTrue, v1alpha1.ReasonProgrammed, v.running())
 	case st.Reason == rollout.RollbackUnconfirmed:
 		set(metav1.ConditionFalse, v1alpha1.ReasonRollbackUnconfirmed, "weight 0 is not acknowledged by "+strings.Join(fleet.Laggards, ", "))
 	case fleet.Connected == 0:
 		set(metav1.ConditionUnknown, v1alpha1.ReasonNoProxies, "no proxy that takes part is connected")
 	default:
-		set(metav1.ConditionUnknown, v1alpha1.ReasonPending, fmt.Sprintf("traffic seq %d is not acknowledged by all proxies", st.Traffic.Seq))
+		set(metav1.ConditionUnknown, v1alpha1.ReasonPending, v.running())
 	}
+}
+
+// running counts the proxies that run the weight, and names those that have not answered.
+func (v *verdicts) running() string {
+	if v.next.Traffic.Seq != v.state.Traffic.Seq { // what was counted is of the weight before
+		return fmt.Sprintf("weight %d is asked for", v.next.Traffic.Weight)
+	}
+	out := fmt.Sprintf("%d/%d proxies run weight %d", v.fleet.Acked, v.fleet.Connected, v.next.Traffic.Weight)
+	if !v.fleet.Rendered {
+		return out + "; it is not rendered for all of them yet"
+	}
+	if len(v.fleet.Laggards) > 0 {
+		out += "; waiting for " + strings.Join(v.fleet.Laggards, ", ")
+	}
+	return out
 }
 
 func (v *verdicts) healthy() {

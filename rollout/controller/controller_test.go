@@ -42,6 +42,7 @@ func TestGoodRelease(t *testing.T) {
 			return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reason
 		})
 	}
+	w.untilProgrammed("2/2 proxies run weight 0")
 	if len(st.Display.Commit) != 7 || st.Display.Proxies != "2/2" || st.Display.Weight != "0%" {
 		t.Errorf("display %+v", st.Display)
 	}
@@ -51,6 +52,15 @@ func TestGoodRelease(t *testing.T) {
 // completed are the transitions of a good release in two steps.
 func completed() []string {
 	return []string{"1 Adopted", "2 AttemptStarted", "3 WeightRequested", "4 WeightProgrammed", "5 StepPassed", "6 WeightProgrammed", "7 Completed"}
+}
+
+// untilProgrammed waits until the condition says so of the proxies.
+func (w *world) untilProgrammed(message string) {
+	w.t.Helper()
+	w.until("Programmed: "+message, func(ro *v1alpha1.Rollout) bool {
+		c := v1alpha1.Condition(ro.Status.Conditions, v1alpha1.ConditionProgrammed)
+		return c != nil && c.Message == message
+	})
 }
 
 // untilReasons waits until just these transitions were told.
@@ -139,10 +149,13 @@ func TestRejection_isNotDelayedByASlowPrometheus(t *testing.T) {
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("the rollback took %s with a query under way", took)
 	}
-	if ro.Status.Reason != "DataPlaneRejected" || !strings.Contains(ro.Status.History[0].Text, "proxy gw-1 rejected route http.8080: no cluster") {
+	if ro.Status.Reason != "DataPlaneRejected" || !strings.Contains(ro.Status.History[0].Text, "S093: proxy gw-1 rejected route http.8080: no cluster") {
 		t.Errorf("reason %s, history %+v", ro.Status.Reason, ro.Status.History)
 	}
-	w.fleet.set(func(f *fleet) { f.nack = "" })
+	w.untilProgrammed("S093: proxy gw-1 rejected route http.8080: no cluster")
+	w.fleet.set(func(f *fleet) { f.nack, f.silent = "", true })
+	w.untilProgrammed("1/2 proxies run weight 0; waiting for gw-2")
+	w.fleet.set(func(f *fleet) { f.silent = false })
 	w.untilPhase(v1alpha1.PhaseRolledBack)
 }
 

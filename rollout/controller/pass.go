@@ -178,7 +178,7 @@ func (p *pass) observe(report analysis.Report) rollout.Observation {
 		Problems: p.blocked,
 	}
 	if f := p.fleet.First; f != nil {
-		obs.Fleet.First = fmt.Sprintf("proxy %s rejected %s: %s", f.Node, f.Resource, f.Message)
+		obs.Fleet.First = fmt.Sprintf("S093: proxy %s rejected %s: %s", f.Node, f.Resource, f.Message)
 	}
 	return obs
 }
