@@ -17,6 +17,8 @@ const (
 	KindEvidenceReport = "EvidenceReport"
 	KindLintReport     = "LintReport"
 	KindCodeList       = "CodeList"
+	KindFleetView      = "FleetView"
+	KindProxyView      = "ProxyView"
 )
 
 // Object names the stored object a document was made from.

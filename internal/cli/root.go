@@ -111,6 +111,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 	return []*cobra.Command{
 		newGet(s),
 		newStatus(s),
+		newProxyStatus(s),
 		newRoute(s),
 		newLint(s, version),
 		newExplain(s),

@@ -6,8 +6,15 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// How much is kept of a name that a proxy has given itself, and of that of a resource, in bytes.
+const (
+	maxName     = 253
+	maxResource = 1000
 )
 
 // statusOf is the report as it is stored. What is the same as in before keeps its instant.
@@ -54,11 +61,13 @@ func splitOf(s ir.SplitReport) v1alpha1.FleetSplit {
 	out := v1alpha1.FleetSplit{
 		Split: s.Use.Key, UID: s.Use.UID, Seq: int64(s.Use.Seq), Weight: int32(s.Use.Weight), Rendered: c.Rendered,
 		Connected: int32(c.Connected), Acked: int32(c.Acked), Nacked: int32(c.Nacked), Lost: int32(c.Lost),
-		Pending: c.Laggards[:min(len(c.Laggards), v1alpha1.MaxFleetPending)],
+	}
+	for _, node := range c.Laggards[:min(len(c.Laggards), v1alpha1.MaxFleetPending)] {
+		out.Pending = append(out.Pending, problem.Clean(node, maxName))
 	}
 	if f := c.First; f != nil {
 		out.FirstNack = &v1alpha1.FleetNack{
-			Node: f.Node, Type: short(f.TypeURL), Resource: f.Resource, Version: f.Version, Message: f.Message, At: instant(f.At),
+			Node: problem.Clean(f.Node, maxName), Type: short(f.TypeURL), Resource: problem.Clean(f.Resource, maxResource), Version: f.Version, Message: f.Message, At: instant(f.At),
 		}
 	}
 	return out
@@ -66,8 +75,8 @@ func splitOf(s ir.SplitReport) v1alpha1.FleetSplit {
 
 func exceptionOf(e ir.Exception) v1alpha1.FleetException {
 	return v1alpha1.FleetException{
-		Node: e.Node, Namespace: e.Namespace, Kind: string(e.Kind), State: stateOf(e.Standing),
-		Type: short(e.TypeURL), Resource: e.Resource, Message: e.Message,
+		Node: problem.Clean(e.Node, maxName), Namespace: problem.Clean(e.Namespace, maxName), Kind: string(e.Kind), State: stateOf(e.Standing),
+		Type: short(e.TypeURL), Resource: problem.Clean(e.Resource, maxResource), Message: e.Message,
 	}
 }
 
