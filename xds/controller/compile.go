@@ -35,7 +35,7 @@ func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, due l
 		if c.waiting[of] {
 			held = true
 			if before != nil {
-				before.published = false // it is due as soon as the Secrets are known
+				c.classes[of] = c.divide(ctx, of, before)
 			}
 			continue
 		}

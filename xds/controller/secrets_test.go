@@ -211,3 +211,46 @@ func TestController_servesOnWhereASecretMayNotBeRead(t *testing.T) {
 		t.Errorf("problems %v, want an S015", got)
 	}
 }
+
+// stuck answers nothing about the Secret of one name.
+type stuck struct {
+	SecretReader
+	name string
+}
+
+func (s stuck) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	o := client.ListOptions{}
+	o.ApplyOptions(opts)
+	if name, _ := o.FieldSelector.RequiresExactMatch(metav1.ObjectNameField); name == s.name {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.SecretReader.List(ctx, list, opts...)
+}
+
+func TestController_lowersAWeightWhileSecretsAreAwaited(t *testing.T) {
+	s := open(t)
+	s.read(stuck{s.allowed("unrelated"), "front"})
+	now := time.Now()
+	s.mesh.secrets.now = func() time.Time { return now } // the wait never ends
+	s.apply(shop)
+	s.store(baking)
+	s.start()
+	<-s.ready
+	s.published(map[string]uint32{"v1": 85, "v2": 15})
+	s.apply(secureGateway)
+	kube.Eventually(t, 10*time.Second, func() error {
+		s.mesh.secrets.mu.Lock()
+		defer s.mesh.secrets.mu.Unlock()
+		if len(s.mesh.secrets.watched) == 0 {
+			return errors.New("the Secret is not asked for")
+		}
+		return nil
+	})
+	s.store(failed)
+	s.published(map[string]uint32{"v1": 100})
+	out := s.latest(func(r envoy.Resources) bool { return len(r.Splits) == 1 && r.Splits[0].Weight == 0 })
+	if len(out.Listeners) != 1 {
+		t.Errorf("%d listeners, want what was there before the Secret was named", len(out.Listeners))
+	}
+}
