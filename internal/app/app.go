@@ -135,6 +135,7 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	proxies, err := xdsserver.New(xdsserver.Config{
 		Now: Now, Log: c.Log, Identifier: "sluice/" + c.Replica, TrustDomain: c.Proxies.TrustDomain, Prover: proofs,
 		Barrier: func(ctx context.Context) error { return mesh.Barrier(ctx) },
+		Readers: c.Proxies.StatusReaders, LoadInterval: c.Proxies.LoadInterval,
 	})
 	if err != nil {
 		return nil, nil, err

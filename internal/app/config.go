@@ -13,7 +13,7 @@ type Config struct {
 	Namespace      string       // Sluice's own namespace; "sluice-system"
 	Replica        string       // name of this process; the host name
 	Listen         Listen       // where it listens
-	Proxies        Proxies      // how proxies prove who they are
+	Proxies        Proxies      // how proxies prove who they are, and what is asked of them
 	Mesh           Mesh         // how services and Istio objects are read
 	Git            Git          // how repositories are fetched and applied
 	PrometheusURL  string       // the Prometheus named "default"; empty: analysis is Blind
@@ -32,13 +32,16 @@ type Listen struct {
 	Health    string // /healthz and /readyz; "127.0.0.1:8081"
 }
 
-// Proxies says how proxies prove who they are. Cert, Key and CA belong together.
+// Proxies says how proxies prove who they are, and what is asked of them. Cert, Key and CA belong together.
 type Proxies struct {
 	Cert        string // file of this server's certificate, in PEM; replaced files count for new connections
 	Key         string // and of its key
 	CA          string // and of the authorities that sign the certificates of proxies
 	TrustDomain string // of their identities; "cluster.local"
 	Identities  string // file of what proxies outside the cluster are; empty: only Pods prove their labels
+
+	StatusReaders []string      // identities that may read the status of all proxies over mutual TLS; on this machine everybody may
+	LoadInterval  time.Duration // between a proxy's reports of its requests, whole seconds from 1 to 60; 1 s
 }
 
 // Mesh says how hosts are understood.

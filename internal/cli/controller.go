@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -43,6 +44,8 @@ func newController(s Streams) *cobra.Command {
 	f.StringVar(&c.Proxies.CA, "xds-ca", "", "file of the authorities that sign the certificates of proxies")
 	f.StringVar(&c.Proxies.TrustDomain, "trust-domain", "cluster.local", "trust domain of the identities of proxies")
 	f.StringVar(&c.Proxies.Identities, "proxy-identities", "", "file of what proxies outside the cluster are: identity, kind, labels")
+	f.StringSliceVar(&c.Proxies.StatusReaders, "csds-readers", nil, "identity that may read the status of all proxies over mutual TLS, as spiffe://...; repeats")
+	f.DurationVar(&c.Proxies.LoadInterval, "load-report-interval", time.Second, "how often proxies report their requests: whole seconds, 1s to 60s")
 	f.StringVar(&c.Listen.Hooks, "hook-addr", "127.0.0.1:9292", "address of the webhook receiver; 0 turns it off")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")

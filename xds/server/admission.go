@@ -47,8 +47,8 @@ func (s *Server) Open() {
 	})
 }
 
-// admit lets a new stream in, or says why not.
-func (s *Server) admit(ctx context.Context) error {
+// pass lets a new stream of one sort through when it is its turn.
+func (s *Server) pass(ctx context.Context, arrivals *rate.Limiter) error {
 	select {
 	case <-s.admission.open:
 	default:
@@ -56,8 +56,16 @@ func (s *Server) admit(ctx context.Context) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, newWait)
 	defer cancel()
-	if err := s.admission.arrivals.Wait(wait); err != nil {
+	if err := arrivals.Wait(wait); err != nil {
 		return s.refuse(refusedTooFast, status.Error(codes.Unavailable, "too many new streams"))
+	}
+	return nil
+}
+
+// admit lets a new stream in, or says why not.
+func (s *Server) admit(ctx context.Context) error {
+	if err := s.pass(ctx, s.admission.arrivals); err != nil {
+		return err
 	}
 	if !s.registry.reserve(maxStreams) {
 		return s.refuse(refusedTooMany, status.Errorf(codes.Unavailable, "%d streams are open already", maxStreams))

@@ -35,26 +35,16 @@ type Prover interface {
 
 // trust is what decides who a proxy is.
 type trust struct {
-	domain string // of the certificates of proxies
-	prover Prover // nil: nothing is proven
+	domain  string   // of the certificates of proxies
+	prover  Prover   // nil: nothing is proven
+	readers []string // identities that may see what all clients have
 }
 
 // authenticate holds what a proxy says of itself against its certificate. Without one it has come by this machine, and
 // its word counts.
 func (t trust) authenticate(ctx context.Context, who identity) (identity, error) {
-	from, ok := peer.FromContext(ctx)
-	if !ok {
-		return who, nil
-	}
-	secured, ok := from.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		return who, nil
-	}
-	if len(secured.State.VerifiedChains) == 0 {
-		return who, status.Error(codes.Unauthenticated, "the proxy has no certificate")
-	}
-	claim, err := claimOf(secured.State.VerifiedChains[0][0], t.domain)
-	if err != nil {
+	secured, claim, err := t.peer(ctx)
+	if err != nil || !secured {
 		return who, err
 	}
 	for _, said := range []string{who.class.Namespace, namespaceOf(who.id)} {
@@ -66,6 +56,23 @@ func (t trust) authenticate(ctx context.Context, who identity) (identity, error)
 	claim.Name = podOf(who.id)
 	who.claim = &claim
 	return t.proven(who)
+}
+
+// peer reads the certificate of whoever is at the other end; secured is false where it has come by this machine.
+func (t trust) peer(ctx context.Context) (secured bool, c Claim, err error) {
+	from, ok := peer.FromContext(ctx)
+	if !ok {
+		return false, Claim{}, nil
+	}
+	info, ok := from.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return false, Claim{}, nil
+	}
+	if len(info.State.VerifiedChains) == 0 {
+		return true, Claim{}, status.Error(codes.Unauthenticated, "the proxy has no certificate")
+	}
+	c, err = claimOf(info.State.VerifiedChains[0][0], t.domain)
+	return true, c, err
 }
 
 // claimOf reads the identity of a certificate: exactly one URI, spiffe://<trust domain>/ns/<namespace>/sa/<account>.

@@ -70,6 +70,7 @@ type client struct {
 
 	flavour string
 	cells   map[key]*cell
+	grown   bool // it has acknowledged a cluster that it did not have; read by its stream only, after record
 }
 
 // cell is what a client runs of a resource.
@@ -244,6 +245,9 @@ func (l *ledger) record(c *client, outcomes []outcome) (quarantined bool) {
 func (l *ledger) enter(c *client, at key, o outcome) {
 	switch o.what {
 	case acked:
+		if of := c.cells[at]; at.kind == clusters && (of == nil || of.version == "") {
+			c.grown = true
+		}
 		l.setCell(c, at, cell{version: o.item.version}, l.now())
 		if o.item.known() {
 			l.row(c.class, at).approve(o.item)

@@ -88,10 +88,10 @@ func newMeters() *meters {
 // Collectors are what the Server measures, to be registered by whoever made it.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.meters
-	return []prometheus.Collector{
+	return append(s.loads.collectors(),
 		m.streams, m.responses, m.responseBytes, m.ack, m.publishToAck, m.nacks, m.gateWait, m.gateTimeouts, m.barrier, m.refused, m.pending,
 		newStanding(s),
-	}
+	)
 }
 
 // timed is a Barrier whose runs are measured; nil stays nil.

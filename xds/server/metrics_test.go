@@ -126,11 +126,11 @@ func TestMetrics_namesAndLabelsAreThoseOfThePage(t *testing.T) {
 				t.Errorf("%s has a label that grows with the mesh", text)
 			}
 		}
-		_, name, _ := strings.Cut(text, `fqName: "sluice_xds_`)
+		_, name, _ := strings.Cut(text, `fqName: "sluice_`)
 		name, _, _ = strings.Cut(name, `"`)
-		got[name] = true
+		got[strings.TrimPrefix(name, "xds_")] = true
 	}
-	want := []string{"ack_seconds", "barrier_seconds", "classes", "gate_timeouts_total", "gate_wait_seconds", "nacks_total", "pending",
+	want := []string{"ack_seconds", "barrier_seconds", "classes", "gate_timeouts_total", "gate_wait_seconds", "lrs_reports_total", "lrs_streams", "nacks_total", "pending",
 		"publish_to_ack_seconds", "quarantined", "resources", "response_bytes_total", "responses_total", "stalled", "streams", "streams_refused_total"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

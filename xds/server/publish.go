@@ -61,6 +61,8 @@ type registry struct {
 	streams int
 	changed chan struct{} // closed when the classes change
 	bytes   map[content]*shared
+
+	looking chan struct{} // of size one: the place of whoever asks all streams for what they have
 }
 
 // content names the bytes of a resource: its version is a hash of them.
@@ -79,6 +81,7 @@ func newRegistry() registry {
 	return registry{
 		mu: &sync.Mutex{}, classes: map[ir.ProxyClass]*class{},
 		changed: make(chan struct{}), bytes: map[content]*shared{},
+		looking: make(chan struct{}, 1),
 	}
 }
 
@@ -108,6 +111,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	s.registry.count(next, 1)
 	s.registry.count(before, -1)
 	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})
+	s.loads.follow(of, next.fed())
 	if next.lowers(before) {
 		c.lowerings.Add(1)
 	}
@@ -215,6 +219,7 @@ func (s *Server) lapseLater(c *class) {
 		s.registry.count(c.base(), -1)
 		s.registry.announce()
 		s.ledger.forget(c.of)
+		s.loads.follow(c.of, nil)
 	})
 }
 

@@ -3,7 +3,10 @@ package server
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,9 +20,12 @@ type Config struct {
 	Identifier string           // of the control plane, shown to proxies; empty: "sluice"
 	Timing     Timing
 
-	TrustDomain string  // of the certificates of proxies; empty: "cluster.local"
-	Barrier     Barrier // nil: what is published is never older than what a proxy has
-	Prover      Prover  // of the labels of proxies that come with a certificate; nil: none are proven
+	TrustDomain string   // of the certificates of proxies; empty: "cluster.local"
+	Barrier     Barrier  // nil: what is published is never older than what a proxy has
+	Prover      Prover   // of the labels of proxies that come with a certificate; nil: none are proven
+	Readers     []string // identities that may ask for the status of all clients by the door for certificates
+
+	LoadInterval time.Duration // between a proxy's reports of its requests, whole seconds from 1 to 60; zero: 1 s
 }
 
 // Server delivers resources to proxies. Its methods may be called from any goroutine.
@@ -30,13 +36,19 @@ type Server struct {
 	timing     Timing
 	trust      trust
 	admission  admission
-	ledger     *ledger
-	registry   registry
-	fence      *fence
+	told
+	registry registry
+	fence    *fence
 
 	meters  *meters
 	writers writers
 	life    life
+}
+
+// told is what proxies have said: what they run, and what became of their requests.
+type told struct {
+	ledger *ledger
+	loads  *loads
 }
 
 // life is what ends with the server.
@@ -53,14 +65,23 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	interval := cmp.Or(cfg.LoadInterval, time.Second)
+	if interval < time.Second || interval > maxLoadInterval || interval%time.Second != 0 {
+		return nil, fmt.Errorf("making an xds server: load reports every %s; want whole seconds from 1s to %s", interval, maxLoadInterval)
+	}
+	for _, id := range cfg.Readers {
+		if !strings.HasPrefix(id, "spiffe://") {
+			return nil, fmt.Errorf("making an xds server: %q may read the status of clients, but it is no identity: it does not begin with spiffe://", id)
+		}
+	}
 	timing := cfg.Timing.withDefaults()
 	m := newMeters()
 	s := &Server{
 		now: cfg.Now, log: cfg.Log, timing: timing,
 		identifier: cmp.Or(cfg.Identifier, "sluice"),
-		trust:      trust{domain: cmp.Or(cfg.TrustDomain, "cluster.local"), prover: cfg.Prover},
+		trust:      trust{domain: cmp.Or(cfg.TrustDomain, "cluster.local"), prover: cfg.Prover, readers: slices.Clone(cfg.Readers)},
 		admission:  newAdmission(),
-		ledger:     newLedger(cfg.Now, timing),
+		told:       told{ledger: newLedger(cfg.Now, timing), loads: newLoads(cfg.Now(), interval)},
 		registry:   newRegistry(),
 		fence:      newFence(m.timed(cfg.Barrier, cfg.Now), cfg.Log),
 		meters:     m,

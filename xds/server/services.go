@@ -6,8 +6,10 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	endpointservice "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
+	loadservice "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	secretservice "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
+	statusservice "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -28,6 +30,8 @@ func (s *Server) register(g *grpc.Server) {
 	secretservice.RegisterSecretDiscoveryServiceServer(g, secretDiscovery{server: s})
 	listenerservice.RegisterListenerDiscoveryServiceServer(g, listenerDiscovery{server: s})
 	routeservice.RegisterRouteDiscoveryServiceServer(g, routeDiscovery{server: s})
+	loadservice.RegisterLoadReportingServiceServer(g, loadReporting{server: s})
+	statusservice.RegisterClientStatusDiscoveryServiceServer(g, clientStatus{server: s})
 }
 
 // aggregated is the discovery service for everything.

@@ -17,10 +17,7 @@ type session struct {
 	server *Server
 	wire   wire
 
-	inbox   chan received // unbuffered: a client is not read faster than it is answered
-	wake    bell          // something may have changed
-	stalled chan struct{} // of size one: a message could not be written in time
-	done    chan struct{} // closed when the stream is over
+	channels
 
 	who    identity // changed under the lock of the registry only
 	class  *class
@@ -28,6 +25,15 @@ type session struct {
 	talk   *conversation
 	opened moment
 	queue  queueing
+}
+
+// channels are how others speak to the sending goroutine.
+type channels struct {
+	inbox   chan received    // unbuffered: a client is not read faster than it is answered
+	wake    bell             // something may have changed
+	looks   chan chan<- look // of size one: somebody asks what the client has; the answer waits for nobody
+	stalled chan struct{}    // of size one: a message could not be written in time
+	done    chan struct{}    // closed when the stream is over
 }
 
 // moment is when a stream was opened.
@@ -50,11 +56,10 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 		return err
 	}
 	defer s.dismiss()
-	ss := &session{
-		server: s, wire: w,
-		inbox: make(chan received), wake: bell{rung: make(chan struct{}, 1)},
+	ss := &session{server: s, wire: w, channels: channels{
+		inbox: make(chan received), wake: bell{rung: make(chan struct{}, 1)}, looks: make(chan chan<- look, 1),
 		stalled: make(chan struct{}, 1), done: make(chan struct{}),
-	}
+	}}
 	defer close(ss.done)
 	ended := make(chan error, 2)
 	s.life.running.Add(2)
@@ -79,10 +84,12 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 }
 
 // contain runs f. A panic ends this stream and no other.
-func (ss *session) contain(f func() error) (err error) {
+func (ss *session) contain(f func() error) error { return ss.server.contain(&ss.who, f) }
+
+func (s *Server) contain(who *identity, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			ss.server.log.Error("an xds stream panicked", "node", ss.who.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.log.Error("an xds stream panicked", "node", who.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
 	}()
@@ -215,6 +222,8 @@ func (ss *session) loop(ctx context.Context) error {
 				due = due || err == nil && !ss.learned()
 			case <-ss.wake.rung:
 				err, due = ss.reclassify(), true
+			case answer := <-ss.looks:
+				answer <- ss.look()
 			case <-timer.C:
 				due = true
 			case <-ctx.Done():
@@ -265,9 +274,7 @@ func (ss *session) deliver() (time.Time, error) {
 	}
 	out = append(ss.queue.replies, out...)
 	ss.queue.replies = nil
-	if ss.enter() {
-		ss.server.quarantined(ss.class)
-	}
+	ss.enter()
 	if ss.talk.timeouts > 0 {
 		ss.server.meters.gateTimeouts.Add(float64(ss.talk.timeouts))
 		ss.server.log.Warn("routes went out before their clusters were acknowledged", "node", ss.who.id, "count", ss.talk.timeouts)
@@ -291,13 +298,19 @@ func (ss *session) learned() bool {
 	return true
 }
 
-// enter puts what the client has said into the ledger, and reports whether others must be kept from something because of it.
-func (ss *session) enter() (quarantined bool) {
+// enter puts what the client has said into the ledger, and tells those whom it concerns.
+func (ss *session) enter() {
 	now, outcomes := ss.server.now(), ss.talk.collect()
 	ss.server.meters.answers(&ss.talk.notes, now)
 	ss.server.meters.applied(outcomes, ss.opened.at, now)
 	ss.await(ss.talk.awaits())
-	return ss.server.ledger.record(ss.client, outcomes)
+	if ss.server.ledger.record(ss.client, outcomes) {
+		ss.server.quarantined(ss.class)
+	}
+	if ss.client.grown {
+		ss.client.grown = false
+		ss.server.loads.grown(ss.client.key)
+	}
 }
 
 // await counts the stream while its client has not answered everything.

@@ -48,6 +48,12 @@ func startOn(t *testing.T, p *plane, weight int, files bootstrap.TLS) *edge {
 		t.Cleanup(s.Close)
 		to[v] = s.Listener.Addr().String()
 	}
+	return startFrom(t, p, to, weight, files)
+}
+
+// startFrom is startOn with versions that run.
+func startFrom(t *testing.T, p *plane, to backends, weight int, files bootstrap.TLS) *edge {
+	t.Helper()
 	port := proxy.FreePort(t)
 	e := &edge{t: t, plane: p, in: mesh(t, port, "HTTP", to), url: fmt.Sprintf("http://127.0.0.1:%d/", port)}
 	e.plane.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})

@@ -1,0 +1,208 @@
+package load
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+const (
+	maxClusters = 2000
+	keepSplit   = 900 // seconds, of clusters that splits give weight to
+	keepOther   = 60  // seconds
+)
+
+// Book holds the sums of all proxies. It is not safe for use by several goroutines at once.
+type Book struct {
+	base   time.Time // second 0; with the monotonic clock, so that a corrected clock moves nothing
+	series map[string]*series
+	splits map[string]bool // clusters that splits give weight to
+	swept  int64           // second in which clusters without reports were last looked for
+}
+
+// series is one cluster: its buckets, oldest first, each second at most once.
+type series struct{ buckets []bucket }
+
+type bucket struct {
+	second  int64
+	counts  [counted]uint64
+	waiting uint64 // requests in progress
+	proxies int
+}
+
+// What is counted and therefore spread over time.
+const (
+	issued = iota
+	ok
+	failed
+	dropped
+	counted // their number
+)
+
+// Reporter is what a Book remembers of one proxy. The zero value has reported nothing.
+type Reporter struct {
+	seen map[string]int64 // newest second in which it counts as a proxy, by cluster
+}
+
+// NewBook makes an empty Book whose seconds are those of the clock.
+func NewBook(now time.Time) *Book {
+	base := now.Add(-time.Duration(now.Nanosecond())) // Truncate would lose the monotonic clock
+	return &Book{base: base, series: map[string]*series{}, splits: map[string]bool{}}
+}
+
+// Follow says which clusters splits give weight to.
+func (b *Book) Follow(clusters []string) {
+	b.splits = make(map[string]bool, len(clusters))
+	for _, name := range clusters {
+		b.splits[name] = true
+	}
+}
+
+// Add takes a report whose interval ended now. It reports false when there is no room for another cluster.
+func (b *Book) Add(from *Reporter, s Stats, now time.Time) bool {
+	end := int64(now.Sub(b.base))
+	begin := end - int64(s.Interval)
+	last := second(end - 1)
+	of := b.open(s.Cluster, last)
+	if of == nil {
+		return false
+	}
+	keep := b.keep(s.Cluster)
+	counts := [counted]uint64{issued: s.Issued, ok: s.OK, failed: s.Failed, dropped: s.Dropped}
+	for at := max(second(begin), last-keep+1); at <= last; at++ {
+		one := of.at(at)
+		left, right := max(at*int64(time.Second), begin), min((at+1)*int64(time.Second), end)
+		for i, n := range counts {
+			one.counts[i] += upTo(n, right-begin, end-begin) - upTo(n, left-begin, end-begin)
+		}
+		if from.enters(s.Cluster, at) {
+			one.proxies++
+			one.waiting += s.InProgress
+		}
+	}
+	of.trim(last - keep)
+	from.trim(last - keepSplit)
+	return true
+}
+
+// upTo is how many of n requests, spread evenly over whole, fall into the first part of it.
+func upTo(n uint64, part, whole int64) uint64 {
+	hi, lo := bits.Mul64(n, uint64(part))
+	out, _ := bits.Div64(hi, lo, uint64(whole))
+	return out
+}
+
+// second is the second that holds an instant.
+func second(at int64) int64 {
+	n := at / int64(time.Second)
+	if at%int64(time.Second) < 0 {
+		n--
+	}
+	return n
+}
+
+func (b *Book) keep(cluster string) int64 {
+	if b.splits[cluster] {
+		return keepSplit
+	}
+	return keepOther
+}
+
+// open finds or makes a cluster's series; nil: there is no room. One that a split gives weight to takes the place of
+// another that has none.
+func (b *Book) open(cluster string, now int64) *series {
+	of := b.series[cluster]
+	if of != nil {
+		return of
+	}
+	if len(b.series) >= maxClusters && b.swept != now {
+		b.swept = now
+		maps.DeleteFunc(b.series, func(name string, of *series) bool { return of.newest() <= now-b.keep(name) })
+	}
+	if len(b.series) >= maxClusters {
+		if !b.splits[cluster] || !b.evict() {
+			return nil
+		}
+	}
+	of = &series{}
+	b.series[cluster] = of
+	return of
+}
+
+// evict drops a cluster that no split gives weight to, the first by name.
+func (b *Book) evict() bool {
+	victim := ""
+	for name := range b.series {
+		if !b.splits[name] && (victim == "" || strings.Compare(name, victim) < 0) {
+			victim = name
+		}
+	}
+	delete(b.series, victim)
+	return victim != ""
+}
+
+// at finds or makes the bucket of a second. It is mostly the last one.
+func (s *series) at(second int64) *bucket {
+	i, found := slices.BinarySearchFunc(s.buckets, second, func(b bucket, want int64) int { return int(b.second - want) })
+	if !found {
+		s.buckets = slices.Insert(s.buckets, i, bucket{second: second})
+	}
+	return &s.buckets[i]
+}
+
+func (s *series) newest() int64 { return s.buckets[len(s.buckets)-1].second }
+
+// trim drops the buckets up to a second.
+func (s *series) trim(until int64) {
+	n := 0
+	for n < len(s.buckets) && s.buckets[n].second <= until {
+		n++
+	}
+	s.buckets = slices.Delete(s.buckets, 0, n)
+}
+
+// enters reports whether the proxy does not count in a second yet, and makes it count.
+func (r *Reporter) enters(cluster string, second int64) bool {
+	if last, ok := r.seen[cluster]; ok && second <= last {
+		return false
+	}
+	if r.seen == nil {
+		r.seen = map[string]int64{}
+	}
+	r.seen[cluster] = second
+	return true
+}
+
+// trim forgets clusters that were not reported since a second, when they have become many.
+func (r *Reporter) trim(until int64) {
+	if len(r.seen) > maxClusters {
+		maps.DeleteFunc(r.seen, func(_ string, last int64) bool { return last <= until })
+	}
+}
+
+// Loads gives the seconds of a cluster in which some proxy has reported, that begin at since or later and end at until
+// or sooner, oldest first.
+func (b *Book) Loads(cluster string, since, until time.Time) []ir.Load {
+	of := b.series[cluster]
+	if of == nil {
+		return nil
+	}
+	var out []ir.Load
+	for _, one := range of.buckets {
+		from := b.base.Add(time.Duration(one.second) * time.Second)
+		to := from.Add(time.Second)
+		if from.Before(since) || to.After(until) {
+			continue
+		}
+		out = append(out, ir.Load{
+			Cluster: cluster, From: from, To: to,
+			Issued: one.counts[issued], OK: one.counts[ok], Failed: one.counts[failed], Dropped: one.counts[dropped],
+			InProgress: one.waiting, Proxies: one.proxies,
+		})
+	}
+	return out
+}

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/sluice-dev/sluice/xds/ir"
+	"github.com/sluice-dev/sluice/xds/load"
+)
+
+const maxLoadInterval = time.Minute
+
+// loads are what proxies report of their requests, and who reports. Reports have arrivals and places of their own: in
+// a storm they take none from streams of configuration.
+type loads struct {
+	interval time.Duration
+	arrivals *rate.Limiter
+
+	mu        sync.Mutex // guards everything below
+	book      *load.Book
+	fed       map[ir.ProxyClass][]string        // clusters that splits give weight to
+	reporters map[string]map[*reporter]struct{} // by node
+	streams   int                               // admitted, though they may have named no node yet
+	reports   uint64
+	full      bool // there was no room for a cluster
+}
+
+func newLoads(now time.Time, interval time.Duration) *loads {
+	return &loads{
+		interval: interval, arrivals: rate.NewLimiter(newPerSecond, newPerSecond),
+		book: load.NewBook(now), fed: map[ir.ProxyClass][]string{}, reporters: map[string]map[*reporter]struct{}{},
+	}
+}
+
+// Loads gives what the proxies of this server have reported of a cluster, second by second and oldest first: the seconds
+// that begin at since or later and that proxies have had the time to report. No second means that nothing is known. Of a
+// cluster that a split gives weight to 15 minutes are kept, of others one.
+func (s *Server) Loads(cluster string, since time.Time) []ir.Load {
+	until := s.now().Add(-2 * s.loads.interval) // an answer that comes in between makes a report twice as late
+	s.loads.mu.Lock()
+	defer s.loads.mu.Unlock()
+	return s.loads.book.Loads(cluster, since, until)
+}
+
+// fed are the clusters that splits give weight to, sorted.
+func (s *set) fed() []string {
+	var out []string
+	for _, use := range s.uses {
+		out = append(out, use.Clusters...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// follow takes over which clusters splits give weight to in a class.
+func (l *loads) follow(of ir.ProxyClass, clusters []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.Equal(l.fed[of], clusters) {
+		return
+	}
+	l.fed[of] = clusters
+	if len(clusters) == 0 {
+		delete(l.fed, of)
+	}
+	var all []string
+	for _, names := range l.fed {
+		all = append(all, names...)
+	}
+	l.book.Follow(all)
+	for _, of := range l.reporters {
+		for rp := range of {
+			poke(rp.relisted)
+		}
+	}
+}
+
+// grown tells the reports of a node that it has clusters which it does not count yet.
+func (l *loads) grown(node string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for rp := range l.reporters[node] {
+		poke(rp.grown)
+	}
+}
+
+// poke leaves a signal, unless there is one already.
+func poke(signal chan<- struct{}) {
+	select {
+	case signal <- struct{}{}:
+	default:
+	}
+}
+
+// admit lets a new stream of reports in, or says why not.
+func (s *Server) admitReporter(ctx context.Context) error {
+	if err := s.pass(ctx, s.loads.arrivals); err != nil {
+		return err
+	}
+	if !s.loads.reserve(maxStreams) {
+		return s.refuse(refusedTooMany, status.Errorf(codes.Unavailable, "%d streams of load reports are open already", maxStreams))
+	}
+	return nil
+}
+
+func (l *loads) reserve(limit int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.streams >= limit {
+		return false
+	}
+	l.streams++
+	return true
+}
+
+func (l *loads) dismiss() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams--
+}
+
+func (l *loads) join(rp *reporter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	node := rp.who.key()
+	if l.reporters[node] == nil {
+		l.reporters[node] = map[*reporter]struct{}{}
+	}
+	l.reporters[node][rp] = struct{}{}
+}
+
+func (l *loads) leave(rp *reporter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	node := rp.who.key()
+	delete(l.reporters[node], rp)
+	if len(l.reporters[node]) == 0 {
+		delete(l.reporters, node)
+	}
+}
+
+// add takes one proxy's report of several clusters. It reports true when there was no room for one, the first time.
+func (l *loads) add(from *load.Reporter, stats []load.Stats, now time.Time) (full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reports++
+	for _, one := range stats {
+		if !l.book.Add(from, one, now) && !l.full {
+			l.full, full = true, true
+		}
+	}
+	return full
+}
+
+// servedTo is what the class of a proxy should have; nil: nothing.
+func (s *Server) servedTo(who identity) *set {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	c := s.registry.classes[who.classify(s.registry.keys)]
+	if c == nil {
+		return nil
+	}
+	return c.base()
+}
+
+// collectors are what is measured of the reports.
+func (l *loads) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_lrs_streams", Help: "Streams by which proxies report their requests.",
+		}, func() float64 { streams, _ := l.measure(); return float64(streams) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "sluice_lrs_reports_total", Help: "Reports of requests that were taken.",
+		}, func() float64 { _, reports := l.measure(); return float64(reports) }),
+	}
+}
+
+func (l *loads) measure() (streams int, reports uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.streams, l.reports
+}
