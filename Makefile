@@ -26,6 +26,7 @@ SEED ?=
 FUZZ ?= .
 BENCH ?= .
 BENCH_ROUNDS ?= 30
+BENCH_FLAGS ?=
 FUZZTIME ?= 10s
 SLIM ?=
 V ?=
@@ -38,7 +39,7 @@ export SLUICE_ENVOY ?=
 help: ## list the targets and the variables
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: BENCH BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME SLIM V"
+	@echo "  Variables: BENCH BENCH_FLAGS BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME SLIM V"
 
 .PHONY: build
 build: bin/sluice $(if $(SLIM),,$(FULL)) bin/kubectl-sluice ## bin/sluice, bin/full/sluice (with up and demo), bin/kubectl-sluice; SLIM=1: without the full one
@@ -90,10 +91,10 @@ bench: ## Go benchmarks
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/test/e2e')
 
 .PHONY: bench-xds
-bench-xds: ## the xDS server against the floor and a snapshot cache; BENCH=regexp selects, BENCH_ROUNDS=3 is quick
+bench-xds: ## the xDS server against the floor and a snapshot cache; BENCH=regexp selects, BENCH_ROUNDS=3 is quick, BENCH_FLAGS=-apart counts the CPU of the servers alone
 	@mkdir -p $(CACHE)/bench
 	go build -o $(CACHE)/bench/xdsbench ./test/xdsbench
-	$(CACHE)/bench/xdsbench -rounds $(BENCH_ROUNDS) -run '$(BENCH)' -o $(CACHE)/bench/xds.json
+	$(CACHE)/bench/xdsbench -rounds $(BENCH_ROUNDS) $(BENCH_FLAGS) -run '$(BENCH)' -o $(CACHE)/bench/xds.json
 
 .PHONY: arch
 arch: ## the rules of the house: imports, limits, documentation

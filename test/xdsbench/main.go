@@ -26,6 +26,7 @@ type settings struct {
 	pushes int // per round
 	run    *regexp.Regexp
 	out    string // file for the JSON; empty: none
+	apart  bool   // the clients of pushes are other processes: what is measured of CPU is the servers'
 }
 
 func main() {
@@ -44,6 +45,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&s.pushes, "pushes", 10, "pushes in a round")
 	pattern := flags.String("run", ".", "regular expression: run the benchmarks whose name it matches")
 	flags.StringVar(&s.out, "o", "", "write the results as JSON to this file")
+	flags.BoolVar(&s.apart, "apart", false, "give pushes clients that are other processes, so that CPU and allocations are those of the servers")
 	idle := flags.String("idle", "", "internal: be idle clients of the server at this address, until standard input ends")
 	count := flags.Int("clients", 0, "internal: as many of them")
 	if err := flags.Parse(args); err != nil {

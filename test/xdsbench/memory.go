@@ -23,22 +23,37 @@ func memory(ctx context.Context, n int) (fields, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	self, err := os.Executable()
+	leave, err := startApart(ctx, s.addr, n)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	child := exec.CommandContext(ctx, self, "-idle", s.addr, "-clients", strconv.Itoa(n))
+	err = s.settled(ctx, 1, n)
+	after, err2 := resident()
+	err = errors.Join(err, err2, leave(), s.stop())
+	return fields{{"kib_per_stream", (after - before) / n}, {"rss_mib", after >> 10}}, err
+}
+
+// startApart connects n clients that are another process, and returns when they have everything; leave ends them.
+func startApart(ctx context.Context, addr string, n int) (leave func() error, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	child := exec.CommandContext(ctx, self, "-idle", addr, "-clients", strconv.Itoa(n))
 	child.Stderr = os.Stderr
 	in, err1 := child.StdinPipe()
 	out, err2 := child.StdoutPipe()
-	if err := errors.Join(err1, err2, child.Start()); err != nil {
-		return nil, errors.Join(err, s.stop())
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
 	}
-	_, err = bufio.NewReader(out).ReadString('\n') // all have everything
-	err = errors.Join(err, s.settled(ctx, 1, n))
-	after, err3 := resident()
-	err = errors.Join(err, err3, in.Close(), child.Wait(), s.stop())
-	return fields{{"kib_per_stream", (after - before) / n}, {"rss_mib", after >> 10}}, err
+	if err := child.Start(); err != nil {
+		return nil, err
+	}
+	leave = func() error { return errors.Join(in.Close(), child.Wait()) }
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting clients apart: %w", err), leave())
+	}
+	return leave, nil
 }
 
 // idleClients are clients in a process of their own.

@@ -21,12 +21,12 @@ func push(ctx context.Context, s settings, n, size int) (fields, error) {
 		return fields{{"left_out", fmt.Sprintf("needs %d open files, the limit is %d", need, limit.Cur)}}, nil
 	}
 	seq := uint64(1)
-	c, err := newContest(ctx, scene{seq: seq, size: size}, n)
+	c, err := newContest(ctx, scene{seq: seq, size: size}, n, s.apart)
 	if err != nil {
 		return nil, err
 	}
 	times, costs := make([][]time.Duration, len(c.systems)), make([]cost, len(c.systems))
-	before := c.fleets[0].bytes.Load()
+	before := c.bytes()
 	for round := range s.rounds {
 		for i := range c.systems {
 			at := (i + round) % len(c.systems)
@@ -44,7 +44,7 @@ func push(ctx context.Context, s settings, n, size int) (fields, error) {
 			costs[at].add(start, spent())
 		}
 	}
-	bytes := c.fleets[0].bytes.Load() - before
+	bytes := c.bytes() - before
 	return pushed(times, costs, bytes, uint64(s.rounds*s.pushes)), c.close()
 }
 

@@ -283,12 +283,27 @@ func (s *snapshots) push(ctx context.Context, next scene, n int) error {
 // contest is the three, each with its clients.
 type contest struct {
 	systems []system
-	fleets  []*fleet
-	stops   []func() error
+	stops   []func() error // in order
+	bytes   func() int64   // that the clients of the first system have got; 0 where they are apart
 }
 
-func newContest(ctx context.Context, first scene, n int) (*contest, error) {
-	c := &contest{}
+// connect gives a server its clients.
+func (c *contest) connect(ctx context.Context, addr string, n int, apart bool) (leave func() error, err error) {
+	if apart {
+		return startApart(ctx, addr, n)
+	}
+	f, err := start(ctx, addr, n)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.stops) == 0 {
+		c.bytes = f.bytes.Load
+	}
+	return f.close, nil
+}
+
+func newContest(ctx context.Context, first scene, n int, apart bool) (*contest, error) {
+	c := &contest{bytes: func() int64 { return 0 }}
 	ours, err1 := newSluice(ctx, first)
 	least, err2 := newFloor(first, n)
 	theirs, err3 := newSnapshots(ctx, first, n)
@@ -297,20 +312,17 @@ func newContest(ctx context.Context, first scene, n int) (*contest, error) {
 	}
 	c.systems = []system{ours, least, theirs}
 	for _, at := range []serving{ours.serving, least.serving, theirs.serving} {
-		f, err := start(ctx, at.addr, n)
+		leave, err := c.connect(ctx, at.addr, n, apart)
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
-		c.fleets, c.stops = append(c.fleets, f), append(c.stops, at.stop)
+		c.stops = append(c.stops, leave, at.stop)
 	}
 	return c, errors.Join(ours.settled(ctx, first.seq, n), least.acks.wait(ctx), theirs.acks.wait(ctx))
 }
 
 func (c *contest) close() error {
 	var errs []error
-	for _, f := range c.fleets {
-		errs = append(errs, f.close())
-	}
 	for _, stop := range c.stops {
 		errs = append(errs, stop())
 	}
