@@ -61,7 +61,6 @@ func nack(ctx context.Context, _ settings) (fields, error) {
 	const n = 20
 	return alone(ctx, scene{seq: 1, size: 1 << 10}, n, func(s *sluice, f *fleet) (fields, error) {
 		f.each(func(c *client) { c.refuse = envoy.TypeRoute })
-		before := f.responses.Load()
 		begin := time.Now()
 		if err := s.Publish(ctx, gateway(), scene{seq: 2, size: 1 << 10, weight: 15}.resources()); err != nil {
 			return nil, err
@@ -77,7 +76,6 @@ func nack(ctx context.Context, _ settings) (fields, error) {
 		}
 		known := time.Since(begin)
 		// Another change of another type is a fence: whatever the rejections cause is sent before it arrives everywhere.
-		fence := f.responses.Load()
 		next := scene{seq: 2, size: 1 << 10, weight: 15, address: 1}
 		if err := s.Publish(ctx, gateway(), next.resources()); err != nil {
 			return nil, err
@@ -86,8 +84,12 @@ func nack(ctx context.Context, _ settings) (fields, error) {
 		if err := f.have(envoy.TypeEndpoint, "reviews-v2", want); err != nil {
 			return nil, err
 		}
-		routes := f.responses.Load() - before - n // without those of the fence
-		return fields{{"sent_before_known", fence - before}, {"responses_after", routes - n}, {"visible_after", known.Round(time.Millisecond)}}, nil
+		rejections, again := 0, 0 // those whom the first rejection protects are not even sent it
+		f.each(func(c *client) {
+			rejections += c.refused
+			again += max(0, c.refused-1)
+		})
+		return fields{{"rejections", rejections}, {"responses_after", again}, {"visible_after", known.Round(time.Millisecond)}}, nil
 	})
 }
 

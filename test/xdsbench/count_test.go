@@ -39,8 +39,11 @@ func TestNack_isAnsweredByNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := of(t, f, "responses_after"); got != int64(0) {
+	if got := of(t, f, "responses_after"); got != 0 {
 		t.Errorf("%v responses because of rejections: %v", got, f)
+	}
+	if got := of(t, f, "rejections").(int); got < 1 {
+		t.Errorf("%d rejections: %v", got, f)
 	}
 }
 

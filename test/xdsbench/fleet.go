@@ -49,6 +49,7 @@ type client struct {
 	mu      sync.Mutex                   // guards everything below
 	has     map[string]map[string]string // versions by type and name
 	refuse  string                       // type that is refused; empty: none
+	refused int                          // responses
 	blocked chan struct{}                // not nil: nothing is read until it is closed
 	observe func(typeURL, name, version string)
 }
@@ -202,6 +203,7 @@ func (c *client) take(text []byte) *frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refuse == r.typeURL {
+		c.refused++
 		return refusal(r)
 	}
 	if c.has[r.typeURL] == nil {
