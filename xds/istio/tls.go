@@ -224,7 +224,8 @@ func (p gates) clientCheck(s server) (ir.PeerCheck, bool) {
 	}
 	out.Hashes = sortedSet(out.Hashes)
 	names, field := credentials(tls)
-	at, name := s.field+".tls."+field, ""
+	at := s.field + ".tls." + field
+	var name string
 	switch {
 	case tls.GetCaCertCredentialName() != "":
 		at, name = s.field+".tls.caCertCredentialName", tls.GetCaCertCredentialName()
