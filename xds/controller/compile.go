@@ -165,7 +165,7 @@ func equal(a, b envoy.Resources) bool {
 		return sameSlice(a, b) || slices.EqualFunc(a, b, func(x, y envoy.Resource) bool { return x.Name == y.Name && x.Version == y.Version })
 	}
 	return same(a.Listeners, b.Listeners) && same(a.Routes, b.Routes) && same(a.Clusters, b.Clusters) && same(a.Endpoints, b.Endpoints) && same(a.Secrets, b.Secrets) &&
-		slices.EqualFunc(a.Splits, b.Splits, ir.SplitUse.Equal)
+		slices.EqualFunc(a.Splits, b.Splits, func(x, y *ir.SplitUse) bool { return x == y || x.Equal(*y) })
 }
 
 // keepProblems joins the Problems of all classes, each once.

@@ -116,7 +116,9 @@ func digest(r envoy.Resources, ps []problem.Problem) string {
 		}
 		fmt.Fprintln(h)
 	}
-	fmt.Fprintln(h, r.Splits)
+	for _, use := range r.Splits {
+		fmt.Fprintln(h, *use)
+	}
 	for _, p := range ps {
 		fmt.Fprintln(h, p)
 	}

@@ -31,7 +31,7 @@ func config(w uint32) ir.Config {
 		}}},
 		Clusters:  []*ir.Cluster{{Name: "s"}, {Name: "c"}},
 		Endpoints: []*ir.Endpoints{{Cluster: "s", Localities: []ir.Locality{{Zone: "z", Endpoints: []ir.Endpoint{{Address: "10.0.0.1", Port: 80, Weight: 1}}}}}},
-		Splits:    []ir.SplitUse{{Key: "n/r", Seq: 1, Weight: int(w), Tables: []string{"http.80"}}},
+		Splits:    []*ir.SplitUse{{Key: "n/r", Seq: 1, Weight: int(w), Tables: []string{"http.80"}}},
 	}
 }
 

@@ -39,7 +39,7 @@ func (b *Builder) Build(c *ir.Config) (Resources, []*ResourceError) {
 	b.buildListeners(c)
 	out := Resources{
 		Listeners: b.listeners.list, Routes: b.tables.list, Clusters: b.clusters.list, Endpoints: b.endpoints.list, Secrets: b.secrets.list,
-		Splits: slices.Clone(c.Splits),
+		Splits: c.Splits,
 	}
 	return out, slices.Concat(b.listeners.errs, b.tables.errs, b.clusters.errs, b.endpoints.errs, b.secrets.errs)
 }
@@ -71,7 +71,8 @@ func (b *Builder) buildClusters(c *ir.Config) {
 
 // assigned are the Endpoints of the configuration, with empty ones for the clusters that lack them: a proxy would wait.
 func (b *Builder) assigned(c *ir.Config) []*ir.Endpoints {
-	if b.clusters.same && sameSlice(b.endpoints.nodes, c.Endpoints) {
+	sameName := func(x, y *ir.Endpoints) bool { return x == y || x.Cluster == y.Cluster }
+	if b.clusters.same && slices.EqualFunc(b.endpoints.nodes, c.Endpoints, sameName) { // no cluster lacked any
 		return c.Endpoints
 	}
 	has := make(map[string]bool, len(c.Endpoints))
@@ -207,6 +208,10 @@ func (k *kept[T]) update(b *builder, nodes []*T, name func(*T) string, build fun
 		nodes = slices.Clone(nodes)
 		slices.SortStableFunc(nodes, func(x, y *T) int { return cmp.Compare(name(x), name(y)) })
 	}
+	if slices.EqualFunc(k.made, nodes, func(m made[T], n *T) bool { return m.node == n || m.node != nil && m.name == name(n) }) {
+		k.replace(b, nodes, build)
+		return
+	}
 	before := k.made
 	k.made, k.errs = make([]made[T], 0, len(nodes)), nil
 	i := 0
@@ -232,17 +237,57 @@ func (k *kept[T]) add(b *builder, n *T, name string, old *made[T], build func(*T
 		k.made = append(k.made, *old)
 		return
 	}
+	k.made = append(k.made, one(b, n, name, old, build))
+}
+
+// one builds a node. What a proxy would refuse stays as it was.
+func one[T any](b *builder, n *T, name string, old *made[T], build func(*T, *made[T]) (*Resource, any)) made[T] {
 	b.errs = nil
-	one := made[T]{name: name, node: n}
-	one.resource, one.state = build(n, old)
-	one.errs, b.errs = b.errs, nil
-	if _, isGone := one.state.(gone); one.resource == nil && old != nil && old.resource != nil && !isGone {
-		one.resource = old.resource
-		for _, e := range one.errs {
+	out := made[T]{name: name, node: n}
+	out.resource, out.state = build(n, old)
+	out.errs, b.errs = b.errs, nil
+	if _, isGone := out.state.(gone); out.resource == nil && old != nil && old.resource != nil && !isGone {
+		out.resource = old.resource
+		for _, e := range out.errs {
 			e.Kept = true
 		}
 	}
-	k.made = append(k.made, one)
+	return out
+}
+
+// replace brings the resources up to date with nodes of the same names: only those that differ cost anything.
+func (k *kept[T]) replace(b *builder, nodes []*T, build func(*T, *made[T]) (*Resource, any)) {
+	copied, wrong, all := false, false, len(k.list) == len(k.made)
+	for i, n := range nodes {
+		if k.made[i].node == n {
+			continue
+		}
+		was := k.made[i]
+		now := one(b, n, was.name, &was, build)
+		k.made[i] = now
+		k.renamed = k.renamed || (was.resource == nil) != (now.resource == nil)
+		wrong = wrong || len(was.errs)+len(now.errs) > 0
+		if was.resource == now.resource {
+			continue
+		}
+		if all = all && now.resource != nil; !all {
+			k.list = nil
+			continue
+		}
+		if !copied {
+			k.list, copied = slices.Clone(k.list), true
+		}
+		k.list[i] = *now.resource
+	}
+	if k.list == nil {
+		k.list = k.served()
+	}
+	if wrong {
+		k.errs = nil
+		for _, m := range k.made {
+			k.errs = append(k.errs, m.errs...)
+		}
+	}
 }
 
 func typeOf(r *Resource) string {
@@ -256,26 +301,28 @@ func typeOf(r *Resource) string {
 func (k *kept[T]) collect(before []made[T]) {
 	changed := len(before) != len(k.made) || k.list == nil
 	k.renamed = changed
-	served := 0
 	for i, m := range k.made {
 		if i < len(before) && !changed {
 			changed = before[i].resource != m.resource
 		}
 		k.renamed = k.renamed || before[i].name != m.name || (before[i].resource == nil) != (m.resource == nil)
 		k.errs = append(k.errs, m.errs...)
-		if m.resource != nil {
-			served++
-		}
 	}
 	if !changed {
 		return
 	}
-	k.list = make([]Resource, 0, served)
+	k.list = k.served()
+}
+
+// served are the resources that there are.
+func (k *kept[T]) served() []Resource {
+	out := make([]Resource, 0, len(k.made))
 	for _, m := range k.made {
 		if m.resource != nil {
-			k.list = append(k.list, *m.resource)
+			out = append(out, *m.resource)
 		}
 	}
+	return out
 }
 
 // sameSlice reports whether two slices are one.

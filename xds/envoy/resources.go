@@ -33,5 +33,5 @@ type Resources struct {
 	Clusters  []Resource
 	Endpoints []Resource
 	Secrets   []Resource
-	Splits    []ir.SplitUse // sorted by Key
+	Splits    []*ir.SplitUse // sorted by Key
 }

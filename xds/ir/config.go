@@ -10,7 +10,7 @@ type Config struct {
 	Clusters  []*Cluster
 	Endpoints []*Endpoints
 	Secrets   []*Secret
-	Splits    []SplitUse // sorted by Key
+	Splits    []*SplitUse // sorted by Key
 }
 
 // RouteTable is a set of virtual hosts whose domains are disjoint.

@@ -194,13 +194,13 @@ func (c *change) putHost(table string, was, now *ir.VirtualHost) bool {
 // use says anew where a split is rendered.
 func (c *change) use(s *split, readers []*unit) {
 	now, used := splitUse(s, readers)
-	i, listed := slices.BinarySearchFunc(c.into.Splits, s.Key, func(u ir.SplitUse, key string) int { return cmp.Compare(u.Key, key) })
+	i, listed := slices.BinarySearchFunc(c.into.Splits, s.Key, func(u *ir.SplitUse, key string) int { return cmp.Compare(u.Key, key) })
 	next := slices.Clone(c.into.Splits)
 	switch {
 	case used && listed:
-		next[i] = now
+		next[i] = &now
 	case used:
-		next = slices.Insert(next, i, now)
+		next = slices.Insert(next, i, &now)
 	case listed:
 		next = slices.Delete(next, i, i+1)
 	}

@@ -3,7 +3,6 @@ package istio
 import (
 	"cmp"
 	"maps"
-	"reflect"
 	"slices"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -85,6 +84,7 @@ func (p *planner) finish() {
 	out.Clusters = sharedList(before.Clusters, byName(out.Clusters, cluster), cluster, deepEqual)
 	out.Endpoints = sharedList(before.Endpoints, byName(out.Endpoints, endpoints), endpoints, deepEqual)
 	out.Secrets = sharedList(before.Secrets, byName(out.Secrets, secret), secret, deepEqual)
+	out.Splits = sharedList(before.Splits, out.Splits, func(use *ir.SplitUse) string { return use.Key }, equalUses)
 	if p.cfg == nil || !equalConfigs(p.cfg, out) {
 		p.cfg = out
 	}
@@ -99,8 +99,10 @@ func byName[T any](list []*T, name func(*T) string) []*T {
 // equalConfigs compares configurations that share all equal lists.
 func equalConfigs(a, b *ir.Config) bool {
 	return sameSlice(a.Listeners, b.Listeners) && sameSlice(a.Tables, b.Tables) && sameSlice(a.Clusters, b.Clusters) &&
-		sameSlice(a.Endpoints, b.Endpoints) && sameSlice(a.Secrets, b.Secrets) && reflect.DeepEqual(a.Splits, b.Splits)
+		sameSlice(a.Endpoints, b.Endpoints) && sameSlice(a.Secrets, b.Secrets) && slices.EqualFunc(a.Splits, b.Splits, equalUses)
 }
+
+func equalUses(a, b *ir.SplitUse) bool { return a == b || a.Equal(*b) }
 
 // gather collects all Problems, sorted, each once.
 func (p *planner) gather() {

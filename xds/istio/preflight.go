@@ -229,7 +229,7 @@ func rehearse(in Input, s ir.Split, classes []ir.ProxyClass) (ir.SplitFacts, []R
 		p := newPlanner(class)
 		p.follow(x)
 		x.found.add(p.all...)
-		if slices.ContainsFunc(p.cfg.Splits, func(u ir.SplitUse) bool { return u.Key == s.Key }) {
+		if slices.ContainsFunc(p.cfg.Splits, func(u *ir.SplitUse) bool { return u.Key == s.Key }) {
 			out = append(out, Rehearsal{class, p.cfg})
 		}
 	}

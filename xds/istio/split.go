@@ -319,21 +319,20 @@ func gcd(a, b int64) int64 {
 }
 
 // splitUses say where each split was rendered.
-func (p *planner) splitUses() []ir.SplitUse {
+func (p *planner) splitUses() []*ir.SplitUse {
 	users := map[*split][]*unit{}
 	for _, u := range p.units {
 		for _, one := range u.uses {
 			users[one.split] = append(users[one.split], u)
 		}
 	}
-	var out []ir.SplitUse
+	var out []*ir.SplitUse
 	for s, units := range users {
 		if one, used := splitUse(s, units); used {
-			out = append(out, one)
+			out = append(out, &one)
 		}
 	}
-	slices.SortFunc(out, func(a, b ir.SplitUse) int { return cmp.Compare(a.Key, b.Key) })
-	return out
+	return byName(out, func(use *ir.SplitUse) string { return use.Key })
 }
 
 // splitUse says where units have rendered a split; false: nowhere.

@@ -177,7 +177,7 @@ func TestTranslate_twoRolloutsInOneRuleDivideTheirOwnShares(t *testing.T) {
 	if diff := cmp.Diff([]string{"v1 85", "v2 15", "a 50", "b 50"}, got); diff != "" {
 		t.Errorf("weights (-want +got):\n%s", diff)
 	}
-	want := []ir.SplitUse{
+	want := []*ir.SplitUse{
 		{Key: "shop/other", Seq: 9, Weight: 50, Tables: []string{"http.80"},
 			Clusters: []string{"outbound|80|a|other.host", "outbound|80|b|other.host"}},
 		{Key: "shop/reviews", Seq: 3, Weight: 15, Tables: []string{"http.80"},

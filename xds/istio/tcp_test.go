@@ -91,7 +91,7 @@ func TestTranslate_dividesConnectionsAsRequests(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" || !proxy.Weighted {
 				t.Errorf("%v under %+v (-want +got):\n%s", c.rule, c.split, diff)
 			}
-			used := slices.ContainsFunc(cfg.Splits, func(u ir.SplitUse) bool { return slices.Equal(u.Listeners, []string{name}) })
+			used := slices.ContainsFunc(cfg.Splits, func(u *ir.SplitUse) bool { return slices.Equal(u.Listeners, []string{name}) })
 			if used != c.touched {
 				t.Errorf("%v under %+v: uses %+v, want listener %s among them: %v", c.rule, c.split, cfg.Splits, name, c.touched)
 			}

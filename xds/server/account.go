@@ -3,14 +3,15 @@ package server
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-// account is how far the clients of one class are with one split. It changes with each answer; nobody counts anew.
+// account is how far the clients of one class are with the resources that carry a split; splits in the same resources
+// share one. It changes with each answer; nobody counts anew.
 type account struct {
-	use     ir.SplitUse
 	keys    []key
 	wants   []string            // versions of keys
 	others  map[string][]string // the same for the kinds of proxies that reject something; empty: what they reject concerns the split
@@ -19,7 +20,21 @@ type account struct {
 	nacked  int
 }
 
-func keysOf(use ir.SplitUse) []key {
+// bearerNames tells accounts apart.
+type bearerNames struct {
+	tables, listeners string
+	split             string // where some kind of proxy rejects something, which may concern one split and not the other
+}
+
+func (b *book) namesOf(use *ir.SplitUse) bearerNames {
+	out := bearerNames{tables: strings.Join(use.Tables, "\n"), listeners: strings.Join(use.Listeners, "\n")}
+	if len(b.variants) > 0 {
+		out.split = use.Key
+	}
+	return out
+}
+
+func keysOf(use *ir.SplitUse) []key {
 	keys := make([]key, 0, len(use.Tables)+len(use.Listeners))
 	for _, name := range use.Tables {
 		keys = append(keys, key{kind: routes, name: name})
@@ -30,36 +45,72 @@ func keysOf(use ir.SplitUse) []key {
 	return keys
 }
 
-// reopen brings the accounts of a book in line with its set. One whose versions are the same goes on.
-func (b *book) reopen() {
-	before := b.accounts
-	b.accounts = make(map[string]*account, len(b.set.uses))
-	b.by = map[key][]*account{}
-	for name, use := range b.set.uses {
-		next := &account{use: use, keys: keysOf(use), answers: map[*client]verdict{}}
-		for _, k := range next.keys {
-			next.wants = append(next.wants, b.want(k))
+// reopen brings the accounts of a book in line with its set, which follows before. One whose versions are the same goes on.
+func (b *book) reopen(before *set) {
+	plain := b.plain
+	if b.plain = len(b.variants) == 0; !plain || !b.plain || before == nil || !sameBearers(before.uses, b.set.uses) {
+		b.reopenAll()
+		return
+	}
+	for k, i := range b.set.fresh(before) {
+		for _, a := range b.by[key{kind: k, name: i.name}] {
+			a.reopen(b)
 		}
-		next.others = b.others(next)
-		if a := before[name]; a != nil && slices.Equal(a.keys, next.keys) && slices.Equal(a.wants, next.wants) && maps.EqualFunc(a.others, next.others, slices.Equal) {
-			a.use, next = use, a
+	}
+	for k, i := range before.fresh(b.set) { // it may be gone
+		for _, a := range b.by[key{kind: k, name: i.name}] {
+			a.reopen(b)
+		}
+	}
+}
+
+func (b *book) reopenAll() {
+	before := b.accounts
+	b.accounts = map[bearerNames]*account{}
+	b.by = map[key][]*account{}
+	for _, use := range b.set.uses {
+		names := b.namesOf(use)
+		if b.accounts[names] != nil {
+			continue
+		}
+		next := &account{keys: keysOf(use)}
+		next.wants, next.others = b.wanted(next.keys), b.others(next.keys, use.Clusters)
+		if a := before[names]; a != nil && slices.Equal(a.wants, next.wants) && maps.EqualFunc(a.others, next.others, slices.Equal) {
+			next = a
 		} else {
 			next.open(b)
 		}
-		b.accounts[name] = next
+		b.accounts[names] = next
 		for _, k := range next.keys {
 			b.by[k] = append(b.by[k], next)
 		}
 	}
 }
 
-// others are the versions that an account wants of the kinds of proxies that reject something.
-func (b *book) others(a *account) map[string][]string {
+// reopen counts anew where other versions are wanted.
+func (a *account) reopen(b *book) {
+	if now := b.wanted(a.keys); !slices.Equal(a.wants, now) {
+		a.wants = now
+		a.open(b)
+	}
+}
+
+// wanted are the versions of resources that the class should have.
+func (b *book) wanted(keys []key) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = b.want(k)
+	}
+	return out
+}
+
+// others are the versions of resources that carry a split which the kinds of proxies should have that reject something.
+func (b *book) others(keys []key, clusters []string) map[string][]string {
 	out := map[string][]string{}
 	for flavour := range b.variants {
-		for _, k := range a.keys {
+		for _, k := range keys {
 			version := b.wants(k, flavour)
-			if b.concerns(k, flavour, a.use.Clusters) {
+			if b.concerns(k, flavour, clusters) {
 				version = ""
 			}
 			out[flavour] = append(out[flavour], version)
@@ -68,8 +119,9 @@ func (b *book) others(a *account) map[string][]string {
 	return out
 }
 
-// open counts the clients for the first time.
+// open counts the clients from the beginning.
 func (a *account) open(b *book) {
+	a.answers, a.acked, a.nacked = map[*client]verdict{}, 0, 0
 	for _, k := range a.keys {
 		if r := b.rows[k]; r != nil {
 			for c := range r.members {

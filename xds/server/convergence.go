@@ -24,16 +24,16 @@ func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 	rendered, behind := false, false
 	carriers := map[ir.ProxyClass][]key{}
 	for class, b := range l.books {
-		a := b.accounts[split]
-		if a == nil {
+		use, a := b.account(split)
+		if use == nil {
 			continue
 		}
-		if a.use.UID != uid {
+		if use.UID != uid {
 			behind = true
 			continue
 		}
-		rendered = rendered || a.use.Seq >= seq
-		behind = behind || a.use.Seq < seq
+		rendered = rendered || use.Seq >= seq
+		behind = behind || use.Seq < seq
 		carriers[class] = a.keys
 		out.Connected += len(a.answers)
 		out.Acked += a.acked
@@ -55,6 +55,18 @@ func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 		out.SettledAt = last.Add(l.timing.Settle)
 	}
 	return out
+}
+
+// account is that of a split, and its use; nil: the class has none.
+func (b *book) account(split string) (*ir.SplitUse, *account) {
+	if b.set == nil {
+		return nil, nil
+	}
+	use := useOf(b.set.uses, split)
+	if use == nil {
+		return nil, nil
+	}
+	return use, b.accounts[b.namesOf(use)]
 }
 
 func (t *tally) count() int {

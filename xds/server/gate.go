@@ -44,12 +44,12 @@ func (c *conversation) pass(e *entry, next *item, now time.Time) {
 
 // lowers reports whether next takes weight from a canary, compared with what the client has or will have.
 func lowers(e *entry, next *item) bool {
-	for key, weight := range next.weights {
-		if weight == 0 && e.have != nil && !e.have.known() {
+	for _, use := range next.carries {
+		if use.Weight == 0 && e.have != nil && !e.have.known() {
 			return true // whatever it has, this is no more
 		}
 		for _, before := range []*item{e.have, e.sent} {
-			if before.known() && before.weights[key] > weight {
+			if before.known() && before.carries.weight(use.Key) > use.Weight {
 				return true
 			}
 		}
@@ -94,10 +94,7 @@ func (c *conversation) refused(name string, wanted *item) bool {
 // carriesSplit reports whether a split with a canary gives weight to one of the clusters. Such a route is never let
 // through on time alone: requests would be lost. Its Rollout gives up instead and lowers the weight.
 func carriesSplit(next *item, missing []string) bool {
-	return slices.ContainsFunc(missing, func(cluster string) bool {
-		_, fed := slices.BinarySearch(next.feeds, cluster)
-		return fed
-	})
+	return slices.ContainsFunc(missing, next.carries.feeds)
 }
 
 // mayLeave reports whether a cluster that is not wanted any more may be removed now, and else when to look again.

@@ -41,10 +41,11 @@ type key struct {
 type book struct {
 	set      *set
 	rows     map[key]*row
-	accounts map[string]*account // by split
-	by       map[key][]*account  // those that a resource counts for
-	rejects  map[string]rejects  // by flavour
-	variants map[string]*set     // by flavour
+	accounts map[bearerNames]*account
+	plain    bool               // the accounts were opened when no kind of proxy rejected anything
+	by       map[key][]*account // those that a resource counts for
+	rejects  map[string]rejects // by flavour
+	variants map[string]*set    // by flavour
 }
 
 // row is one resource in one class.
@@ -107,10 +108,11 @@ func (l *ledger) publish(class ir.ProxyClass, s *set) map[string]*set {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.book(class)
+	before := b.set
 	b.set = s
 	b.lift()
 	b.derive()
-	b.reopen()
+	b.reopen(before)
 	for _, of := range l.refusal {
 		for at, r := range of {
 			if r.class == class && r.version != "" && b.want(at) != r.version {
@@ -131,7 +133,7 @@ func (l *ledger) derive(class ir.ProxyClass) map[string]*set {
 		return nil
 	}
 	b.derive()
-	b.reopen()
+	b.reopen(b.set)
 	l.announce()
 	return b.variants
 }

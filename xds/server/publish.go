@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -86,7 +87,7 @@ func newRegistry() registry {
 }
 
 // Publish makes r what the proxies of the class should have, and returns when their streams are told. Resources whose
-// version did not change are sent to nobody.
+// version did not change are sent to nobody. No part of r may be changed afterwards.
 func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resources) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -99,7 +100,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	}
 	before := c.base()
 	r.Secrets = s.ownSecrets(of, r.Secrets)
-	next, err := newSet(before, s.registry.share(r))
+	next, err := newSet(before, r)
 	if err != nil {
 		return fmt.Errorf("publishing to %s proxies of namespace %q: %w", of.Kind, of.Namespace, err)
 	}
@@ -108,8 +109,9 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	}
 	next.mark = s.fence.mark()
 	next.bear(before, s.now())
-	s.registry.count(next, 1)
-	s.registry.count(before, -1)
+	s.registry.adoptBytes(next, before)
+	s.registry.count(next, before, 1)
+	s.registry.count(before, next, -1)
 	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})
 	s.loads.follow(of, next.fed())
 	if next.lowers(before) {
@@ -123,12 +125,18 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 
 // ownSecrets are those that are held in the namespace of the class: whoever compiled, no proxy gets another's.
 func (s *Server) ownSecrets(of ir.ProxyClass, in []envoy.Resource) []envoy.Resource {
+	foreign := func(r envoy.Resource) bool {
+		return slices.ContainsFunc(r.Origins, func(o ir.Origin) bool { return o.Kind == "Secret" && o.Namespace != of.Namespace })
+	}
+	if !slices.ContainsFunc(in, foreign) {
+		return in
+	}
 	return slices.DeleteFunc(slices.Clone(in), func(r envoy.Resource) bool {
-		foreign := slices.ContainsFunc(r.Origins, func(o ir.Origin) bool { return o.Kind == "Secret" && o.Namespace != of.Namespace })
-		if foreign {
-			s.log.Error("a secret was published to proxies of another namespace and is left out", "secret", r.Name, "namespace", of.Namespace)
+		if !foreign(r) {
+			return false
 		}
-		return foreign
+		s.log.Error("a secret was published to proxies of another namespace and is left out", "secret", r.Name, "namespace", of.Namespace)
+		return true
 	})
 }
 
@@ -216,7 +224,7 @@ func (s *Server) lapseLater(c *class) {
 			return
 		}
 		delete(s.registry.classes, c.of)
-		s.registry.count(c.base(), -1)
+		s.registry.count(c.base(), nil, -1)
 		s.registry.announce()
 		s.ledger.forget(c.of)
 		s.loads.follow(c.of, nil)
@@ -273,34 +281,52 @@ func (s *Server) reenter(ss *session) (*class, error) {
 	return c, nil
 }
 
-// share replaces the bytes of resources by those that another class uses already, where they are equal.
-func (r *registry) share(in envoy.Resources) envoy.Resources {
-	for k, list := range [kinds]*[]envoy.Resource{clusters: &in.Clusters, endpoints: &in.Endpoints, secrets: &in.Secrets, listeners: &in.Listeners, routes: &in.Routes} {
-		out := slices.Clone(*list)
-		for i := range out {
-			if same := r.bytes[content{kind: kind(k), version: out[i].Version}]; same != nil {
-				out[i].Any = same.any
+// fresh are the items of a set that another does not have (nil: it has none), with their kinds.
+func (s *set) fresh(other *set) iter.Seq2[kind, *item] {
+	return func(yield func(kind, *item) bool) {
+		if s == nil {
+			return
+		}
+		for k, c := range s.of {
+			if other != nil && other.of[k] == c {
+				continue
+			}
+			for at, i := range c.items {
+				if other != nil && other.of[k].has(i, at) {
+					continue
+				}
+				if !yield(kind(k), i) {
+					return
+				}
 			}
 		}
-		*list = out
 	}
-	return in
 }
 
-// count adds n uses to all bytes of a set.
-func (r *registry) count(s *set, n int) {
-	if s == nil {
-		return
+// has reports whether an item is in the collection, most likely at a place.
+func (c *collection) has(i *item, at int) bool {
+	return at < len(c.items) && c.items[at] == i || c.get(i.name) == i
+}
+
+// adoptBytes lets the items that before does not have use the bytes that another class uses already, where they are
+// equal. Nobody knows the items yet.
+func (r *registry) adoptBytes(next, before *set) {
+	for k, i := range next.fresh(before) {
+		if same := r.bytes[content{kind: k, version: i.version}]; same != nil {
+			i.any = same.any
+		}
 	}
-	for k, c := range s.of {
-		for _, i := range c.items {
-			at := content{kind: kind(k), version: i.version}
-			if r.bytes[at] == nil {
-				r.bytes[at] = &shared{any: i.any}
-			}
-			if r.bytes[at].uses += n; r.bytes[at].uses <= 0 {
-				delete(r.bytes, at)
-			}
+}
+
+// count adds n uses to the bytes of a set that another does not have.
+func (r *registry) count(s, other *set, n int) {
+	for k, i := range s.fresh(other) {
+		at := content{kind: k, version: i.version}
+		if r.bytes[at] == nil {
+			r.bytes[at] = &shared{any: i.any}
+		}
+		if r.bytes[at].uses += n; r.bytes[at].uses <= 0 {
+			delete(r.bytes, at)
 		}
 	}
 }

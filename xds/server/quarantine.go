@@ -161,16 +161,18 @@ func (b *book) substituted(s *set, k kind, of rejects) *collection {
 			continue
 		}
 		if out == b.set.of[k] {
-			out = &collection{items: slices.Clone(out.items), byName: maps.Clone(out.byName)}
+			out = &collection{items: slices.Clone(out.items), places: out.places}
 		}
-		base := out.byName[at.name]
-		place := slices.Index(out.items, base)
-		if next := b.substitute(at, base, parts); next != nil {
-			out.items[place], out.byName[at.name] = next, next
+		place, ok := out.places[at.name]
+		if !ok {
+			continue
+		}
+		if next := b.substitute(at, out.items[place], parts); next != nil {
+			out.items[place] = next
 			continue
 		}
 		out.items = slices.Delete(out.items, place, place+1)
-		delete(out.byName, at.name)
+		out.places = placesOf(out.items)
 		s.withheld[at] = true
 	}
 	return out

@@ -49,7 +49,7 @@ func table(t testing.TB, name string, hosts ...string) envoy.Resource {
 func tabled(t testing.TB, seq uint64, weight int, hosts ...string) envoy.Resources {
 	return envoy.Resources{
 		Routes: []envoy.Resource{table(t, "http.80", hosts...)},
-		Splits: []ir.SplitUse{{Key: "shop/reviews", UID: "u", Seq: seq, Weight: weight, Tables: []string{"http.80"}, Clusters: []string{"to|y"}}},
+		Splits: []*ir.SplitUse{{Key: "shop/reviews", UID: "u", Seq: seq, Weight: weight, Tables: []string{"http.80"}, Clusters: []string{"to|y"}}},
 	}
 }
 

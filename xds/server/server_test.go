@@ -432,7 +432,9 @@ func TestStream_waitsForItsTurnToWrite(t *testing.T) {
 			}
 			big.Routes = []envoy.Resource{res(routes, "http.80", "t2", "a", "b")}
 			if blocked == time.Hour {
-				big.Splits[0].Seq, big.Splits[0].Weight = 2, 0
+				lower := *big.Splits[0]
+				lower.Seq, lower.Weight = 2, 0
+				big.Splits = []*ir.SplitUse{&lower}
 			}
 			h.publish(big)
 			if got := p.next().String(); got != "rds http.80=t2" {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -22,17 +21,7 @@ type item struct {
 	origins []ir.Origin
 	partial bool // something is left out of which no good version is known
 	born    birth
-	carries
-}
-
-// carries is what a resource carries of splits. The zero value carries none.
-type carries struct {
-	weights map[string]int // of canaries, by split
-	feeds   []string       // sorted names of clusters that splits with a canary give weight to, here or elsewhere
-}
-
-func (c carries) alike(other carries) bool {
-	return maps.Equal(c.weights, other.weights) && slices.Equal(c.feeds, other.feeds)
+	carries carries
 }
 
 // known reports whether the bytes are at hand.
@@ -53,17 +42,31 @@ func (i *item) names(cluster string) bool {
 // collection is all resources of one kind in a set, sorted by name. It is never changed.
 type collection struct {
 	items  []*item
-	byName map[string]*item
+	places map[string]int   // in items, by name; collections of the same names share it
+	of     []envoy.Resource // what it was made of
 }
 
-func (c *collection) get(name string) *item { return c.byName[name] }
+func placesOf(items []*item) map[string]int {
+	places := make(map[string]int, len(items))
+	for at, i := range items {
+		places[i.name] = at
+	}
+	return places
+}
+
+func (c *collection) get(name string) *item {
+	if at, ok := c.places[name]; ok {
+		return c.items[at]
+	}
+	return nil
+}
 
 // set is everything one class is served. It is never changed; a collection that did not change is shared with the set
 // before it.
 type set struct {
 	of   [kinds]*collection
-	uses map[string]ir.SplitUse
-	mark uint64 // of the fence, when it was published
+	uses []*ir.SplitUse // sorted by key
+	mark uint64         // of the fence, when it was published
 
 	base     *set         // of which this is the variant for proxies that reject a part of it; nil: it is none
 	withheld map[key]bool // rejected resources of which no good version is known
@@ -71,20 +74,22 @@ type set struct {
 
 // newSet makes the set that follows prev (nil: the first).
 func newSet(prev *set, r envoy.Resources) (*set, error) {
-	s := &set{uses: make(map[string]ir.SplitUse, len(r.Splits))}
-	for _, use := range r.Splits {
-		s.uses[use.Key] = use
+	s := &set{uses: r.Splits}
+	byKey := func(a, b *ir.SplitUse) int { return strings.Compare(a.Key, b.Key) }
+	if !slices.IsSortedFunc(s.uses, byKey) {
+		s.uses = slices.SortedFunc(slices.Values(s.uses), byKey)
 	}
-	carried := [kinds]map[string]carries{
-		routes:    carriers(r.Splits, func(use ir.SplitUse) []string { return use.Tables }),
-		listeners: carriers(r.Splits, func(use ir.SplitUse) []string { return use.Listeners }),
-	}
+	carried := newBearing(prev, s.uses)
 	for k, resources := range [kinds][]envoy.Resource{clusters: r.Clusters, endpoints: r.Endpoints, secrets: r.Secrets, listeners: r.Listeners, routes: r.Routes} {
 		var before *collection
 		if prev != nil {
 			before = prev.of[k]
 		}
-		c, err := newCollection(before, resources, carried[k])
+		if before != nil && sameSlice(before.of, resources) && !carried.touches(kind(k)) {
+			s.of[k] = before
+			continue
+		}
+		c, err := before.followed(resources, func(name string, old *item) carries { return carried.of(kind(k), name, old) })
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind(k), err)
 		}
@@ -93,51 +98,54 @@ func newSet(prev *set, r envoy.Resources) (*set, error) {
 	return s, nil
 }
 
-// carriers says what the resources that names gives of each use carry.
-func carriers(uses []ir.SplitUse, names func(ir.SplitUse) []string) map[string]carries {
-	out := map[string]carries{}
-	for _, use := range uses {
-		for _, name := range names(use) {
-			c := out[name]
-			if c.weights == nil {
-				c.weights = map[string]int{}
-			}
-			c.weights[use.Key] = use.Weight
-			if use.Weight > 0 {
-				c.feeds = slices.Concat(c.feeds, use.Clusters)
-				slices.Sort(c.feeds)
-			}
-			out[name] = c
-		}
-	}
-	return out
-}
-
-func newCollection(prev *collection, resources []envoy.Resource, carried map[string]carries) (*collection, error) {
-	c := &collection{items: make([]*item, 0, len(resources)), byName: make(map[string]*item, len(resources))}
-	same := prev != nil && len(prev.items) == len(resources)
-	for _, r := range resources {
+// followed is the collection after this one (nil: there is none). What is as before is shared, and so is the whole.
+func (c *collection) followed(resources []envoy.Resource, carried func(name string, old *item) carries) (*collection, error) {
+	next := &collection{items: make([]*item, 0, len(resources)), of: resources}
+	placed := c != nil && len(c.items) == len(resources) // each name stands where it stood
+	same := placed
+	for at, r := range resources {
 		if r.Name == "" || r.Version == "" || r.Any == nil {
 			return nil, fmt.Errorf("resource %q of version %q is incomplete", r.Name, r.Version)
 		}
-		if c.byName[r.Name] != nil {
-			return nil, fmt.Errorf("resource %q is given twice", r.Name)
+		var old *item
+		if placed = placed && c.items[at].name == r.Name; placed {
+			old = c.items[at]
+		} else if c != nil {
+			old = c.get(r.Name)
 		}
-		i := &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, parts: r.Parts, origins: r.Origins, carries: carried[r.Name]}
-		if prev != nil {
-			if old := prev.get(r.Name); old != nil && old.version == i.version && old.alike(i.carries) {
-				i = old
-			}
+		i, with := old, carried(r.Name, old)
+		if old == nil || old.version != r.Version || !old.carries.alike(with) {
+			i = &item{name: r.Name, version: r.Version, any: r.Any, refs: r.Refs, parts: r.Parts, origins: r.Origins, carries: with}
 		}
-		same = same && prev.get(r.Name) == i
-		c.items = append(c.items, i)
-		c.byName[r.Name] = i
+		same = same && placed && i == old
+		next.items = append(next.items, i)
 	}
-	if same {
-		return prev, nil
+	switch {
+	case same:
+		return c, nil
+	case placed:
+		next.places = c.places
+		return next, nil
 	}
-	slices.SortFunc(c.items, func(a, b *item) int { return strings.Compare(a.name, b.name) })
-	return c, nil
+	slices.SortStableFunc(next.items, func(a, b *item) int { return strings.Compare(a.name, b.name) })
+	next.places = placesOf(next.items)
+	if len(next.places) < len(next.items) {
+		return nil, fmt.Errorf("resource %q is given twice", twice(next.items))
+	}
+	if c != nil && slices.Equal(c.items, next.items) {
+		return c, nil
+	}
+	return next, nil
+}
+
+// twice is the first name that sorted items have in common.
+func twice(items []*item) string {
+	for i := 1; i < len(items); i++ {
+		if items[i].name == items[i-1].name {
+			return items[i].name
+		}
+	}
+	return ""
 }
 
 // lowers reports whether some canary has less weight than in before.
@@ -145,23 +153,19 @@ func (s *set) lowers(before *set) bool {
 	if before == nil {
 		return false
 	}
-	for key, was := range before.uses {
-		if use, ok := s.uses[key]; was.Weight > 0 && (!ok || use.UID != was.UID || use.Weight < was.Weight) {
-			return true
+	return slices.ContainsFunc(before.uses, func(was *ir.SplitUse) bool {
+		if was.Weight == 0 {
+			return false
 		}
-	}
-	return false
+		use := useOf(s.uses, was.Key)
+		return use == nil || use.UID != was.UID || use.Weight < was.Weight
+	})
 }
 
 // equal reports whether both sets hold the same resources and splits.
 func (s *set) equal(other *set) bool {
-	if other == nil || s.of != other.of || len(s.uses) != len(other.uses) {
-		return false
-	}
-	for key, use := range s.uses {
-		if o, ok := other.uses[key]; !ok || !use.Equal(o) {
-			return false
-		}
-	}
-	return true
+	return other != nil && s.of == other.of && slices.EqualFunc(s.uses, other.uses, func(a, b *ir.SplitUse) bool { return a == b || a.Equal(*b) })
 }
+
+// sameSlice reports whether two slices are one.
+func sameSlice[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }

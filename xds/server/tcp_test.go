@@ -12,7 +12,7 @@ import (
 func tcp(seq uint64, weight int, listener string, names ...string) envoy.Resources {
 	r := envoy.Resources{
 		Listeners: []envoy.Resource{res(listeners, "0.0.0.0_9000", listener, names...)},
-		Splits:    []ir.SplitUse{{Key: "shop/reviews", UID: "u", Seq: seq, Weight: weight, Listeners: []string{"0.0.0.0_9000"}, Clusters: names}},
+		Splits:    []*ir.SplitUse{{Key: "shop/reviews", UID: "u", Seq: seq, Weight: weight, Listeners: []string{"0.0.0.0_9000"}, Clusters: names}},
 	}
 	for _, n := range names {
 		r.Clusters = append(r.Clusters, res(clusters, n, "c1"))

@@ -42,7 +42,7 @@ func mesh(seq uint64, weight int, table string, names ...string) envoy.Resources
 	r := envoy.Resources{
 		Listeners: []envoy.Resource{res(listeners, "0.0.0.0_80", "l1", "http.80")},
 		Routes:    []envoy.Resource{res(routes, "http.80", table, names...)},
-		Splits:    []ir.SplitUse{{Key: "shop/reviews", UID: "u", Seq: seq, Weight: weight, Tables: []string{"http.80"}}},
+		Splits:    []*ir.SplitUse{{Key: "shop/reviews", UID: "u", Seq: seq, Weight: weight, Tables: []string{"http.80"}}},
 	}
 	for _, n := range names {
 		r.Clusters = append(r.Clusters, res(clusters, n, "c1"))

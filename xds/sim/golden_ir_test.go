@@ -63,8 +63,7 @@ func nodes(c ir.Config) []node {
 	for _, x := range c.Secrets {
 		out = append(out, node{"secret", x.Name, x.Origins, x})
 	}
-	for i := range c.Splits {
-		x := &c.Splits[i]
+	for _, x := range c.Splits {
 		out = append(out, node{"split", x.Key, nil, x})
 	}
 	return out
