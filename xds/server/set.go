@@ -153,13 +153,15 @@ func (s *set) lowers(before *set) bool {
 	if before == nil {
 		return false
 	}
-	return slices.ContainsFunc(before.uses, func(was *ir.SplitUse) bool {
-		if was.Weight == 0 {
-			return false
+	for at, was := range before.uses {
+		if was.Weight == 0 || at < len(s.uses) && s.uses[at] == was {
+			continue
 		}
-		use := useOf(s.uses, was.Key)
-		return use == nil || use.UID != was.UID || use.Weight < was.Weight
-	})
+		if use := useOf(s.uses, was.Key); use == nil || use.UID != was.UID || use.Weight < was.Weight {
+			return true
+		}
+	}
+	return false
 }
 
 // equal reports whether both sets hold the same resources and splits.
