@@ -174,15 +174,8 @@ type birth struct {
 // bear marks the items of a set that the one before it has not. Nobody else knows them yet.
 func (s *set) bear(before *set, now time.Time) {
 	b := birth{at: now, lane: s.lane(before)}
-	for k := range kinds {
-		if before != nil && before.of[k] == s.of[k] {
-			continue
-		}
-		for _, i := range s.of[k].items {
-			if before == nil || before.of[k].get(i.name) != i {
-				i.born = b
-			}
-		}
+	for _, i := range s.fresh(before) {
+		i.born = b
 	}
 }
 
@@ -209,8 +202,11 @@ func (s *set) lane(before *set) lane {
 
 // weighs reports whether some split has another weight than before.
 func (s *set) weighs(before *set) bool {
-	for key, use := range s.uses {
-		if was, ok := before.uses[key]; ok && was.Weight != use.Weight {
+	for at, use := range s.uses {
+		if at < len(before.uses) && before.uses[at] == use {
+			continue
+		}
+		if was := useOf(before.uses, use.Key); was != nil && was.Weight != use.Weight {
 			return true
 		}
 	}

@@ -112,10 +112,13 @@ func (l *ledger) behind(b *book, at key, r *row, proxies standings) {
 func (l *ledger) splits() []ir.SplitReport {
 	newest := map[[2]string]ir.SplitUse{}
 	for _, b := range l.books {
-		for _, a := range b.accounts {
-			at := [2]string{a.use.Key, a.use.UID}
-			if was, known := newest[at]; !known || a.use.Seq > was.Seq {
-				newest[at] = a.use
+		if b.set == nil {
+			continue
+		}
+		for _, use := range b.set.uses {
+			at := [2]string{use.Key, use.UID}
+			if was, known := newest[at]; !known || use.Seq > was.Seq {
+				newest[at] = *use
 			}
 		}
 	}
