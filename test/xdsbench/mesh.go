@@ -83,7 +83,7 @@ func (s scene) resources() envoy.Resources {
 func (s scene) rest() envoy.Resources {
 	r := envoy.Resources{
 		Listeners: []envoy.Resource{resource("0.0.0.0_80", envoy.TypeListener, s.listener())},
-		Splits:    []ir.SplitUse{{Key: splitName, UID: splitUID, Seq: s.seq, Weight: s.weight, Clusters: []string{"reviews-v2"}, Tables: []string{tableName}}},
+		Splits:    []*ir.SplitUse{{Key: splitName, UID: splitUID, Seq: s.seq, Weight: s.weight, Clusters: []string{"reviews-v2"}, Tables: []string{tableName}}},
 	}
 	for _, name := range clusterNames() {
 		r.Clusters = append(r.Clusters, resource(name, envoy.TypeCluster, cluster(name)))
