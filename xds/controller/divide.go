@@ -44,7 +44,7 @@ func redivided(before, fresh envoy.Resources) envoy.Resources {
 	}
 	out.Splits = slices.Clone(before.Splits)
 	for i, use := range out.Splits {
-		at := slices.IndexFunc(fresh.Splits, func(u ir.SplitUse) bool { return u.Key == use.Key && u.UID == use.UID })
+		at := slices.IndexFunc(fresh.Splits, func(u *ir.SplitUse) bool { return u.Key == use.Key && u.UID == use.UID })
 		if at < 0 || len(use.Listeners) > 0 || !slices.Equal(use.Tables, fresh.Splits[at].Tables) ||
 			slices.ContainsFunc(use.Tables, func(table string) bool { return !taken[table] }) {
 			continue

@@ -54,11 +54,11 @@ func TestReport_followsAStep(t *testing.T) {
 	p2.holds()
 	p1.ack(routes)
 	h.reported("one of two", ir.Report{Connected: 2, Synced: 1, Pending: 1,
-		Splits:     []ir.SplitReport{{Use: step.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 2, Acked: 1, Pending: 1, Laggards: []string{"n2"}}}},
+		Splits:     []ir.SplitReport{{Use: *step.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 2, Acked: 1, Pending: 1, Laggards: []string{"n2"}}}},
 		Exceptions: []ir.Exception{stands("n2", ir.Pending, "")}})
 	p2.end()
 	h.reported("the other goes away", ir.Report{Connected: 1, Synced: 1, Lost: 1,
-		Splits:     []ir.SplitReport{{Use: step.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 1, Acked: 1, Lost: 1}}},
+		Splits:     []ir.SplitReport{{Use: *step.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 1, Acked: 1, Lost: 1}}},
 		Exceptions: []ir.Exception{stands("n2", ir.Lost, "")}})
 }
 
@@ -76,7 +76,7 @@ func TestReport_namesWhoRejectsAndWhoIsKeptFromIt(t *testing.T) {
 	p2.ack(routes)
 	first := &ir.Rejection{Node: "n1", TypeURL: routes.typeURL(), Resource: "http.80", Message: "x is bad"}
 	h.reported("both", ir.Report{Connected: 2, Rejected: 2,
-		Splits:     []ir.SplitReport{{Use: bad.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 2, Nacked: 2, First: first}}},
+		Splits:     []ir.SplitReport{{Use: *bad.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 2, Nacked: 2, First: first}}},
 		Exceptions: []ir.Exception{stands("n1", ir.Rejected, "x is bad"), stands("n2", ir.Rejected, "x is bad")}})
 
 	good := tabled(t, 3, 0, "x=2", "y=0")
