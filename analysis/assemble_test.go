@@ -111,8 +111,8 @@ func TestAssemble_holdsBadToAllAndClosesOnTrafficOnly(t *testing.T) {
 	}
 	windows, cov := Assemble(cut5(24), series)
 	want := []Window{
-		{Metric: "errors", Start: instant(base), End: instant(base + 10_000), Canary: Counts{2, 2}, Stable: Counts{N: 2}},
-		{Metric: "errors", Start: instant(base + 10_000), End: instant(base + 20_000), Canary: Counts{1, 0}, Stable: Counts{N: 2}},
+		{Metric: "errors", Start: instant(base), End: instant(base + 10_000), Canary: Counts{N: 2, Bad: 2}, Stable: Counts{N: 2}},
+		{Metric: "errors", Start: instant(base + 10_000), End: instant(base + 20_000), Canary: Counts{N: 1, Bad: 0}, Stable: Counts{N: 2}},
 	}
 	if diff := cmp.Diff(want, windows); diff != "" {
 		t.Errorf("windows (-want +got):\n%s", diff)
@@ -127,7 +127,7 @@ func TestAssemble_whatIsNotGoodIsBad(t *testing.T) {
 	c.Goods = true
 	series := []Series{alive("a", 2), counter("b", Canary, Total, 10, 20), counter("b", Canary, Good, 5, 12), counter("a", Stable, Good, 7, 9)}
 	windows, _ := Assemble(c, series)
-	want := []Window{{Metric: "errors", Start: instant(base), End: instant(base + 5000), Canary: Counts{10, 3}, Stable: Counts{1, 0}}}
+	want := []Window{{Metric: "errors", Start: instant(base), End: instant(base + 5000), Canary: Counts{N: 10, Bad: 3}, Stable: Counts{N: 1, Bad: 0}}}
 	if diff := cmp.Diff(want, windows); diff != "" {
 		t.Errorf("windows (-want +got):\n%s", diff)
 	}

@@ -2,13 +2,17 @@ package analysis
 
 import "time"
 
-// Counts is what one arm did in a stretch of time. Bad is at most N.
+// Counts is what one arm did in a stretch of time. Bad is at most N. Started is known from load reports only: what was
+// sent, finished or not.
 type Counts struct {
-	N   uint64 `json:"n"`
-	Bad uint64 `json:"bad"`
+	N       uint64 `json:"n"`
+	Bad     uint64 `json:"bad"`
+	Started uint64 `json:"started,omitempty"`
 }
 
-func (c Counts) plus(o Counts) Counts { return Counts{N: c.N + o.N, Bad: c.Bad + o.Bad} }
+func (c Counts) plus(o Counts) Counts {
+	return Counts{N: c.N + o.N, Bad: c.Bad + o.Bad, Started: c.Started + o.Started}
+}
 
 // Window holds the increments of both arms over Start < t <= End, read under the state of Seq.
 type Window struct {
@@ -38,7 +42,33 @@ type Batch struct {
 	Rules    []Window   // increments for the hard rules: any length, also from shifting and warm-up
 	Coverage []Coverage // of each metric that could be read
 	Gaps     []Gap      // of each metric that could not
+	// Loads are the increments that proxies reported of both arms, second by second: for the metric attempts, the hard
+	// rules and the traffic check.
+	Loads        []Window
+	Measurements []Measurement       // of conditions
+	Bases        map[string][]Bucket // of histograms whose bounds are not chosen, where stable's hour could be read
 }
+
+// Measurement is one look at a condition.
+type Measurement struct {
+	Metric  string
+	At      time.Time
+	Outcome Outcome
+	Value   float64  // the canary's
+	Stable  *float64 // nil: the condition does not name it
+	Detail  string   // why the outcome is OutcomeError, for people
+}
+
+// Outcome is what a measurement found. The zero value is not valid.
+type Outcome string
+
+// The outcomes of measurements.
+const (
+	OutcomePass         Outcome = "Pass"
+	OutcomeFail         Outcome = "Fail"
+	OutcomeInconclusive Outcome = "Inconclusive"
+	OutcomeError        Outcome = "Error" // nothing that the expressions can be held against
+)
 
 // Gap says that a metric could not be read at this look.
 type Gap struct {

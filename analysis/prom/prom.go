@@ -131,6 +131,16 @@ func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	return all, nil
 }
 
+// Base implements analysis.Querier.
+func (s *Server) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
+	return nil, failed(analysis.QueryRejected, "histograms are not read yet")
+}
+
+// Measure implements analysis.Querier.
+func (s *Server) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
+	return analysis.Measurement{}, failed(analysis.QueryRejected, "conditions are not read yet")
+}
+
 // Failure says why a read gave no data. Detail is for people: at most 256 bytes, without credentials.
 type Failure struct {
 	Reason analysis.Reason

@@ -58,8 +58,18 @@ func newQuerier(c Config, guard *egress.Guard) (analysis.Querier, error) {
 type noPrometheus struct{}
 
 // Series implements analysis.Querier.
-func (noPrometheus) Series(context.Context, analysis.Query) ([]analysis.Series, error) {
-	return nil, &prom.Failure{Reason: analysis.Unreachable, Detail: "no Prometheus is configured; start the controller with --prometheus=URL"}
+func (n noPrometheus) Series(context.Context, analysis.Query) ([]analysis.Series, error) { return nil, n.failure() }
+
+// Base implements analysis.Querier.
+func (n noPrometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) { return nil, n.failure() }
+
+// Measure implements analysis.Querier.
+func (n noPrometheus) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
+	return analysis.Measurement{}, n.failure()
+}
+
+func (noPrometheus) failure() *prom.Failure {
+	return &prom.Failure{Reason: analysis.Unreachable, Detail: "no Prometheus is configured; start the controller with --prometheus=URL"}
 }
 
 // observer turns what the rollout controller saw into Events.

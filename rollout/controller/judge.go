@@ -108,8 +108,22 @@ func (l look) do(ctx context.Context, querier analysis.Querier) answer {
 	defer cancel()
 	out := answer{attempt: l.attempt, moment: l.moment}
 	for _, q := range l.queries {
-		series, err := querier.Series(ctx, q)
-		out.reads = append(out.reads, analysis.Read{Metric: q.Metric, Series: series, Err: err})
+		out.reads = append(out.reads, read(ctx, querier, q))
+	}
+	return out
+}
+
+// read makes one query. Where stable's hour cannot be read, its windows choose the bounds.
+func read(ctx context.Context, querier analysis.Querier, q analysis.Query) analysis.Read {
+	out := analysis.Read{Metric: q.Metric}
+	if q.Condition != nil {
+		m, err := querier.Measure(ctx, q)
+		out.Measurement, out.Err = &m, err
+		return out
+	}
+	out.Series, out.Err = querier.Series(ctx, q)
+	if q.Base && out.Err == nil {
+		out.Base, _ = querier.Base(ctx, q)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -307,6 +308,14 @@ func (p *prometheus) queries() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked
+}
+
+func (p *prometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
+	return nil, errors.New("this Prometheus has no histograms")
+}
+
+func (p *prometheus) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
+	return analysis.Measurement{}, errors.New("this Prometheus has no conditions")
 }
 
 func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
