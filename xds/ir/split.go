@@ -17,6 +17,39 @@ type Split struct {
 	Managed []string  // former stable subsets: routes in Git that still name them follow the split
 	Created time.Time // of the Rollout: of two for one host the first holds; zero counts as the last
 	Routes  []string  // only http routes so named; empty: all that send to stable or to the bare host
+	Extra
+}
+
+// Extra is what a split renders besides weights, all of it from the stored status. The zero value is nothing.
+type Extra struct {
+	Match    []ClientMatch // requests that any of these holds for go to the canary, whatever the weight
+	Copies   *Copies       // nil: no request is mirrored
+	Affinity *Affinity     // nil: each request is divided anew
+	Preview  *Preview      // nil: no other host shows an arm
+}
+
+// ClientMatch is a condition on who asks: all parts must hold, and there is at least one.
+type ClientMatch struct {
+	Headers []HeaderMatch // Kind is Exact, Prefix or Regex
+	Cookies []HeaderMatch // likewise, of the value of the cookie of that name
+}
+
+// Copies are requests to stable that are sent to the canary as well; its answers are dropped.
+type Copies struct {
+	Percent int      // 1 to 100
+	Methods []string // empty: all
+}
+
+// Affinity keeps a client on its version while a canary takes part: exactly one field is set.
+type Affinity struct {
+	Cookie *Cookie
+	Header string
+}
+
+// Preview is another host of the namespace, whose requests all go to one arm of the split.
+type Preview struct {
+	Host   string // as written
+	Canary bool   // else stable
 }
 
 // SplitUse says where a split was rendered in one class.
