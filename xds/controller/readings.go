@@ -169,7 +169,7 @@ func (w *world) tell(of lanes) news {
 	}
 	if of.weights {
 		for name := range w.untold.weighed {
-			if s := w.splits[name].split; s != nil {
+			if s := w.rendered(name); s != nil {
 				out.splits = append(out.splits, *s)
 			}
 		}

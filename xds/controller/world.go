@@ -36,6 +36,7 @@ type world struct {
 	mu      sync.Mutex // guards everything below
 	objects map[objectKey]istio.Object
 	splits  map[types.NamespacedName]seen
+	brakes  map[types.NamespacedName]brake
 	secrets map[types.NamespacedName]*istio.Secret
 	machines
 	readings
@@ -65,9 +66,11 @@ func keyOf(o istio.Object) objectKey {
 
 // seen is the newest state of a Rollout.
 type seen struct {
-	uid   types.UID
-	seq   int64
-	split *ir.Split // nil: nothing is stored yet
+	uid     types.UID
+	seq     int64
+	attempt int64
+	open    bool      // the attempt
+	split   *ir.Split // as stored; nil: nothing is yet
 }
 
 func newWorld(suffix, root string) *world {
@@ -75,6 +78,7 @@ func newWorld(suffix, root string) *world {
 		suffix: suffix, root: root,
 		objects:  map[objectKey]istio.Object{},
 		splits:   map[types.NamespacedName]seen{},
+		brakes:   map[types.NamespacedName]brake{},
 		secrets:  map[types.NamespacedName]*istio.Secret{},
 		machines: machines{pods: map[types.NamespacedName]map[string]string{}, nodes: map[string]map[string]string{}, running: map[types.NamespacedName]*corev1.Pod{}},
 		readings: newReadings(),
@@ -180,28 +184,35 @@ func (w *world) setRollout(ro *v1alpha1.Rollout) urgency {
 	name := types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name}
 	next := seen{uid: ro.UID, split: splitOf(ro)}
 	if ro.Status != nil {
-		next.seq = ro.Status.Seq
+		next.seq, next.attempt, next.open = ro.Status.Seq, ro.Status.Attempt, ro.Status.Outcome == v1alpha1.OutcomeOpen
 	}
 	return w.change(func() urgency {
-		before := w.splits[name]
-		if before.uid == next.uid && next.seq < before.seq {
+		if before := w.splits[name]; before.uid == next.uid && next.seq < before.seq {
 			return unchanged
 		}
-		w.splits[name] = next
-		u := compare(before.split, next.split)
-		if u == weighed {
-			w.untold.weighed[name] = true
-		}
-		return u
+		return w.restore(name, func() {
+			if w.splits[name] = next; w.brakes[name].over(next) {
+				delete(w.brakes, name)
+			}
+		})
 	})
 }
 
 func (w *world) dropRollout(name types.NamespacedName) urgency {
 	return w.change(func() urgency {
-		before := w.splits[name].split
-		delete(w.splits, name)
-		return compare(before, nil)
+		return w.restore(name, func() { delete(w.splits, name) })
 	})
+}
+
+// restore lets f change what is known of a Rollout, and says how soon the effect must be compiled; the world is locked.
+func (w *world) restore(name types.NamespacedName, f func()) urgency {
+	before := w.rendered(name)
+	f()
+	u := compare(before, w.rendered(name))
+	if u == weighed {
+		w.untold.weighed[name] = true
+	}
+	return u
 }
 
 func compare(before, next *ir.Split) urgency {
@@ -213,7 +224,7 @@ func compare(before, next *ir.Split) urgency {
 	case before.UID != next.UID || before.Host != next.Host || before.Stable != next.Stable || before.Canary != next.Canary ||
 		!before.Created.Equal(next.Created) || !slices.Equal(before.Managed, next.Managed) || !slices.Equal(before.Routes, next.Routes):
 		return atOnce
-	case before.Weight != next.Weight || before.Seq != next.Seq:
+	case before.Weight != next.Weight || before.Seq != next.Seq || before.Braked != next.Braked:
 		return weighed
 	default:
 		return unchanged
@@ -272,9 +283,9 @@ func (w *world) assemble() istio.Input {
 		}).Workloads},
 	}
 	in = w.withWritten(in)
-	for _, s := range w.splits {
-		if s.split != nil {
-			in.Splits = append(in.Splits, *s.split)
+	for name := range w.splits {
+		if s := w.rendered(name); s != nil {
+			in.Splits = append(in.Splits, *s)
 		}
 	}
 	slices.SortFunc(in.Splits, func(a, b ir.Split) int { return cmp.Compare(a.Key, b.Key) })

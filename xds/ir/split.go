@@ -17,6 +17,7 @@ type Split struct {
 	Managed []string  // former stable subsets: routes in Git that still name them follow the split
 	Created time.Time // of the Rollout: of two for one host the first holds; zero counts as the last
 	Routes  []string  // only http routes so named; empty: all that send to stable or to the bare host
+	Braked  bool      // Weight is 0 in place of what is stored: this process has found the attempt harmful
 	Extra
 }
 
@@ -59,6 +60,7 @@ type SplitUse struct {
 	Seq       uint64
 	Weight    int
 	Rest      bool     // no canary takes part
+	Braked    bool     // it is no rendering of Seq: the canary has nothing until the end of its attempt is stored
 	Tables    []string // names of route tables
 	Listeners []string // names of listeners with tcp splits
 	Clusters  []string // names of clusters that it gives weight to
@@ -66,7 +68,7 @@ type SplitUse struct {
 
 // Equal reports whether both uses say the same.
 func (u SplitUse) Equal(other SplitUse) bool {
-	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight && u.Rest == other.Rest &&
+	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight && u.Rest == other.Rest && u.Braked == other.Braked &&
 		slices.Equal(u.Tables, other.Tables) && slices.Equal(u.Listeners, other.Listeners) && slices.Equal(u.Clusters, other.Clusters)
 }
 
@@ -93,7 +95,8 @@ type Rejection struct {
 
 // Convergence says how far the proxies are with a split at a seq. The zero value: nothing rendered, no proxy.
 type Convergence struct {
-	Rendered  bool // the newest use of the split has Seq >= the one asked for
+	Rendered  bool // the newest use of the split has Seq >= the one asked for, and is not braked
+	Braked    bool // every class is given weight 0 in place of what is stored; the counts are of that
 	Connected int  // streams that subscribe to a resource of the split
 	Acked     int
 	Nacked    int
@@ -107,6 +110,12 @@ type Convergence struct {
 // Done reports that every connected proxy runs the split as asked, and that there is at least one.
 func (c Convergence) Done() bool {
 	return c.Rendered && c.Connected > 0 && c.Acked == c.Connected && c.Nacked == 0 && c.Lost == 0
+}
+
+// Stopped reports that every connected proxy has the weight 0 of a brake, and that there is at least one. It says nothing
+// of the stored weight, which is not Done meanwhile.
+func (c Convergence) Stopped() bool {
+	return c.Braked && c.Connected > 0 && c.Acked == c.Connected && c.Nacked == 0 && c.Lost == 0
 }
 
 // SplitFacts is what the traffic side knows about a split before it is rendered: may it be raised?

@@ -83,12 +83,12 @@ func (c *Compiler) DropService(host, namespace string) {
 func (c *Compiler) SetSplit(s ir.Split) {
 	before, had := c.splits[s.Key]
 	c.splits[s.Key] = s
-	weight, seq := before.Weight, before.Seq
-	before.Weight, before.Seq = s.Weight, s.Seq
+	weight, seq, braked := before.Weight, before.Seq, before.Braked
+	before.Weight, before.Seq, before.Braked = s.Weight, s.Seq, s.Braked
 	switch {
 	case !had || !reflect.DeepEqual(before, s):
 		c.index = nil
-	case c.index != nil && (weight != s.Weight || seq != s.Seq):
+	case c.index != nil && (weight != s.Weight || seq != s.Seq || braked != s.Braked):
 		c.index.moveSplit(s)
 	}
 }

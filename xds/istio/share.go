@@ -31,7 +31,7 @@ func (x *index) moveEndpoints(s registry.Service) {
 	}
 }
 
-// moveSplit puts a split in the place of one that differs in weight and seq only.
+// moveSplit puts a split in the place of one that differs in weight, seq and brake only.
 func (x *index) moveSplit(s ir.Split) {
 	for i, have := range x.splits {
 		if have.Key != s.Key {

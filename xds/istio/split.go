@@ -337,7 +337,7 @@ func (p *planner) splitUses() []*ir.SplitUse {
 
 // splitUse says where units have rendered a split; false: nowhere.
 func splitUse(s *split, units []*unit) (ir.SplitUse, bool) {
-	out := ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Rest: s.Canary == ""}
+	out := ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Rest: s.Canary == "", Braked: s.Braked}
 	for _, u := range units {
 		for _, one := range u.uses {
 			if one.split != s {

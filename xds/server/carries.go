@@ -10,10 +10,10 @@ import (
 // carries are the splits that a resource carries, sorted by key.
 type carries []*ir.SplitUse
 
-// alike reports whether both give canaries the same weights, and weight to the same clusters.
+// alike reports whether both give canaries the same weights for the same reason, and weight to the same clusters.
 func (c carries) alike(other carries) bool {
 	return slices.EqualFunc(c, other, func(a, b *ir.SplitUse) bool {
-		return a == b || a.Key == b.Key && a.Weight == b.Weight && (a.Weight == 0 || slices.Equal(a.Clusters, b.Clusters))
+		return a == b || a.Key == b.Key && a.Weight == b.Weight && a.Braked == b.Braked && (a.Weight == 0 || slices.Equal(a.Clusters, b.Clusters))
 	})
 }
 
@@ -23,6 +23,11 @@ func (c carries) weight(split string) int {
 		return use.Weight
 	}
 	return 0
+}
+
+// braked reports whether a brake has taken the weight from a canary here.
+func (c carries) braked() bool {
+	return slices.ContainsFunc(c, func(use *ir.SplitUse) bool { return use.Braked })
 }
 
 // feeds reports whether a split with a canary gives weight to a cluster, here or elsewhere.

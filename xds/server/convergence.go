@@ -21,7 +21,7 @@ func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 	var out ir.Convergence
 	var last time.Time
-	rendered, behind := false, false
+	rendered, behind, braked, stored := false, false, false, false
 	carriers := map[ir.ProxyClass][]key{}
 	for class, b := range l.books {
 		use, a := b.account(split)
@@ -33,6 +33,7 @@ func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 			continue
 		}
 		rendered = rendered || use.Seq >= seq
+		braked, stored = braked || use.Braked, stored || !use.Braked
 		behind = behind || use.Seq < seq
 		carriers[class] = a.keys
 		out.Connected += len(a.answers)
@@ -48,10 +49,11 @@ func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 			out.First = &one
 		}
 	}
-	out.Rendered = rendered && !behind
+	out.Rendered = rendered && !behind && !braked
+	out.Braked = braked && !stored
 	out.Pending = out.Connected - out.Acked - out.Nacked
 	out.Lost = l.losses(carriers)
-	if out.Done() {
+	if out.Done() || out.Stopped() {
 		out.SettledAt = last.Add(l.timing.Settle)
 	}
 	return out

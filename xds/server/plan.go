@@ -185,7 +185,7 @@ func (c *conversation) change(k kind, e *entry, now time.Time) (ch change, ok bo
 		guess := e.guessed && c.subs[k].aloft(e.name, "") == nil // only its answer says whether the client has it
 		return ch, e.owed && want.known() || guess, again
 	}
-	if c.bars(k, e.claimed) {
+	if !want.carries.braked() && c.bars(k, e.claimed) { // a brake is this process's own, and newer than all that is stored
 		return ch, false, again
 	}
 	ch.lowered = lowers(e, want)
