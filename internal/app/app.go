@@ -36,6 +36,12 @@ const (
 	stopWithin        = 3 * time.Second
 )
 
+// Bounds of the time after which a leader that is silent is replaced.
+const (
+	defaultLease = 15 * time.Second
+	minLease     = 3 * time.Second
+)
+
 // Run builds everything and runs it until ctx ends. It returns nil when ctx ended, else why a part could not go on.
 func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	temporary := c.Git.CacheDir == ""
@@ -102,6 +108,7 @@ func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = requestsPerSecond, requestsBurst
 	grace := stopWithin
+	lease, renew, retry := c.Lease, c.Lease*2/3, c.Lease*2/15
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        s,
 		Logger:                        logr.FromSlogHandler(c.Log.Handler()),
@@ -111,6 +118,9 @@ func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
 		LeaderElectionID:              "sluice",
 		LeaderElectionNamespace:       c.Namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
 		GracefulShutdownTimeout:       &grace,
 		Controller:                    config.Controller{SkipNameValidation: new(true)},
 		Cache:                         cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: xdscontroller.SlimPod}}},
@@ -197,6 +207,12 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.Mesh.RootNamespace, "istio-system")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Lease == 0 {
+		c.Lease = defaultLease
+	}
+	if c.Lease < minLease {
+		return c, fmt.Errorf("a leader that is replaced after %s has no time to renew its lease: at least %s", c.Lease, minLease)
 	}
 	var err error
 	if c.Replica == "" {

@@ -36,6 +36,8 @@ func newController(s Streams) *cobra.Command {
 	cluster.AddFlags(f)
 	f.StringVar(&c.PrometheusURL, "prometheus", "", "URL of the Prometheus that judges; without one nothing is ever promoted on evidence")
 	f.BoolVar(&c.LeaderElection, "leader-elect", true, "let one replica of several act; all serve proxies")
+	f.DurationVar(&c.Lease, "lease-duration", 15*time.Second, "after which a leader that is silent is replaced")
+	f.StringVar(&c.Replica, "replica", "", "name of this replica, for its report and its lease (default: the host name)")
 	f.StringVar(&c.Namespace, "system-namespace", "sluice-system", "namespace of Sluice itself, for the lease")
 	f.StringVar(&c.Listen.XDS, "xds-addr", "127.0.0.1:15010", "address of the xDS server in plain text, on this machine or unix:PATH; 0 turns it off")
 	f.StringVar(&c.Listen.SecureXDS, "xds-tls-addr", "", "address of the xDS server over mutual TLS; empty: :15012 where --xds-cert is given")
