@@ -21,7 +21,7 @@ func testSpec() Spec {
 		ProgressDeadline: 10 * time.Minute,
 		MaxDuration:      168 * time.Hour,
 		OnDeadline:       PolicyRollback,
-		WarmDown:         10 * time.Minute,
+		Back:             Back{WarmDown: 10 * time.Minute, Versions: 1, MaxAge: time.Hour},
 		HistoryLimit:     10,
 	}
 }
@@ -29,13 +29,13 @@ func testSpec() Spec {
 // baking is a state in the first bake, and an observation under which nothing happens.
 func baking() (State, Observation) {
 	st := State{
-		Mark:      Mark{Seq: 4, Attempt: 1, Phase: Baking, Outcome: OutcomeOpen, Reason: WeightProgrammed, Since: start},
-		Traffic:   Traffic{Step: 1, Weight: 15, Seq: 3, Settled: 3},
-		Stable:    Version{Name: "v1", Digest: "d1"},
-		Canary:    Version{Name: "v2", Digest: "d2", Commit: "c07aa19f"},
-		Attempted: "d2",
-		Plan:      testSpec().Plan,
-		Progress:  Progress{StartedAt: start, SettledAt: start, Base: 4},
+		Mark:     Mark{Seq: 4, Attempt: 1, Phase: Baking, Outcome: OutcomeOpen, Reason: WeightProgrammed, Since: start},
+		Traffic:  Traffic{Step: 1, Weight: 15, Seq: 3, Settled: 3},
+		Stable:   Version{Name: "v1", Digest: "d1"},
+		Canary:   Version{Name: "v2", Digest: "d2", Commit: "c07aa19f"},
+		Memory:   Memory{Attempted: "d2"},
+		Plan:     testSpec().Plan,
+		Progress: Progress{StartedAt: start, SettledAt: start, Base: 4},
 	}
 	obs := Observation{Seq: 4, Want: Want{Known: true, Version: st.Canary}, Clocks: Clocks{Phase: 6 * time.Minute, Step: 6 * time.Minute},
 		Fleet: Fleet{Rendered: true, Connected: 2, Acked: 2, Settled: true}, Ready: Ready{Known: true, Stable: 4, Canary: 4}}

@@ -15,6 +15,24 @@ type Observation struct {
 	Ready    Ready
 	Report   analysis.Report // zero where nothing is judged
 	Problems []Reason        // what forbids starting and raising, first first
+	Window   Window
+	Action   *Action  // at most one, chosen by Due
+	Written  []string // uids of State.Consumed whose actions say so, or are gone
+	Brake    *Brake   // this process renders the canary's weight as 0 for this attempt
+}
+
+// Window says whether the time is one in which the canary may get more. The zero value: it is.
+type Window struct {
+	Reason Reason    // OutsideWindow or Frozen; empty: open
+	Text   string    // the same as a clause
+	Until  time.Time // when that may change; zero: not known
+}
+
+// Brake is a rollback that acts without being stored: the API server could not be reached.
+type Brake struct {
+	Attempt int64  // that failed; a brake for another one says nothing
+	Reason  Reason // of the failure
+	Text    string // what was seen then
 }
 
 // Want is what Git asks for. The zero value is unknown, which changes nothing.
@@ -44,7 +62,8 @@ type Ready struct {
 
 // Actions is what follows from a Step besides the new state.
 type Actions struct {
-	Transition *Transition // nil: no transition; State differs in its clocks at most
+	Transition *Transition // nil: no transition; State differs in its clocks at most, or in what was consumed
+	Consumed   *Consumed   // the observation's action, where it was decided on: to be stored at once
 	Wake       time.Time   // when to look again if nothing happens before; zero: no need
 	Deadline   time.Time   // when the new state's wait ends if nothing happens; zero: it has no end
 	Finalize   bool        // nothing is left to do for an object that is being deleted

@@ -161,7 +161,7 @@ func (t *turn) news() Reason {
 func (t *turn) complete() {
 	n, old := &t.next, t.prev.Stable
 	n.Stable, n.Outcome = t.prev.Canary, OutcomeCompleted
-	n.Previous = Previous{Version: old, Until: t.now.Add(t.spec.WarmDown)}
+	n.Previous = Previous{Version: old, Until: t.now.Add(t.spec.Back.WarmDown)}
 	managed := []string{old.Name}
 	for _, name := range t.prev.Managed {
 		if name != old.Name && name != n.Stable.Name {

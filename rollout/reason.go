@@ -69,10 +69,15 @@ const (
 	OutcomeOpen       Outcome = "open"
 	OutcomeCompleted  Outcome = "completed"
 	OutcomeRolledBack Outcome = "rolledBack"
+	OutcomeAborted    Outcome = "aborted"
 	OutcomeSuperseded Outcome = "superseded"
 	OutcomeReverted   Outcome = "reverted"
+	OutcomeRestarted  Outcome = "restarted"
 	OutcomeDeleted    Outcome = "deleted"
 )
+
+// Failed reports that the version of the attempt was rejected.
+func (o Outcome) Failed() bool { return o == OutcomeRolledBack || o == OutcomeAborted }
 
 // Reason says why a transition happened or what stands in the way of one. Conditions, events, notes and
 // metrics use the same words. The zero value means no reason.
@@ -87,6 +92,7 @@ const (
 	WeightRequested     Reason = "WeightRequested"
 	WeightProgrammed    Reason = "WeightProgrammed"
 	StepPassed          Reason = "StepPassed"
+	ObservationStarted  Reason = "ObservationStarted"
 	Completed           Reason = "Completed"
 	WarmDownEnded       Reason = "WarmDownEnded"
 	WaitingForTraffic   Reason = "WaitingForTraffic"
@@ -97,6 +103,9 @@ const (
 	Cleared             Reason = "Cleared"
 	RollbackUnconfirmed Reason = "RollbackUnconfirmed"
 	RolledBackDone      Reason = "RolledBack"
+	Restarted           Reason = "Restarted"
+	Approved            Reason = "Approved"
+	Resumed             Reason = "Resumed"
 )
 
 // Reasons of failures that Step finds itself.
@@ -109,6 +118,8 @@ const (
 	BlindTimeout             Reason = "BlindTimeout"
 	InconclusiveTimeout      Reason = "InconclusiveTimeout" // also the reason to hold where the policy is to pause
 	InvariantBroken          Reason = "InvariantBroken"     // the caller's, when Check refused what Step wanted
+	Aborted                  Reason = "Aborted"             // a person's
+	ManualRollback           Reason = "ManualRollback"      // a person's
 )
 
 // Reasons not to raise the weight, in the order in which Blocker looks for them; after the problem codes and the deadline.
@@ -120,7 +131,12 @@ const (
 	TrafficMismatch      Reason = "TrafficMismatch"
 	GateInconclusive     Reason = "GateInconclusive"
 	Blind                Reason = "Blind"
+	PauseStep            Reason = "PauseStep"
+	ApprovalNeeded       Reason = "ApprovalNeeded"
+	ManualPause          Reason = "ManualPause"
 	PausedInGit          Reason = "PausedInGit"
+	OutsideWindow        Reason = "OutsideWindow"
+	Frozen               Reason = "Frozen"
 	NoProxies            Reason = "NoProxies"
 	DataPlaneBehind      Reason = "DataPlaneBehind"
 	InsufficientCapacity Reason = "InsufficientCapacity"

@@ -10,6 +10,7 @@ import (
 type Spec struct {
 	InitialStable    string // adopted while nothing is stable; empty: what Git wants is adopted
 	Plan             []Stage
+	Render           Render
 	Paused           bool // no raise; rollback and analysis go on
 	Analysis         AnalysisPolicy
 	Capacity         Capacity
@@ -17,8 +18,22 @@ type Spec struct {
 	ProgressDeadline time.Duration // observed time waiting for capacity or proxies
 	MaxDuration      time.Duration // wall time of the whole attempt, pauses included
 	OnDeadline       Policy        // of both: PolicyRollback or PolicyPause
-	WarmDown         time.Duration // how long the former stable is kept after a promotion
+	Back             Back
 	HistoryLimit     int
+}
+
+// Render is what all steps render besides their own parts, and whether anything is.
+type Render struct {
+	Affinity *Affinity
+	Preview  string // the preview host; empty: none
+	DryRun   bool   // attempts judge without moving traffic
+}
+
+// Back is what makes a way back short.
+type Back struct {
+	WarmDown time.Duration // how long the former stable is kept after a promotion
+	Versions int           // completed since a version was stable, at most, for the short plan; 0: never
+	MaxAge   time.Duration // since it was replaced
 }
 
 // AnalysisPolicy is what to do when evidence stays away.
@@ -70,6 +85,22 @@ type Stage struct {
 	Weight    int // percent
 	Min, Max  time.Duration
 	Promotion Promotion
+	Parts
+}
+
+// Parts are what a step may have besides. The zero value is nothing.
+type Parts struct {
+	Metrics   []string // that its gate requires; empty: all
+	Pause     Pause
+	Approvals int // that its end needs, each of another person
+	Match     []Match
+	Mirror    Mirror
+}
+
+// Pause holds the rollout once the step's gate is recorded. The zero value: it does not.
+type Pause struct {
+	On  bool
+	For time.Duration // observed; 0: until somebody promotes
 }
 
 // StageSpec is a step as written: nil and empty mean the default.
@@ -78,6 +109,7 @@ type StageSpec struct {
 	Weight    int
 	Min, Max  *time.Duration
 	Promotion Promotion
+	Parts
 }
 
 // DefaultSteps are the steps of a Rollout that names none.
@@ -101,20 +133,20 @@ func Resolve(steps []StageSpec, bake, longest time.Duration) []Stage {
 }
 
 func resolve(s StageSpec, n int, bake, longest time.Duration) Stage {
-	out := Stage{Name: s.Name, Weight: s.Weight, Promotion: s.Promotion, Min: bake, Max: longest}
+	out := Stage{Name: s.Name, Weight: s.Weight, Promotion: s.Promotion, Min: bake, Max: longest, Parts: s.Parts}
 	if out.Name == "" {
 		out.Name = fmt.Sprintf("step-%d", n)
 	}
 	if out.Promotion == "" {
 		out.Promotion = ByEvidence
-		if s.Weight == 0 {
+		if s.Weight == 0 || s.selects() {
 			out.Promotion = TimeOnly
 		}
 	}
 	switch {
 	case s.Min != nil:
 		out.Min = *s.Min
-	case s.Weight == 0:
+	case s.Weight == 0 && !s.selects():
 		out.Min = 0
 	case bake == 0 && s.Weight == 100:
 		out.Min = 10 * time.Minute

@@ -10,6 +10,7 @@ const (
 	MaxRejected = 8
 	MaxManaged  = 10
 	MaxSteps    = 16
+	MaxConsumed = 16
 	MaxText     = 120 // bytes of a history entry's text
 )
 
@@ -23,17 +24,39 @@ type Version struct {
 // State is all that a rollout remembers; it is stored in the object's status. The zero value has adopted nothing.
 type State struct {
 	Mark
-	Traffic   Traffic
-	Stable    Version
-	Canary    Version // empty at rest
-	Previous  Previous
+	Memory
+	Traffic  Traffic
+	Stable   Version
+	Canary   Version // empty at rest
+	Previous Previous
+	Kind     Kind    // of the attempt; at rest only what Observe says stays
+	Plan     []Stage // frozen when the attempt started; empty at rest
+	Gates    []Gate  // of this attempt; empty at rest
+	Approved []Approval
+	Progress Progress // zero at rest
+}
+
+// Memory is what outlasts attempts, besides the versions.
+type Memory struct {
 	Attempted string      // digest of the want last acted on
 	Managed   []string    // former stable names, newest first
 	Rejected  []Rejection // newest first; survives promotions
-	Plan      []Stage     // frozen when the attempt started; empty at rest
-	Gates     []Gate      // of this attempt; empty at rest
-	Progress  Progress    // zero at rest
 	History   []Past      // newest first
+	Consumed  []Consumed  // actions that may not know it yet, oldest first
+}
+
+// Kind is what sort of attempt it is. The zero value is the ordinary one.
+type Kind struct {
+	Observe bool // judged without moving traffic; at rest: the newest one was, or dryRun was on at adoption
+	Proven  bool // the version was stable a short while ago: the short plan
+	Undo    bool // a person asked for the former stable version
+}
+
+// Approval is one person's approval of a step.
+type Approval struct {
+	Step  int
+	Actor string
+	At    time.Time
 }
 
 // Mark identifies the newest transition and what it led to.
@@ -44,14 +67,6 @@ type Mark struct {
 	Outcome Outcome // of the newest attempt
 	Reason  Reason
 	Since   time.Time // wall time of transition Seq
-}
-
-// Traffic is what the proxies are asked to do.
-type Traffic struct {
-	Step    int    // from 1; 0 is before the first step
-	Weight  int    // canary's share in percent
-	Seq     uint64 // transition that last changed what is rendered; convergence is asked for it
-	Settled uint64 // newest Seq that every connected proxy was seen to have acknowledged
 }
 
 // Previous is the former stable version while it is kept ready for a way back.
@@ -75,7 +90,10 @@ type Result string
 const (
 	Pass         Result = "Pass"
 	PassTimeOnly Result = "TimeOnly"
+	PassProven   Result = "Proven"       // the version was stable a short while ago
 	PassAnyway   Result = "Inconclusive" // allowed by policy
+	PassOverride Result = "Override"     // a person promoted the step
+	PassSkipped  Result = "Skipped"      // a person went past the step
 )
 
 // Gate records that a step may be left upwards. It belongs to one attempt and one step.
@@ -84,6 +102,7 @@ type Gate struct {
 	Result Result
 	Seq    uint64
 	At     time.Time
+	Actor  string // of PassOverride and PassSkipped
 }
 
 // Progress is the bookkeeping of an open attempt.
@@ -94,6 +113,15 @@ type Progress struct {
 	Hold      Reason    // why Holding holds
 	Told      []Reason  // said once in this step already
 	Clocks    Clocks
+	Wishes    Wishes
+}
+
+// Wishes are what people asked of an open attempt and what still acts.
+type Wishes struct {
+	Paused         bool // raise nothing
+	Override       int  // the step whose waits are ended; 0: none
+	OverrideWindow bool // windows and freezes do not count any more
+	Full           bool // the last step at once
 }
 
 // Clocks count observed time: monotonic time in which somebody watched, carried over restarts. Downtime and jumps of
@@ -104,11 +132,12 @@ type Clocks struct {
 	Blind time.Duration // since analysis last saw usable data
 	Empty time.Duration // since the canary, while sent traffic, last had a ready endpoint
 	Few   time.Duration // since there were enough proxies, while shifting
+	Gate  time.Duration // since the step's gate was recorded
 }
 
 // Add is c after d more on each clock.
 func (c Clocks) Add(d time.Duration) Clocks {
-	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: c.Blind + d, Empty: c.Empty + d, Few: c.Few + d}
+	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: c.Blind + d, Empty: c.Empty + d, Few: c.Few + d, Gate: c.Gate + d}
 }
 
 // Past is one ended attempt, or the adoption.
@@ -151,14 +180,9 @@ func (s State) Rejection(digest string) (Rejection, bool) {
 	return s.Rejected[i], true
 }
 
-// rendered is the part of State that decides what proxies are sent, beside the lists.
-type rendered struct {
-	stable, canary string
-	weight         int
-}
-
-func (s State) rendered() rendered {
-	return rendered{stable: s.Stable.Name, canary: s.Canary.Name, weight: s.Traffic.Weight}
+// sameTraffic reports that two states render the same.
+func (s State) sameTraffic(o State) bool {
+	return s.Stable.Name == o.Stable.Name && s.Canary.Name == o.Canary.Name && s.Traffic.Weight == o.Traffic.Weight && s.Traffic.Extra.equal(o.Traffic.Extra)
 }
 
 func (s State) told(r Reason) bool { return slices.Contains(s.Progress.Told, r) }

@@ -142,7 +142,7 @@ func (t *turn) move(to Phase, reason Reason) {
 		n.Progress.Clocks.Phase = 0
 	}
 	n.Phase = to
-	if n.rendered() != t.prev.rendered() {
+	if !n.sameTraffic(t.prev) {
 		n.Traffic.Seq = n.Seq
 		if t.prev.Phase == RollingBack && !to.Rest() {
 			n.Progress.Clocks.Phase = 0

@@ -21,6 +21,46 @@ func (s *RolloutSpec) Default() {
 	set(&s.OnDeadline, DeadlineRollback)
 	lasts(&s.WarmDown, 10*time.Minute)
 	set(&s.HistoryLimit, 10)
+	s.RollbackWindow.Default()
+	for i := range s.Windows {
+		set(&s.Windows[i].TimeZone, "UTC")
+	}
+	for i := range s.Steps {
+		s.Steps[i].Default()
+	}
+	if s.Affinity != nil && s.Affinity.Cookie != nil {
+		s.Affinity.Cookie.Default()
+	}
+}
+
+// Default fills what is left open with the values the API server would fill in.
+func (w *RollbackWindow) Default() {
+	if w.Versions == nil {
+		versions := int32(1)
+		w.Versions = &versions
+	}
+	lasts(&w.MaxAge, time.Hour)
+}
+
+// Default fills what is left open with the values the API server would fill in.
+func (s *Step) Default() {
+	if s.Approval != nil {
+		set(&s.Approval.Count, 1)
+	}
+	if s.Mirror != nil && len(s.Mirror.Methods) == 0 {
+		s.Mirror.Methods = []HTTPMethod{"GET", "HEAD"}
+	}
+}
+
+// Default fills what is left open with the values the API server would fill in; the name stays open.
+func (c *AffinityCookie) Default() {
+	lasts(&c.MaxAge, 24*time.Hour)
+	set(&c.Path, "/")
+	set(&c.SameSite, SameSiteLax)
+	if c.Secure == nil {
+		secure := true
+		c.Secure = &secure
+	}
 }
 
 // Default fills what is left open with the values the API server would fill in.

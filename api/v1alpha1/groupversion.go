@@ -19,6 +19,7 @@ const (
 	KindMetricTemplate = "MetricTemplate"
 	KindNotifier       = "Notifier"
 	KindFleetReport    = "FleetReport"
+	KindRolloutAction  = "RolloutAction"
 )
 
 // The annotations and labels that the parts of Sluice agree on.
@@ -29,6 +30,7 @@ const (
 	AnnotationCommitSubject = "sluice.dev/commit-subject" // first line of the message
 	AnnotationCommitTime    = "sluice.dev/commit-time"    // RFC 3339
 	AnnotationPath          = "sluice.dev/path"           // file within the Source
+	AnnotationFreeze        = "sluice.dev/freeze"         // on a Namespace: why none of its Rollouts is raised
 	AnnotationReconcile     = "sluice.dev/reconcile"      // on a Source: any new value asks for a look now
 	LabelSourceName         = "source.sluice.dev/name"
 	LabelSourceNamespace    = "source.sluice.dev/namespace"
@@ -50,6 +52,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&MetricTemplate{}, &MetricTemplateList{},
 		&Notifier{}, &NotifierList{},
 		&FleetReport{}, &FleetReportList{},
+		&RolloutAction{}, &RolloutActionList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil

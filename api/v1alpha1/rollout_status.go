@@ -97,11 +97,25 @@ type RolloutStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Plan []PlanStep `json:"plan,omitempty"`
+	// Observe says that the attempt, or the newest one, judges without moving traffic: dryRun was on when it began.
+	// +optional
+	Observe bool `json:"observe,omitempty"`
+	// Proven says that the plan is the short one of rollbackWindow.
+	// +optional
+	Proven bool `json:"proven,omitempty"`
+	// Undo says that the attempt goes back to the former stable version because a person asked for it.
+	// +optional
+	Undo bool `json:"undo,omitempty"`
 	// Gates that this attempt has passed.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Gates []Gate `json:"gates,omitempty"`
+	// Approvals that people gave in this attempt, for steps that are not passed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Approvals []GivenApproval `json:"approvals,omitempty"`
 	// Progress holds the clocks of the open attempt.
 	// +optional
 	Progress *Progress `json:"progress,omitempty"`
@@ -109,6 +123,12 @@ type RolloutStatus struct {
 	// +optional
 	Analysis *AnalysisStatus `json:"analysis,omitempty"`
 
+	// Consumed are the actions that were decided on and whose own status may not say so yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=uid
+	// +kubebuilder:validation:MaxItems=16
+	Consumed []ConsumedAction `json:"consumed,omitempty"`
 	// Notes that are not delivered yet, oldest first.
 	// +optional
 	// +listType=atomic
@@ -172,14 +192,6 @@ const (
 	OutcomeDeleted    Outcome = "deleted"
 )
 
-// TrafficStatus identifies what is rendered.
-type TrafficStatus struct {
-	// Seq is the seq of the last transition that changed what is rendered.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	Seq int64 `json:"seq,omitempty"`
-}
-
 // VersionStatus names a version.
 type VersionStatus struct {
 	// Name of the subset.
@@ -228,98 +240,6 @@ type RejectedVersion struct {
 	// At is when it failed.
 	// +required
 	At metav1.MicroTime `json:"at"`
-}
-
-// PlanStep is a step with nothing left open.
-type PlanStep struct {
-	// Name of the step.
-	// +required
-	// +kubebuilder:validation:MaxLength=32
-	Name string `json:"name"`
-	// Weight of the canary in percent.
-	// +required
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=100
-	Weight int32 `json:"weight"`
-	// Bake bounds the observed time; both ends are set.
-	// +required
-	Bake Bake `json:"bake"`
-	// Promotion says what ends the step.
-	// +required
-	Promotion Promotion `json:"promotion"`
-}
-
-// Gate is the record that a step has ended well.
-type Gate struct {
-	// Step from 1.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=16
-	Step int32 `json:"step"`
-	// Result says what it was passed by.
-	// +required
-	Result GateResult `json:"result"`
-	// Seq of the transition that recorded it.
-	// +required
-	Seq int64 `json:"seq"`
-	// At is when it was recorded.
-	// +required
-	At metav1.MicroTime `json:"at"`
-}
-
-// GateResult is what a gate was passed by.
-// +kubebuilder:validation:Enum=Pass;TimeOnly;Inconclusive
-type GateResult string
-
-// The results of gates.
-const (
-	GatePass         GateResult = "Pass"         // evidence that the version is not worse
-	GateTimeOnly     GateResult = "TimeOnly"     // the step asks for time only
-	GateInconclusive GateResult = "Inconclusive" // onInconclusive: promote
-)
-
-// Progress holds the clocks of the open attempt. Clocks count observed time: only while a leader watched.
-type Progress struct {
-	// StartedAt is when the attempt started.
-	// +optional
-	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
-	// SettledAt is when the present weight was run by every proxy.
-	// +optional
-	SettledAt *metav1.MicroTime `json:"settledAt,omitempty"`
-	// PhaseClock is the observed time in milliseconds since the phase or the reason to hold began.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	PhaseClock int64 `json:"phaseClock,omitempty"`
-	// StepClock is the observed time in milliseconds since the present weight settled.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	StepClock int64 `json:"stepClock,omitempty"`
-	// EmptyClock is the observed time in milliseconds in which the canary had no ready endpoint.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	EmptyClock int64 `json:"emptyClock,omitempty"`
-	// BlindClock is the observed time in milliseconds in which the metrics were unusable.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	BlindClock int64 `json:"blindClock,omitempty"`
-	// FewClock is the observed time in milliseconds in which too few proxies were connected while a weight was shifting.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	FewClock int64 `json:"fewClock,omitempty"`
-	// Base is the number of ready stable endpoints when the attempt started.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	Base int32 `json:"base,omitempty"`
-	// Hold is the reason to hold, in phase Holding.
-	// +optional
-	// +kubebuilder:validation:MaxLength=64
-	Hold string `json:"hold,omitempty"`
-	// Told are the reasons that were noted in this step and are not noted again.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=8
-	// +kubebuilder:validation:items:MaxLength=64
-	Told []string `json:"told,omitempty"`
 }
 
 // AnalysisStatus is the verdict and the evidence for it.

@@ -53,6 +53,8 @@ type RolloutList struct {
 }
 
 // RolloutSpec is what Git wants of a host.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.previewHost) || self.previewHost != self.host",message="previewHost must be another host"
 type RolloutSpec struct {
 	// Host whose traffic is split. A short name belongs to the namespace of the Rollout, as in Istio.
 	// +required
@@ -81,6 +83,11 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	Routes []string `json:"routes,omitempty"`
+	// PreviewHost is another host of the namespace: it shows the canary while a step is open, else stable.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$`
+	PreviewHost string `json:"previewHost,omitempty"`
 	// Steps are the weights on the way to the new version, never falling. A last step below 100 is followed by one of 100.
 	// +optional
 	// +listType=atomic
@@ -91,6 +98,9 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.filter(i, i.weight == 100).size() <= 1",message="weight 100 can stand in one step only"
 	// +kubebuilder:validation:XValidation:rule="self.filter(i, has(i.name)).map(i, i.name).all(n, self.filter(i, has(i.name) && i.name == n).size() == 1)",message="step names must be unique"
 	Steps []Step `json:"steps,omitempty"`
+	// Affinity keeps a client on the version it was sent to while an attempt is open.
+	// +optional
+	Affinity *Affinity `json:"affinity,omitempty"`
 	// Analysis says how the new version is judged against the old one.
 	// +optional
 	// +kubebuilder:default={}
@@ -98,6 +108,16 @@ type RolloutSpec struct {
 	// Paused forbids every raise of the canary's traffic. Rollback and analysis go on.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+	// Windows are the times in which the canary's traffic may be raised; none means always.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Windows []Window `json:"windows,omitempty"`
+	// Freezes are times in which it is not raised, whatever the windows say.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Freezes []Freeze `json:"freezes,omitempty"`
 	// Capacity is what must be ready before the canary gets more traffic.
 	// +optional
 	// +kubebuilder:default={}
@@ -120,20 +140,35 @@ type RolloutSpec struct {
 	// +optional
 	// +kubebuilder:default=rollback
 	OnDeadline DeadlinePolicy `json:"onDeadline,omitempty"`
+	// RollbackWindow is when a version that was stable a short while ago comes back without analysis.
+	// +optional
+	// +kubebuilder:default={}
+	RollbackWindow RollbackWindow `json:"rollbackWindow,omitempty"`
 	// WarmDown is how long the former stable version is kept after a promotion.
 	// +optional
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('168h')",message="warmDown must be at most 168h"
 	WarmDown *Duration `json:"warmDown,omitempty"`
+	// DryRun judges without moving traffic: no split is rendered, and the weights of the VirtualService act.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
 	// HistoryLimit is how many ended attempts the status remembers.
 	// +optional
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
 	HistoryLimit int32 `json:"historyLimit,omitempty"`
+	// Notify names the Notifiers that hear of this Rollout, whose own filters still apply. Empty: all that match.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Notify []NotifyRef `json:"notify,omitempty"`
 }
 
-// Step is one weight on the way.
+// Step is one weight on the way, and which requests go to the canary besides.
+//
+// +kubebuilder:validation:XValidation:rule="self.weight < 100 || (!has(self.match) && !has(self.mirror))",message="a step of weight 100 has neither match nor mirror"
 type Step struct {
 	// Name of the step; step-<n> where empty.
 	// +optional
@@ -149,9 +184,31 @@ type Step struct {
 	// +optional
 	Bake *Bake `json:"bake,omitempty"`
 	// Promotion says what ends the step: evidence (shown not to be worse) or timeOnly (bake.min has passed without harm).
-	// Empty: evidence, but timeOnly at weight 0.
+	// Empty: evidence, but timeOnly at weight 0 and with match or mirror.
 	// +optional
 	Promotion Promotion `json:"promotion,omitempty"`
+	// Metrics are the metrics of the analysis that this step's gate requires; empty: all. Harm in any metric counts in every step.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=12
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	Metrics []string `json:"metrics,omitempty"`
+	// Pause holds the rollout once the gate is recorded: for a time, or until somebody promotes.
+	// +optional
+	Pause *Pause `json:"pause,omitempty"`
+	// Approval holds the rollout at the end of the step until enough people approve.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
+	// Match sends requests for which any of these holds to the canary, whatever the weight. The next step does not inherit it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	Match []ClientMatch `json:"match,omitempty"`
+	// Mirror sends copies of stable's requests to the canary, whose answers are dropped.
+	// +optional
+	Mirror *Mirror `json:"mirror,omitempty"`
 }
 
 // Bake bounds the observed time of a step.

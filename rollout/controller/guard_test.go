@@ -3,6 +3,7 @@ package controller
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func keep(t *testing.T, c client.Client, ro *v1alpha1.Rollout, st rollout.State)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Seq != st.Seq || got.Phase != st.Phase || got.Traffic != st.Traffic || got.Progress.Clocks != trimmed(st.Progress.Clocks) ||
+	if got.Seq != st.Seq || got.Phase != st.Phase || !reflect.DeepEqual(got.Traffic, st.Traffic) || got.Progress.Clocks != trimmed(st.Progress.Clocks) ||
 		len(got.Gates) != len(st.Gates) || len(got.Rejected) != len(st.Rejected) || got.Progress.Hold != st.Progress.Hold {
 		t.Fatalf("the server kept %+v of %+v", got, st)
 	}

@@ -16,11 +16,8 @@ func specOf(ro *v1alpha1.Rollout) (rollout.Spec, error) {
 	s := ro.Spec.DeepCopy()
 	s.Default()
 	steps := make([]rollout.StageSpec, len(s.Steps))
-	for i, step := range s.Steps {
-		steps[i] = rollout.StageSpec{Name: step.Name, Weight: int(step.Weight), Promotion: rollout.Promotion(step.Promotion)}
-		if step.Bake != nil {
-			steps[i].Min, steps[i].Max = length(step.Bake.Min), length(step.Bake.Max)
-		}
+	for i := range s.Steps {
+		steps[i] = stageSpec(&s.Steps[i])
 	}
 	out := rollout.Spec{
 		InitialStable: s.InitialStable,
@@ -35,7 +32,8 @@ func specOf(ro *v1alpha1.Rollout) (rollout.Spec, error) {
 		ProgressDeadline: s.ProgressDeadline.Duration,
 		MaxDuration:      s.MaxDuration.Duration,
 		OnDeadline:       rollout.PolicyRollback,
-		WarmDown:         s.WarmDown.Duration,
+		Back:             rollout.Back{WarmDown: s.WarmDown.Duration, Versions: int(*s.RollbackWindow.Versions), MaxAge: s.RollbackWindow.MaxAge.Duration},
+		Render:           rollout.Render{Affinity: affinityOf(s.Affinity, ro.Name), Preview: s.PreviewHost, DryRun: s.DryRun},
 		HistoryLimit:     int(s.HistoryLimit),
 	}
 	if s.Analysis.OnBlind == v1alpha1.BlindRollback {
@@ -45,6 +43,19 @@ func specOf(ro *v1alpha1.Rollout) (rollout.Spec, error) {
 		out.OnDeadline = rollout.PolicyPause
 	}
 	return out, mistakes(ro, out.Plan)
+}
+
+// stageSpec is a step as written.
+func stageSpec(step *v1alpha1.Step) rollout.StageSpec {
+	out := rollout.StageSpec{Name: step.Name, Weight: int(step.Weight), Promotion: rollout.Promotion(step.Promotion),
+		Parts: rollout.Parts{Metrics: step.Metrics, Pause: pauseOf(step.Pause), Match: matchesOf(step.Match), Mirror: mirrorOf(step.Mirror)}}
+	if step.Bake != nil {
+		out.Min, out.Max = length(step.Bake.Min), length(step.Bake.Max)
+	}
+	if step.Approval != nil {
+		out.Approvals = int(step.Approval.Count)
+	}
+	return out
 }
 
 func length(d *v1alpha1.Duration) *time.Duration {
@@ -68,7 +79,7 @@ func inconclusive(p v1alpha1.InconclusivePolicy) rollout.Policy {
 // mistakes are those that the API server would refuse too, for objects that were stored before it did.
 func mistakes(ro *v1alpha1.Rollout, plan []rollout.Stage) error {
 	var errs []error
-	for _, p := range ro.Validate() {
+	for _, p := range append(ro.Validate(), ro.Unserved()...) {
 		if p.Severity == problem.Error {
 			p.Object = ""
 			errs = append(errs, errors.New(p.String()))

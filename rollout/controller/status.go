@@ -23,9 +23,11 @@ func stateOf(s *v1alpha1.RolloutStatus) (rollout.State, error) {
 	st := rollout.State{
 		Mark: rollout.Mark{Seq: uint64(s.Seq), Attempt: s.Attempt, Phase: phase, Outcome: rollout.Outcome(s.Outcome),
 			Reason: rollout.Reason(s.Reason), Since: instant(s.Since)},
-		Traffic: rollout.Traffic{Step: int(s.Step), Weight: int(s.Weight), Seq: uint64(s.Traffic.Seq), Settled: uint64(s.SettledSeq)},
-		Stable:  versionOf(s.Stable), Attempted: s.Attempted, Managed: s.Managed,
+		Memory: rollout.Memory{Attempted: s.Attempted, Managed: s.Managed},
+		Stable: versionOf(s.Stable),
+		Kind:   rollout.Kind{Observe: s.Observe, Proven: s.Proven, Undo: s.Undo},
 	}
+	st.Traffic = rollout.Traffic{Step: int(s.Step), Weight: int(s.Weight), Seq: uint64(s.Traffic.Seq), Settled: uint64(s.SettledSeq), Extra: extraOf(s.Traffic)}
 	if s.Canary != nil {
 		st.Canary = versionOf(*s.Canary)
 	}
@@ -36,12 +38,16 @@ func stateOf(s *v1alpha1.RolloutStatus) (rollout.State, error) {
 		st.Rejected = append(st.Rejected, rollout.Rejection{Version: rollout.Version{Name: r.Name, Digest: r.Digest, Commit: r.Commit},
 			Attempt: r.Attempt, Reason: rollout.Reason(r.Reason), At: instant(r.At)})
 	}
-	for _, p := range s.Plan {
-		st.Plan = append(st.Plan, rollout.Stage{Name: p.Name, Weight: int(p.Weight), Min: p.Bake.Min.Or(0), Max: p.Bake.Max.Or(0),
-			Promotion: rollout.Promotion(p.Promotion)})
-	}
+	st.Plan = stagesOf(s.Plan)
 	for _, g := range s.Gates {
-		st.Gates = append(st.Gates, rollout.Gate{Step: int(g.Step), Result: rollout.Result(g.Result), Seq: uint64(g.Seq), At: instant(g.At)})
+		st.Gates = append(st.Gates, rollout.Gate{Step: int(g.Step), Result: rollout.Result(g.Result), Seq: uint64(g.Seq), At: instant(g.At), Actor: g.Actor})
+	}
+	for _, a := range s.Approvals {
+		st.Approved = append(st.Approved, rollout.Approval{Step: int(a.Step), Actor: a.Actor, At: instant(a.At)})
+	}
+	for _, c := range s.Consumed {
+		st.Consumed = append(st.Consumed, rollout.Consumed{UID: c.UID, Verb: rollout.Verb(c.Verb), Answer: rollout.Answer(c.Result), Code: rollout.Code(c.Code),
+			Attempt: c.Attempt, Seq: uint64(c.Seq), At: instant(c.At)})
 	}
 	st.Progress = progressOf(s.Progress)
 	for _, h := range s.History {
@@ -57,7 +63,8 @@ func store(st rollout.State, s *v1alpha1.RolloutStatus) {
 	s.Seq, s.Attempt, s.Phase = int64(st.Seq), st.Attempt, v1alpha1.Phase(st.Phase.String())
 	s.Outcome, s.Reason, s.Since = v1alpha1.Outcome(st.Outcome), string(st.Reason), metav1.NewMicroTime(st.Since)
 	s.Step, s.Steps, s.Weight = int32(st.Traffic.Step), int32(len(st.Plan)), int32(st.Traffic.Weight)
-	s.Traffic.Seq, s.SettledSeq = int64(st.Traffic.Seq), int64(st.Traffic.Settled)
+	s.Traffic, s.SettledSeq = trafficStatus(st.Traffic), int64(st.Traffic.Settled)
+	s.Observe, s.Proven, s.Undo = st.Kind.Observe, st.Kind.Proven, st.Kind.Undo
 	s.Stable, s.Canary, s.Previous = versionStatus(st.Stable), nil, nil
 	if st.Canary != (rollout.Version{}) {
 		canary := versionStatus(st.Canary)
@@ -72,17 +79,20 @@ func store(st rollout.State, s *v1alpha1.RolloutStatus) {
 }
 
 func storeLists(st rollout.State, s *v1alpha1.RolloutStatus) {
-	s.Rejected, s.Plan, s.Gates, s.History = nil, nil, nil, nil
+	s.Rejected, s.Plan, s.Gates, s.Approvals, s.Consumed, s.History = nil, planStatus(st.Plan), nil, nil, nil, nil
 	for _, r := range st.Rejected {
 		s.Rejected = append(s.Rejected, v1alpha1.RejectedVersion{Digest: r.Digest, Name: r.Name, Commit: r.Commit, Attempt: r.Attempt,
 			Reason: string(r.Reason), At: metav1.NewMicroTime(r.At)})
 	}
-	for _, p := range st.Plan {
-		s.Plan = append(s.Plan, v1alpha1.PlanStep{Name: p.Name, Weight: int32(p.Weight), Promotion: v1alpha1.Promotion(p.Promotion),
-			Bake: v1alpha1.Bake{Min: v1alpha1.DurationOf(p.Min), Max: v1alpha1.DurationOf(p.Max)}})
-	}
 	for _, g := range st.Gates {
-		s.Gates = append(s.Gates, v1alpha1.Gate{Step: int32(g.Step), Result: v1alpha1.GateResult(g.Result), Seq: int64(g.Seq), At: metav1.NewMicroTime(g.At)})
+		s.Gates = append(s.Gates, v1alpha1.Gate{Step: int32(g.Step), Result: v1alpha1.GateResult(g.Result), Seq: int64(g.Seq), At: metav1.NewMicroTime(g.At), Actor: g.Actor})
+	}
+	for _, a := range st.Approved {
+		s.Approvals = append(s.Approvals, v1alpha1.GivenApproval{Step: int32(a.Step), Actor: a.Actor, At: metav1.NewMicroTime(a.At)})
+	}
+	for _, c := range st.Consumed {
+		s.Consumed = append(s.Consumed, v1alpha1.ConsumedAction{UID: c.UID, Verb: v1alpha1.ActionVerb(c.Verb), Result: v1alpha1.ActionResult(c.Answer),
+			Code: string(c.Code), Attempt: c.Attempt, Seq: int64(c.Seq), At: metav1.NewMicroTime(c.At)})
 	}
 	for _, h := range st.History {
 		s.History = append(s.History, v1alpha1.HistoryEntry{Attempt: h.Attempt, Name: h.Version.Name, Digest: h.Version.Digest, Commit: h.Version.Commit,
@@ -96,7 +106,9 @@ func progressOf(p *v1alpha1.Progress) rollout.Progress {
 		return rollout.Progress{}
 	}
 	out := rollout.Progress{Base: int(p.Base), Hold: rollout.Reason(p.Hold), Clocks: rollout.Clocks{
-		Phase: millis(p.PhaseClock), Step: millis(p.StepClock), Blind: millis(p.BlindClock), Empty: millis(p.EmptyClock), Few: millis(p.FewClock)}}
+		Phase: millis(p.PhaseClock), Step: millis(p.StepClock), Blind: millis(p.BlindClock), Empty: millis(p.EmptyClock), Few: millis(p.FewClock),
+		Gate: millis(p.GateClock)},
+		Wishes: rollout.Wishes{Paused: p.ManualPause, Override: int(p.Override), OverrideWindow: p.OverrideWindow, Full: p.Full}}
 	if p.StartedAt != nil {
 		out.StartedAt = instant(*p.StartedAt)
 	}
@@ -116,7 +128,9 @@ func progressStatus(p rollout.Progress) *v1alpha1.Progress {
 	}
 	out := &v1alpha1.Progress{StartedAt: moment(p.StartedAt), SettledAt: moment(p.SettledAt), Base: int32(p.Base), Hold: string(p.Hold),
 		PhaseClock: p.Clocks.Phase.Milliseconds(), StepClock: p.Clocks.Step.Milliseconds(), BlindClock: p.Clocks.Blind.Milliseconds(),
-		EmptyClock: p.Clocks.Empty.Milliseconds(), FewClock: p.Clocks.Few.Milliseconds()}
+		EmptyClock: p.Clocks.Empty.Milliseconds(), FewClock: p.Clocks.Few.Milliseconds(),
+		GateClock:   p.Clocks.Gate.Milliseconds(),
+		ManualPause: p.Wishes.Paused, Override: int32(p.Wishes.Override), OverrideWindow: p.Wishes.OverrideWindow, Full: p.Wishes.Full}
 	for _, r := range p.Told {
 		out.Told = append(out.Told, string(r))
 	}

@@ -24,7 +24,7 @@ func defaults() settings {
 		ProgressDeadline: 10 * time.Minute,
 		MaxDuration:      168 * time.Hour,
 		OnDeadline:       rollout.PolicyRollback,
-		WarmDown:         10 * time.Minute,
+		Back:             rollout.Back{WarmDown: 10 * time.Minute, Versions: 1, MaxAge: time.Hour},
 		HistoryLimit:     10,
 	}}
 }
@@ -81,7 +81,7 @@ func (s *settings) setLimit(key, value string) (err error) {
 	case "onDeadline":
 		s.spec.OnDeadline, err = policy(value)
 	case "warmDown":
-		s.spec.WarmDown, err = time.ParseDuration(value)
+		s.spec.Back.WarmDown, err = time.ParseDuration(value)
 	case "historyLimit":
 		s.spec.HistoryLimit, err = strconv.Atoi(value)
 	default:
