@@ -2,6 +2,7 @@ package load
 
 import (
 	"maps"
+	"math"
 	"math/bits"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ const (
 	maxClusters = 2000
 	keepSplit   = 900 // seconds, of clusters that splits give weight to
 	keepOther   = 60  // seconds
+	keepEach    = 30  // seconds, what single endpoints of the former answered
 )
 
 // Book holds the sums of all proxies. It is not safe for use by several goroutines at once.
@@ -25,13 +27,17 @@ type Book struct {
 }
 
 // series is one cluster: its buckets, oldest first, each second at most once.
-type series struct{ buckets []bucket }
+type series struct {
+	buckets   []bucket
+	forgotten int64 // up to this second nothing is known of single endpoints
+}
 
 type bucket struct {
 	second  int64
 	counts  [counted]uint64
 	waiting uint64 // requests in progress
 	proxies int
+	each    []ir.EndpointLoad
 }
 
 // What is counted and therefore spread over time.
@@ -79,12 +85,16 @@ func (b *Book) Add(from *Reporter, s Stats, now time.Time) bool {
 		for i, n := range counts {
 			one.counts[i] += upTo(n, right-begin, end-begin) - upTo(n, left-begin, end-begin)
 		}
+		if at > max(last-keepEach, of.forgotten) && b.splits[s.Cluster] {
+			one.spread(s.Endpoints, [3]int64{left - begin, right - begin, end - begin})
+		}
 		if from.enters(s.Cluster, at) {
 			one.proxies++
 			one.waiting += s.InProgress
 		}
 	}
 	of.trim(last - keep)
+	of.forget(last - keepEach)
 	from.trim(last - keepSplit)
 	return true
 }
@@ -128,7 +138,7 @@ func (b *Book) open(cluster string, now int64) *series {
 			return nil
 		}
 	}
-	of = &series{}
+	of = &series{forgotten: math.MinInt64}
 	b.series[cluster] = of
 	return of
 }
@@ -184,6 +194,9 @@ func (r *Reporter) trim(until int64) {
 	}
 }
 
+// Second is the number of the second that holds an instant.
+func (b *Book) Second(at time.Time) int64 { return second(int64(at.Sub(b.base))) }
+
 // Loads gives the seconds of a cluster in which some proxy has reported, that begin at since or later and end at until
 // or sooner, oldest first.
 func (b *Book) Loads(cluster string, since, until time.Time) []ir.Load {
@@ -201,7 +214,7 @@ func (b *Book) Loads(cluster string, since, until time.Time) []ir.Load {
 		out = append(out, ir.Load{
 			Cluster: cluster, From: from, To: to,
 			Issued: one.counts[issued], OK: one.counts[ok], Failed: one.counts[failed], Dropped: one.counts[dropped],
-			InProgress: one.waiting, Proxies: one.proxies,
+			InProgress: one.waiting, Proxies: one.proxies, Endpoints: slices.Clone(one.each),
 		})
 	}
 	return out

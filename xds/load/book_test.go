@@ -86,7 +86,7 @@ func TestBook_losesAndMakesUpNothing(t *testing.T) {
 			}
 			got.Issued, got.OK, got.Failed, got.Dropped = got.Issued+l.Issued, got.OK+l.OK, got.Failed+l.Failed, got.Dropped+l.Dropped
 		}
-		if got != (Stats{Issued: want.Issued, OK: want.OK, Failed: want.Failed, Dropped: want.Dropped}) {
+		if !cmp.Equal(got, Stats{Issued: want.Issued, OK: want.OK, Failed: want.Failed, Dropped: want.Dropped}) {
 			t.Fatalf("buckets hold %+v, the reports %+v", got, want)
 		}
 	})
@@ -143,11 +143,11 @@ func TestRead_sumsLocalitiesAndRefusesNonsense(t *testing.T) {
 	}
 	got, err := Read(in)
 	want := Stats{Cluster: "x", Interval: time.Second, Issued: 30, OK: 27, Failed: 2, Dropped: 5, InProgress: 1}
-	if err != nil || got != want {
+	if err != nil || !cmp.Equal(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	in.UpstreamLocalityStats = nil
-	if got, err := Read(in); err != nil || got != (Stats{Cluster: "x", Interval: time.Second, Dropped: 5}) {
+	if got, err := Read(in); err != nil || !cmp.Equal(got, Stats{Cluster: "x", Interval: time.Second, Dropped: 5}) {
 		t.Errorf("without localities: got %+v, %v", got, err)
 	}
 	for name, bad := range map[string]*endpointv3.ClusterStats{

@@ -22,6 +22,7 @@ const maxLoadInterval = time.Minute
 type loads struct {
 	interval time.Duration
 	arrivals *rate.Limiter
+	watchers watchers
 
 	mu        sync.Mutex // guards everything below
 	book      *load.Book
@@ -29,24 +30,26 @@ type loads struct {
 	reporters map[string]map[*reporter]struct{} // by node
 	streams   int                               // admitted, though they may have named no node yet
 	reports   uint64
-	full      bool // there was no room for a cluster
+	full      bool                   // there was no room for a cluster
+	compared  map[ir.ProxyClass]bool // splits of the class divide their traffic
+	known     known                  // up to when
 }
 
 func newLoads(now time.Time, interval time.Duration) *loads {
 	return &loads{
 		interval: interval, arrivals: rate.NewLimiter(newPerSecond, newPerSecond),
-		book: load.NewBook(now), fed: map[ir.ProxyClass][]string{}, reporters: map[string]map[*reporter]struct{}{},
+		book: load.NewBook(now), fed: map[ir.ProxyClass][]string{}, reporters: map[string]map[*reporter]struct{}{}, compared: map[ir.ProxyClass]bool{},
 	}
 }
 
 // Loads gives what the proxies of this server have reported of a cluster, second by second and oldest first: the seconds
-// that begin at since or later and that proxies have had the time to report. No second means that nothing is known. Of a
-// cluster that a split gives weight to 15 minutes are kept, of others one.
+// that begin at since or later and that all proxies have reported or had the time to. No second means that nothing is
+// known. Of a cluster that a split gives weight to 15 minutes are kept, of others one.
 func (s *Server) Loads(cluster string, since time.Time) []ir.Load {
-	until := s.now().Add(-2 * s.loads.interval) // an answer that comes in between makes a report twice as late
+	now := s.now()
 	s.loads.mu.Lock()
 	defer s.loads.mu.Unlock()
-	return s.loads.book.Loads(cluster, since, until)
+	return s.loads.book.Loads(cluster, since, s.loads.reported(now))
 }
 
 // fed are the clusters that splits give weight to, sorted.
@@ -59,16 +62,22 @@ func (s *set) fed() []string {
 	return slices.Compact(out)
 }
 
-// follow takes over which clusters splits give weight to in a class.
-func (l *loads) follow(of ir.ProxyClass, clusters []string) {
+// compared reports that a split divides traffic between two versions: then single endpoints matter.
+func (s *set) compared() bool {
+	return slices.ContainsFunc(s.uses, func(u *ir.SplitUse) bool { return !u.Rest && u.Weight > 0 })
+}
+
+// follow takes over which clusters splits give weight to in a class, and whether they divide it.
+func (l *loads) follow(of ir.ProxyClass, clusters []string, compared bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if slices.Equal(l.fed[of], clusters) {
+	if slices.Equal(l.fed[of], clusters) && l.compared[of] == compared {
 		return
 	}
-	l.fed[of] = clusters
+	l.fed[of], l.compared[of] = clusters, compared
 	if len(clusters) == 0 {
 		delete(l.fed, of)
+		delete(l.compared, of)
 	}
 	var all []string
 	for _, names := range l.fed {

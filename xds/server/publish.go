@@ -113,7 +113,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	s.registry.count(next, before, 1)
 	s.registry.count(before, next, -1)
 	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})
-	s.loads.follow(of, next.fed())
+	s.loads.follow(of, next.fed(), next.compared())
 	if next.lowers(before) {
 		c.lowerings.Add(1)
 	}
@@ -227,7 +227,7 @@ func (s *Server) lapseLater(c *class) {
 		s.registry.count(c.base(), nil, -1)
 		s.registry.announce()
 		s.ledger.forget(c.of)
-		s.loads.follow(c.of, nil)
+		s.loads.follow(c.of, nil, false)
 	})
 }
 

@@ -45,13 +45,15 @@ type reporter struct {
 	who identity // not changed after the first message
 	listing
 	tally load.Reporter
-	wrong bool // it was said that a report makes no sense
+	heard time.Time // up to then it has reported; guarded by the loads'
+	wrong bool      // it was said that a report makes no sense
 }
 
 // listing is what a proxy was told to report.
 type listing struct {
 	all      bool      // everything, whatever there is
 	clusters []string  // else these, sorted
+	each     bool      // by their endpoints too
 	again    time.Time // it may be told anew from then on: each answer makes it wait a full interval
 	due      bool      // it must be told anew, though nothing else is said
 }
@@ -190,8 +192,8 @@ func (rp *reporter) loop(ctx context.Context) error {
 // tell says what to report, when that is not known or has changed: at once, or gives the time to wait for it. What a
 // proxy counts of a cluster that is new to it is void until it is told, even if the answer says the same as before.
 func (rp *reporter) tell() (wait time.Duration, err error) {
-	clusters, err := rp.wanted()
-	if err != nil || !rp.due && slices.Equal(clusters, rp.clusters) {
+	clusters, each, err := rp.wanted()
+	if err != nil || !rp.due && each == rp.each && slices.Equal(clusters, rp.clusters) {
 		return 0, err
 	}
 	now := rp.server.now()
@@ -199,34 +201,39 @@ func (rp *reporter) tell() (wait time.Duration, err error) {
 		return wait, nil
 	}
 	interval := rp.server.loads.interval
-	rp.due, rp.clusters, rp.again = false, clusters, now.Add(2*interval)
+	rp.due, rp.clusters, rp.each, rp.again = false, clusters, each, now.Add(2*interval)
 	limit := time.AfterFunc(rp.server.timing.Stall, func() { poke(rp.stalled) })
 	defer limit.Stop()
 	return 0, rp.stream.Send(&loadservice.LoadStatsResponse{
-		SendAllClusters: rp.all, Clusters: clusters, LoadReportingInterval: durationpb.New(interval),
+		SendAllClusters: rp.all, Clusters: clusters, LoadReportingInterval: durationpb.New(interval), ReportEndpointGranularity: each,
 	})
 }
 
-// wanted are the clusters to name: those that splits of the class give weight to.
-func (rp *reporter) wanted() ([]string, error) {
+// wanted are the clusters to name: those that splits of the class give weight to. each: what single endpoints answered is
+// wanted too.
+func (rp *reporter) wanted() (clusters []string, each bool, err error) {
 	who, err := rp.server.trust.proven(rp.who)
-	if err != nil || rp.all {
-		return nil, err
+	if err != nil {
+		return nil, false, err
 	}
 	s := rp.server.servedTo(who)
 	if s == nil {
-		return nil, nil
+		return nil, false, nil
 	}
-	return s.fed(), nil
+	if rp.all {
+		return nil, s.compared(), nil
+	}
+	return s.fed(), s.compared(), nil
 }
 
 // take adds a report to the sums. Clusters that the proxy is not served do not count: they are its own, or not its
 // business.
 func (rp *reporter) take(in *loadservice.LoadStatsRequest) error {
+	now := rp.server.now()
+	defer rp.server.loads.heard(rp, now)
 	if len(in.GetClusterStats()) == 0 {
 		return nil
 	}
-	now := rp.server.now()
 	who, err := rp.server.trust.proven(rp.who)
 	if err != nil {
 		return err

@@ -111,6 +111,22 @@ func TestEnvoy_loadsAreTheGenerators(t *testing.T) {
 			t.Fatalf("the generator has counted nothing to compare with: %+v", tally)
 		}
 		e.plane.totals(version, of.Requests, of.Status[http.StatusServiceUnavailable])
+		e.plane.byEndpoint(version)
+	}
+}
+
+// byEndpoint holds what single endpoints of a version answered against the sums.
+func (p *plane) byEndpoint(version string) {
+	p.t.Helper()
+	var ok, failed uint64
+	ids := map[uint32]bool{}
+	for _, l := range p.Loads("outbound|8080|"+version+"|"+host, time.Time{}) {
+		for _, e := range l.Endpoints {
+			ok, failed, ids[e.ID] = ok+e.OK, failed+e.Failed, true
+		}
+	}
+	if _, wantOK, wantFailed := p.total(version); ok != wantOK || failed != wantFailed || len(ids) != 1 {
+		p.t.Errorf("the %d endpoints of %s answered %d requests well and failed %d, want 1 with %d and %d", len(ids), version, ok, failed, wantOK, wantFailed)
 	}
 }
 

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"sync"
+	"time"
+)
+
+// watchers wait for reports.
+type watchers struct {
+	mu      sync.Mutex // guards changed
+	changed chan struct{}
+}
+
+// known is how far reports reach.
+type known struct {
+	whole  time.Time // up to then all proxies have reported
+	looked time.Time // when that was seen
+}
+
+// Reported is closed when proxies have reported another second.
+func (s *Server) Reported() <-chan struct{} { return s.loads.watchers.next() }
+
+func (w *watchers) next() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changed == nil {
+		w.changed = make(chan struct{})
+	}
+	return w.changed
+}
+
+func (w *watchers) tell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+// heard notes that a proxy has reported all it counted until now, and tells of a second that is whole by that.
+func (l *loads) heard(rp *reporter, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := !rp.heard.After(l.known.whole) // else another is behind
+	rp.heard = now
+	if last {
+		l.known.looked = time.Time{}
+	}
+	was := l.known.whole
+	if l.book.Second(l.reported(now)) > l.book.Second(was) {
+		l.watchers.tell()
+	}
+}
+
+// reported is up to when everything is known that proxies count. All of them are looked at when the last of them has
+// reported, and else now and then, for one may have gone.
+func (l *loads) reported(now time.Time) time.Time {
+	if now.Sub(l.known.looked) >= l.interval/4 {
+		l.known.whole, l.known.looked = l.slowest(now), now
+	}
+	return l.known.whole
+}
+
+// slowest is up to when all have reported. Who has not within two intervals is not waited for; an answer that comes in
+// between makes a report twice as late.
+func (l *loads) slowest(now time.Time) time.Time {
+	until := now
+	for _, of := range l.reporters {
+		for rp := range of {
+			if rp.heard.Before(until) {
+				until = rp.heard
+			}
+		}
+	}
+	if oldest := now.Add(-2 * l.interval); until.Before(oldest) {
+		return oldest
+	}
+	return until
+}
