@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/sluice-dev/sluice/analysis"
+)
+
+// Reference is a row of the table that says what the defaults achieve: one world, and what must hold in it.
+type Reference struct {
+	Name  string
+	Trial Trial
+	Runs  int  // for each one that is asked for; healthy worlds need more for the same certainty
+	Peers bool // other rules are played too
+	Bar   Bar
+}
+
+// Bar is what a row must reach. A zero value is not asked.
+type Bar struct {
+	RolledBackMost  float64       // share of runs
+	RolledBackLeast float64       // share of runs
+	P50, P90        time.Duration // from the fault to the rollback
+	PromotableLeast float64       // share of runs
+	PromotableMost  float64       // share of runs; below 0: none
+	Ready50         time.Duration // to the first moment at which the step may pass
+	Ready90         time.Duration
+}
+
+// healthyRuns is how many times as many runs a healthy world takes.
+const healthyRuns = 4
+
+// Default is the trial of the documentation: one step of 30 min at 15 % under the defaults, no warm-up and no bake.
+func Default(w World) Trial {
+	cfg := analysis.Default()
+	cfg.Criteria[0].Warmup = -1
+	return Trial{World: w, Config: cfg, Weight: 15}
+}
+
+// Independent is the trial with requests that are taken to fail by themselves.
+func (t Trial) Independent() Trial {
+	cfg := t.Config
+	cfg.Criteria = append([]analysis.Criterion(nil), cfg.Criteria...)
+	for i := range cfg.Criteria {
+		cfg.Criteria[i].Noise = analysis.Independent
+	}
+	t.Config = cfg
+	return t
+}
+
+// soft is the trial without hard rules.
+func (t Trial) soft() Trial {
+	t.Soft = true
+	return t
+}
+
+// References are all rows.
+func References() []Reference {
+	base := func(canary float64) World { return World{Rate: 100, Stable: 0.001, Canary: canary} }
+	edge := World{Rate: 100, Stable: 0.004, Canary: 1.25 * 0.004}
+	at := func(rate, stable, canary float64) Trial {
+		return Default(World{Rate: rate, Stable: stable, Canary: canary})
+	}
+	s := func(n int) time.Duration { return time.Duration(n) * time.Second }
+	rare := Bar{RolledBackMost: 0.01}
+	return []Reference{
+		{"healthy", Default(base(0.001)).soft(), healthyRuns, true, rare},
+		{"healthy, independent", Default(base(0.001)).soft().Independent(), healthyRuns, false, rare},
+		{"1 % bad", Default(base(0.01)).soft(), 1, true, Bar{P50: s(90), P90: s(155), PromotableMost: 0.05}},
+		{"1 % bad, independent", Default(base(0.01)).soft().Independent(), 1, false, Bar{P50: s(55), P90: s(105), PromotableMost: 0.05}},
+		{"5 % bad", Default(base(0.05)).soft(), 1, true, Bar{P50: s(20), P90: s(30), PromotableMost: 0.05}},
+		{"5 % bad, independent", Default(base(0.05)).soft().Independent(), 1, false, Bar{P50: s(10), P90: s(15), PromotableMost: 0.05}},
+		{"50 % bad, evidence alone", Default(base(0.5)).soft(), 1, true, Bar{P50: s(20), P90: s(20), PromotableMost: 0.05}},
+		{"50 % bad, evidence alone, independent", Default(base(0.5)).soft().Independent(), 1, false, Bar{P50: s(5), P90: s(5), PromotableMost: 0.05}},
+		{"50 % bad, with HardFail", Default(base(0.5)), 1, false, Bar{P50: s(10), P90: s(20), PromotableMost: 0.05}},
+		{"0.3 % bad", Default(base(0.003)).soft(), 1, true, Bar{RolledBackLeast: 0.9, P50: s(900)}},
+		{"0.3 % bad, independent", Default(base(0.003)).soft().Independent(), 1, false, Bar{RolledBackLeast: 0.9, P50: s(560)}},
+		{"0.5 % against 0.4 %: exactly 1.25 times", Default(edge), healthyRuns, false, rare},
+		{"the same, independent", Default(edge).Independent(), healthyRuns, false, rare},
+		{"0.8 % against 0.4 %: exactly harmful", Default(World{Rate: 100, Stable: 0.004, Canary: 0.008}), healthyRuns, false, Bar{PromotableMost: 0.05}},
+		{"1 rps, 50 % bad", at(1, 0.001, 0.5), 1, true, Bar{P50: s(75), P90: s(125)}},
+		{"0.1 rps, 100 % bad", at(0.1, 0.001, 1), 1, true, Bar{P50: s(350), P90: s(515)}},
+		{"0.1 rps, 50 % bad", at(0.1, 0.001, 0.5), 1, true, Bar{P50: s(650), P90: s(1085)}},
+		{"0.1 rps, healthy", at(0.1, 0.001, 0.001), healthyRuns, true, Bar{RolledBackMost: 0.01, PromotableMost: -1}},
+		{"1000 rps, healthy", at(1000, 0.001, 0.001), 1, false, Bar{RolledBackMost: 0.01, Ready50: s(15), Ready90: s(30)}},
+		{"100 rps, no error at all", at(100, 0, 0), 1, false, Bar{PromotableLeast: 1, Ready50: s(60), Ready90: s(60)}},
+		{"100 rps, healthy", at(100, 0.001, 0.001), 1, false, Bar{RolledBackMost: 0.01, Ready50: s(110), Ready90: s(200)}},
+		{"10 rps, healthy", at(10, 0.001, 0.001), 1, false, Bar{RolledBackMost: 0.01, PromotableLeast: 0.8}},
+		{"1 rps, healthy", at(1, 0.001, 0.001), 1, false, Bar{RolledBackMost: 0.01, PromotableMost: -1}},
+	}
+}
+
+// Misses says in words what of the bar a summary does not reach. slack is how far a share of runs may lie beyond its
+// bound for chance, in standard errors.
+func (b Bar) Misses(s Summary, slack float64) []string {
+	var out []string
+	miss := func(is bool, what string) {
+		if is {
+			out = append(out, what)
+		}
+	}
+	late := func(got, limit time.Duration) bool { return limit > 0 && (got == Never || got > limit) }
+	miss(b.RolledBackMost > 0 && s.RolledBack.over(b.RolledBackMost, slack), "rolled back too often")
+	miss(b.RolledBackLeast > 0 && s.RolledBack.under(b.RolledBackLeast, slack), "found too seldom")
+	miss(late(s.RolledBack.P50, b.P50), "p50 too late")
+	miss(late(s.RolledBack.P90, b.P90), "p90 too late")
+	miss(b.PromotableLeast > 0 && s.Promotable.under(b.PromotableLeast, slack), "promotable too seldom")
+	miss(b.PromotableMost != 0 && s.Promotable.over(max(0, b.PromotableMost), slack), "promotable too often")
+	miss(late(s.Promotable.P50, b.Ready50), "promotable p50 too late")
+	miss(late(s.Promotable.P90, b.Ready90), "promotable p90 too late")
+	return out
+}
