@@ -53,7 +53,7 @@ func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
 	}
 	increments := grow(targets, since, lookback(cov.Interval))
 	for _, inc := range increments {
-		if inc.role == Total && inc.by > 0 {
+		if inc.all() && inc.by > 0 {
 			if inc.arm == Canary {
 				cov.LastCanary = instant(inc.at)
 			} else {
@@ -155,8 +155,9 @@ func (c *Coverage) look(targets []target, until int64) {
 				c.Missing++
 			}
 		}
-		c.Total = c.Total || slices.ContainsFunc(t.series, func(s Series) bool { return s.Role == Total })
+		c.Total = c.Total || slices.ContainsFunc(t.series, Series.all)
 	}
+	c.Bounds = common(targets)
 }
 
 // increment is what one scrape shows a counter to have grown by.
@@ -164,8 +165,12 @@ type increment struct {
 	at   int64
 	arm  Arm
 	role Role
+	le   float64 // of Within only
 	by   float64
 }
+
+// all reports that it is of requests, whatever became of them.
+func (i increment) all() bool { return Series{Role: i.role, Le: i.le}.all() }
 
 // grow finds the increments of all scrapes after since, by time.
 func grow(targets []target, since int64, back time.Duration) []increment {
@@ -179,7 +184,7 @@ func grow(targets []target, since int64, back time.Duration) []increment {
 			}
 			for _, s := range t.series {
 				if by, ok := s.grown(at, floor); ok {
-					incs = append(incs, increment{at: at, arm: s.Arm, role: s.Role, by: by})
+					incs = append(incs, increment{at: at, arm: s.Arm, role: s.Role, le: s.Le, by: by})
 				}
 			}
 		}
@@ -210,6 +215,7 @@ type open struct {
 // filling is one arm of it.
 type filling struct {
 	total, bad, good float64
+	within           buckets
 }
 
 func (o *open) add(inc increment) {
@@ -224,6 +230,11 @@ func (o *open) add(inc increment) {
 		arm.bad += inc.by
 	case Good:
 		arm.good += inc.by
+	case Within:
+		if inc.all() {
+			arm.total += inc.by
+		}
+		arm.within.add(inc)
 	}
 }
 
@@ -251,6 +262,7 @@ func closeWindows(cut Cut, length time.Duration, incs []increment) (windows []Wi
 		}
 		w := Window{Metric: cut.Metric, Seq: cut.Seq, Start: instant(cursor), End: instant(boundary)}
 		w.Canary, w.Stable = o.canary.counts(cut.Goods), o.stable.counts(cut.Goods)
+		w.Le = o.bound(&w)
 		full := w.Canary.N > 0 && (w.Stable.N > 0 || cut.Weight == 100)
 		switch {
 		case full, cut.Every:

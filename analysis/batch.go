@@ -3,13 +3,15 @@ package analysis
 import "time"
 
 // Counts is what one arm did in a stretch of time. Bad is at most N. Started is known from load reports only: what was
-// sent, finished or not.
+// sent, finished or not. Le is known of histograms only: of the N, how many took at most each bound of the window.
 type Counts struct {
-	N       uint64 `json:"n"`
-	Bad     uint64 `json:"bad"`
-	Started uint64 `json:"started,omitempty"`
+	N       uint64   `json:"n"`
+	Bad     uint64   `json:"bad"`
+	Started uint64   `json:"started,omitempty"`
+	Le      []uint64 `json:"le,omitempty"`
 }
 
+// plus adds what does not belong to the bounds of a window.
 func (c Counts) plus(o Counts) Counts {
 	return Counts{N: c.N + o.N, Bad: c.Bad + o.Bad, Started: c.Started + o.Started}
 }
@@ -22,6 +24,7 @@ type Window struct {
 	End    time.Time
 	Canary Counts
 	Stable Counts
+	Le     []float64 // of a histogram: the rising finite bounds, in ms, that both arms count by
 }
 
 // Moment is the state of a Rollout at the time of a look.
@@ -56,7 +59,8 @@ type Measurement struct {
 	Outcome Outcome
 	Value   float64  // the canary's
 	Stable  *float64 // nil: the condition does not name it
-	Detail  string   // why the outcome is OutcomeError, for people
+	Reason  Reason   // of Blind, where the outcome is OutcomeError
+	Detail  string   // why it is, for people
 }
 
 // Outcome is what a measurement found. The zero value is not valid.
@@ -86,10 +90,11 @@ type Coverage struct {
 	Newest     time.Time     // sample; zero: there is none
 	LastCanary time.Time     // last sample time at which the arm's requests had grown
 	LastStable time.Time
-	Expected   int  // targets that had a sample in the last 5 min
-	Missing    int  // of these, without one in the last 3 intervals
-	Total      bool // some arm has a series of requests
-	Lost       bool // the cursor had fallen too far behind and was moved: data lost, none repeated
+	Expected   int       // targets that had a sample in the last 5 min
+	Missing    int       // of these, without one in the last 3 intervals
+	Total      bool      // some arm has a series of requests
+	Bounds     []float64 // of a histogram: the finite bounds that both arms have, in ms; nil: of another kind, or unknown
+	Lost       bool      // the cursor had fallen too far behind and was moved: data lost, none repeated
 }
 
 // MaxOpen is how long a window may wait for a request of both arms before it is dropped.

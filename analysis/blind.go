@@ -6,7 +6,7 @@ import "time"
 func (j *judge) cover() {
 	for _, cov := range j.b.Coverage {
 		m, ok := j.ev.metrics[cov.Metric]
-		if !ok {
+		if !ok || len(m.Clip) == 0 {
 			continue
 		}
 		if m.Length == 0 && cov.Interval > 0 {
@@ -21,7 +21,7 @@ func (j *judge) cover() {
 		j.ev.metrics[cov.Metric] = m
 	}
 	for _, g := range j.b.Gaps {
-		if m, ok := j.ev.metrics[g.Metric]; ok {
+		if m, ok := j.ev.metrics[g.Metric]; ok && len(m.Clip) > 0 {
 			m.Gap = &gap{Reason: g.Reason, Since: m.Seen[0]}
 			j.ev.metrics[g.Metric] = m
 		}
@@ -36,6 +36,10 @@ func (j *judge) silence(m metricState, cov Coverage) *gap {
 		return &gap{Reason: NoSeries, Since: m.Seen[0]}
 	case at-m.Seen[0] >= m.quiet().Milliseconds():
 		return &gap{Reason: Stale, Since: m.Seen[0]}
+	case cov.Bounds != nil && len(cov.Bounds) > MaxBounds:
+		return &gap{Reason: TooManySeries, Since: m.unusable(TooManySeries, at)}
+	case cov.Bounds != nil && (len(cov.Bounds) == 0 || m.lacks(cov.Bounds)): // the arms have nothing in common
+		return &gap{Reason: WrongType, Since: m.unusable(WrongType, at)}
 	case j.ev.at == 0: // before the weight settles, silence means nothing
 		return nil
 	case m.Seen[0]-max(m.Seen[1], m.Seen[2]) >= quietBoth.Milliseconds():
@@ -47,6 +51,14 @@ func (j *judge) silence(m metricState, cov Coverage) *gap {
 	}
 }
 
+// unusable is since when there have been samples that cannot be used for that reason.
+func (m metricState) unusable(reason Reason, at int64) int64 {
+	if m.Gap != nil && m.Gap.Reason == reason {
+		return m.Gap.Since
+	}
+	return at
+}
+
 // quiet is how long a metric may go without a new sample.
 func (m metricState) quiet() time.Duration {
 	return max(3*seconds(m.Interval), quietSamples)
@@ -54,7 +66,8 @@ func (m metricState) quiet() time.Duration {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// blind finds the required metric that has gone longest without usable data; a single failed read is not yet Blind.
+// blind finds the required metric that has gone longest without usable data; a single failed read is not yet Blind. Of a
+// condition that is for its limit to say.
 func (j *judge) blind() (metric string, reason Reason, lasted time.Duration) {
 	for _, c := range j.required() {
 		m := j.ev.metrics[c.Name]
@@ -63,6 +76,15 @@ func (j *judge) blind() (metric string, reason Reason, lasted time.Duration) {
 		}
 		dark := j.b.At.Sub(instant(m.Gap.Since))
 		if dark >= m.quiet() && dark > lasted {
+			metric, reason, lasted = c.Name, m.Gap.Reason, dark
+		}
+	}
+	for _, c := range j.gates() {
+		m := j.ev.metrics[c.Name]
+		if m.Gap == nil || !c.Required || !m.dark(c.Limits) {
+			continue
+		}
+		if dark := max(j.b.At.Sub(instant(m.Gap.Since)), 0); metric == "" || dark > lasted {
 			metric, reason, lasted = c.Name, m.Gap.Reason, dark
 		}
 	}

@@ -19,6 +19,12 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 	var queries []Query
 	until := m.until()
 	for _, c := range reading(cfg.WithDefaults(), m) {
+		if c.Kind == KindCondition {
+			if due := ev.metrics[c.Name].dueIn(ev, c, m); !due.IsZero() && !until.Before(due) {
+				queries = append(queries, Query{Metric: c.Name, Condition: c.Condition, Arms: arms, From: until, Until: until})
+			}
+			continue
+		}
 		start := ev.ruleCut(c, m).Since
 		if cut, _ := ev.cut(c, m); !m.Settled.IsZero() && cut.Since.Before(start) {
 			start = cut.Since
@@ -31,7 +37,9 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 		if oldest := until.Add(-longestRange); from.Before(oldest) {
 			from = oldest
 		}
-		queries = append(queries, Query{Metric: c.Name, Ratio: c.Ratio, Arms: arms, From: from, Until: until})
+		queries = append(queries, Query{
+			Metric: c.Name, Ratio: c.Ratio, Histogram: c.Histogram, Arms: arms, From: from, Until: until, Base: ev.wantsBase(c, m),
+		})
 	}
 	return queries
 }
@@ -47,6 +55,16 @@ func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 			continue
 		}
 		r := reads[i]
+		if c.Kind == KindCondition {
+			b.Measurements = append(b.Measurements, measurementOf(r, m))
+			continue
+		}
+		if len(r.Base) > 0 {
+			if b.Bases == nil {
+				b.Bases = map[string][]Bucket{}
+			}
+			b.Bases[c.Name] = r.Base
+		}
 		if r.Err != nil {
 			b.Gaps = append(b.Gaps, gapOf(r))
 			continue
@@ -72,6 +90,23 @@ func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 	return b
 }
 
+// dueIn is when a condition is to be measured next at this moment; zero: not at all.
+func (m metricState) dueIn(ev Evidence, c Criterion, now Moment) time.Time {
+	if ev.step != now.Step || ev.at == 0 {
+		return new(gateState).due(c.Limits, now.Settled) // the step is new
+	}
+	return m.due(c.Limits, instant(ev.at))
+}
+
+// wantsBase reports that the bounds of a histogram are still to be chosen, and stable's hour was not seen.
+func (ev Evidence) wantsBase(c Criterion, m Moment) bool {
+	if c.Kind != KindHistogram || m.Weight == 100 {
+		return false
+	}
+	s := ev.metrics[c.Name]
+	return !s.chosen() && (s.Base == nil || (!s.Base.Hour && !s.Base.Poor))
+}
+
 // reading are the criteria that are read at this moment.
 func reading(cfg Config, m Moment) []Criterion {
 	return slices.DeleteFunc(slices.Clone(cfg.Criteria), func(c Criterion) bool {
@@ -86,7 +121,7 @@ func (ev Evidence) cut(c Criterion, m Moment) (cut Cut, lost bool) {
 	state := ev.metrics[c.Name]
 	cut = Cut{
 		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: c.Window,
-		Apart: c.Ratio != nil, Goods: c.goods(),
+		Apart: c.own(), Goods: c.goods(),
 		Since: latest(instant(state.Cursor), m.Settled.Add(max(c.Warmup, 0))), Until: m.until(),
 	}
 	if ev.fixed(c.Name, m) {
@@ -119,6 +154,20 @@ func (ev Evidence) ruleCut(c Criterion, m Moment) Cut {
 		cut.Since = oldest
 	}
 	return cut
+}
+
+// measurementOf is the measurement that a read brought; a failure is one too.
+func measurementOf(r Read, m Moment) Measurement {
+	out := Measurement{Outcome: OutcomeError}
+	if r.Measurement != nil {
+		out = *r.Measurement
+	}
+	if r.Err != nil {
+		g := gapOf(r)
+		out = Measurement{Outcome: OutcomeError, Reason: g.Reason, Detail: g.Detail}
+	}
+	out.Metric, out.At = r.Metric, m.until()
+	return out
 }
 
 func gapOf(r Read) Gap {

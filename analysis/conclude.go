@@ -44,11 +44,22 @@ func (j *judge) pending(r Report) (Reason, string) {
 		return Incident, j.cfg.watched()
 	case r.Guard != nil && r.Guard.LogE >= math.Log(suspicious):
 		return Suspicious, r.Guard.Metric
+	case j.unsureGate() != "":
+		return GateInconclusive, j.unsureGate()
 	case len(required) == 0:
 		return NoPromotionSource, ""
 	}
 	if name := j.partial(); name != "" && j.ev.at != 0 {
 		return PartialTargets, name
+	}
+	// What follows up to here is more than too little data: whatever the policy, a step does not go on without it.
+	if name := j.openGate(); name != "" {
+		return GateRunning, name
+	}
+	for _, c := range required {
+		if m := j.ev.metrics[c.Name]; c.Kind == KindHistogram && j.b.Weight != 100 && m.gathering() {
+			return BaselineMissing, c.Name
+		}
 	}
 	for _, c := range required {
 		if j.ev.metrics[c.Name].Observed == 0 {
@@ -129,18 +140,23 @@ func (j *judge) metricReports() []MetricReport {
 	hopeless := j.hopeless()
 	for _, c := range j.cfg.Criteria {
 		m := j.ev.metrics[c.Name]
+		if c.Kind == KindCondition {
+			reports = append(reports, j.gateReport(c, m))
+			continue
+		}
 		step := pair(m.Step)
 		r := MetricReport{
-			Name: c.Name, Required: c.Required, DryRun: c.DryRun, Limit: c.rho0(),
-			Attempt: pair(m.Attempt), Step: step,
+			Name: c.Name, Kind: c.Kind, Required: c.Required, DryRun: c.DryRun, Limit: c.rho0(),
+			Tally: Tally{Attempt: pair(m.Attempt), Step: step, Windows: m.Windows, Observed: seconds(m.Observed)},
 			Harm: Harm{
 				Share: j.share(c), LogE: m.harmState.logE(), Sup: m.Sup, P: min(1, math.Exp(-m.Sup)),
 				Clip: m.logClip(), Vote: m.logVote(),
 			},
 			Safe:     Safe{LogE: m.safeState.logE(), Limit: -math.Log(j.cfg.Beta), Cleared: m.Cleared, Needed: j.needed(c)},
 			Estimate: estimate(step, &m.harmState, c, j.cfg),
-			Windows:  m.Windows,
-			Observed: seconds(m.Observed),
+		}
+		if c.Kind == KindHistogram {
+			r.Bounds = m.boundsReport()
 		}
 		if hopeless && !m.Cleared {
 			r.Safe.Needed = -1
@@ -151,6 +167,39 @@ func (j *judge) metricReports() []MetricReport {
 		reports = append(reports, r)
 	}
 	return reports
+}
+
+func (j *judge) gateReport(c Criterion, m metricState) MetricReport {
+	g := &Gate{
+		Standing: m.state(c.Limits, j.b.At), Pass: m.Pass, Fail: m.Fail, Inconclusive: m.Unsure, Errors: m.Errors,
+		Wanted: max(c.Limits.Count, c.Limits.Successes), Next: m.due(c.Limits, instant(j.ev.at)),
+	}
+	if g.Wanted == 0 {
+		g.Wanted = leastMeasured
+	}
+	if m.Last != nil {
+		g.Value, g.Outcome, g.At = m.Last.Value, m.Last.Outcome, instant(m.Last.At)
+	}
+	r := MetricReport{Name: c.Name, Kind: c.Kind, Required: c.Required, DryRun: c.DryRun, Gate: g}
+	if m.Gap != nil {
+		r.Gap = m.Gap.Reason
+	}
+	return r
+}
+
+func (h *harmState) boundsReport() *Bounds {
+	b := &Bounds{}
+	if h.Base != nil {
+		b.Known = h.Base.All
+	}
+	if !h.chosen() {
+		return b
+	}
+	b.Promotion = h.Le[h.Promotion]
+	for i, le := range h.Le {
+		b.Judged = append(b.Judged, Bound{Le: le, Fast: h.Fast[i], LogE: h.stream(i)})
+	}
+	return b
 }
 
 func (j *judge) guardReport() *Guard {

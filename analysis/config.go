@@ -39,25 +39,26 @@ type Mixture struct {
 	Grid  []float64     // alternatives as multiples of the tolerated ratio; 1.2 1.5 2 3 6 15 60 1000
 }
 
-// Criterion is one ratio metric: bad requests out of all, canary against stable.
+// Criterion is one metric: two arms to compare, or a gate.
 type Criterion struct {
-	Name      string
-	Ratio     *Ratio `json:",omitempty"` // counters of one's own; nil: the built-in metric of that name
-	Share     int    // of the evidence of harm, relative to the others; 1
-	DryRun    bool   // evaluated and shown, decides nothing
-	Required  bool   // promotion needs it cleared, and without its data the verdict is Blind
-	FromStep  int    // before this step (from 1) it neither counts nor is required; 0 and 1: always
-	Tolerance float64
+	Name string
+	Source
+	Share     int     // of the evidence of harm, relative to the others; 1. Conditions have none
+	DryRun    bool    // evaluated and shown, decides nothing
+	Required  bool    // promotion needs it cleared or passed, and without its data the verdict is Blind
+	FromStep  int     // before this step (from 1) it neither counts nor is required; 0 and 1: always
+	Tolerance float64 // how much worse still counts as not worse; 0.25, of a histogram 0.1
 	Harmful   Harmful
 	Noise     Noise
 	Window    time.Duration // length of a window at least; 5 s
-	Warmup    time.Duration // after every proxy has acknowledged the weight; 10 s. Negative: none
+	Warmup    time.Duration // after every proxy has acknowledged the weight; 10 s, of a histogram 30 s. Negative: none
+	Limits    Limits        // of a condition
 }
 
 // Harmful says what must not pass: a canary whose bad share is at least Ratio times stable's and at least Rate.
 type Harmful struct {
 	Ratio float64 // 2
-	Rate  float64 // 0.005, with an objective min(0.01, 5 (1 - objective))
+	Rate  float64 // 0.005, with an objective min(0.01, 5 (1 - objective)); of a histogram, at its promotion bound, 0.01
 }
 
 // Bounds of a Config.
@@ -67,13 +68,15 @@ const (
 	maxGrid     = 16
 )
 
-// Builtin gives the built-in metric of that name with its defaults: errors (5xx, required) or clientErrors (4xx,
-// off unless asked for, never required by itself).
+// Builtin gives the built-in metric of that name with its defaults: errors (5xx, required), latency (times of answers,
+// required) or clientErrors (4xx, off unless asked for, never required by itself).
 func Builtin(name string) (Criterion, bool) {
 	c := Criterion{Name: name}
 	switch name {
 	case "errors":
 		c.Share, c.Required = 4, true
+	case "latency":
+		c.Share, c.Required, c.Kind = 2, true, KindHistogram
 	case "clientErrors":
 		c.Share = 1
 	default:
@@ -84,7 +87,7 @@ func Builtin(name string) (Criterion, bool) {
 	return c, true
 }
 
-// Default is the Config of a Rollout that says nothing: the errors metric alone.
+// Default is a Config of the errors metric alone.
 func Default() Config {
 	c, _ := Builtin("errors")
 	cfg := Config{}.WithDefaults()
@@ -112,8 +115,18 @@ func (c Config) WithDefaults() Config {
 }
 
 func (c Criterion) withDefaults(objective float64) Criterion {
+	or(&c.Kind, c.Source.kind())
 	or(&c.Share, 1)
 	or(&c.FromStep, 1)
+	if c.Kind == KindCondition {
+		c.Limits = c.Limits.withDefaults()
+		return c
+	}
+	if c.Kind == KindHistogram {
+		or(&c.Tolerance, 0.1)
+		or(&c.Warmup, 30*time.Second)
+		or(&c.Harmful.Rate, 0.01)
+	}
 	or(&c.Tolerance, 0.25)
 	or(&c.Noise, Bursty)
 	or(&c.Window, 5*time.Second)
@@ -132,9 +145,6 @@ func or[T comparable](v *T, otherwise T) {
 		*v = otherwise
 	}
 }
-
-// goods reports that good events are counted, not bad ones.
-func (c Criterion) goods() bool { return c.Ratio != nil && c.Ratio.Good != "" }
 
 // rho0 is the ratio of bad shares that is still tolerated.
 func (c Criterion) rho0() float64 { return 1 + c.Tolerance }
@@ -160,6 +170,15 @@ func (c Config) Validate() []error {
 	}
 	if len(c.Criteria) > MaxCriteria {
 		addf("%d metrics: at most %d", len(c.Criteria), MaxCriteria)
+	}
+	histograms := 0
+	for _, k := range c.Criteria {
+		if k.Kind == KindHistogram {
+			histograms++
+		}
+	}
+	if histograms > MaxHistograms {
+		addf("%d histograms: at most %d", histograms, MaxHistograms)
 	}
 	errs = append(errs, c.Mixture.validate()...)
 	for i, k := range c.Criteria {
@@ -198,15 +217,23 @@ func (c Criterion) validate() []error {
 	if c.Name == "" || len(c.Name) > 63 {
 		errs = append(errs, errors.New("the name must have 1 to 63 bytes"))
 	}
-	if r := c.Ratio; r != nil && (r.Total == "" || (r.Bad == "") == (r.Good == "")) {
-		errs = append(errs, errors.New("a ratio needs total, and either bad or good"))
-	}
+	errs = append(errs, c.Source.validate()...)
 	if c.Share < 0 || c.Share > 1000 {
 		addf("share is %d: want 1 to 1000", c.Share)
 	}
 	if c.FromStep < 0 || c.FromStep > 16 {
 		addf("fromStep is %d: want 1 to 16", c.FromStep)
 	}
+	if c.Kind == KindCondition {
+		return append(errs, c.Limits.validate()...)
+	}
+	return append(errs, c.validateComparison()...)
+}
+
+// validateComparison says what is wrong with how the arms are to be compared.
+func (c Criterion) validateComparison() []error {
+	var errs []error
+	addf := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	least := 0.1 // the vote is not valid below
 	switch c.Noise {
 	case Bursty:

@@ -35,14 +35,15 @@ type metricState struct {
 	harmState
 	safeState
 	tally
+	gateState
 }
 
 // readState is how far a metric was read.
 type readState struct {
-	Cursor   int64    `json:"cur"`           // end of the last consumed window, Unix ms
+	Cursor   int64    `json:"cur,omitempty"` // end of the last consumed window, Unix ms
 	Length   float64  `json:"w,omitempty"`   // of windows in this step, s; 0: not chosen
 	Interval float64  `json:"i,omitempty"`   // between scrapes in this step, s; 0: not known
-	Seen     [3]int64 `json:"seen"`          // newest sample, canary request and stable request, Unix ms
+	Seen     [3]int64 `json:"seen,omitzero"` // newest sample, canary request and stable request, Unix ms
 	Gap      *gap     `json:"gap,omitempty"` // why there is no usable data; nil: there is
 }
 
@@ -54,11 +55,11 @@ type gap struct {
 
 // tally is what was counted, each as canary n and bad, stable n and bad.
 type tally struct {
-	Attempt  [4]uint64  `json:"a"`
-	Step     [4]uint64  `json:"s"`
-	Recent   [4]float64 `json:"d"` // halved every 60 s
-	Observed float64    `json:"o"` // s of closed windows in the step
-	Windows  int        `json:"k"`
+	Attempt  [4]uint64  `json:"a,omitzero"`
+	Step     [4]uint64  `json:"s,omitzero"`
+	Recent   [4]float64 `json:"d,omitzero"`  // halved every 60 s
+	Observed float64    `json:"o,omitempty"` // s of closed windows in the step
+	Windows  int        `json:"k,omitempty"`
 }
 
 // outcome is a latched verdict.
@@ -164,8 +165,14 @@ func (t evidenceText) check() error {
 }
 
 func (m metricState) check() error {
-	if len(m.Clip) == 0 || len(m.Clip) > maxGrid || (m.Vote != nil && len(m.Vote) != len(m.Clip)) {
-		return fmt.Errorf("%d and %d wealths", len(m.Clip), len(m.Vote))
+	if err := errors.Join(m.bounds.check(), m.gateState.check()); err != nil {
+		return err
+	}
+	if len(m.Clip) == 0 && len(m.Vote)+len(m.Relative)+len(m.Absolute)+len(m.Le) == 0 {
+		return nil // of a condition
+	}
+	if k := m.streams(); len(m.Clip) == 0 || len(m.Clip)%k != 0 || len(m.Clip) > k*maxGrid || (m.Vote != nil && len(m.Vote) != len(m.Clip)) {
+		return fmt.Errorf("%d and %d wealths of %d streams", len(m.Clip), len(m.Vote), k)
 	}
 	if len(m.Relative) != 3 || len(m.Absolute) != 3 {
 		return errors.New("the evidence of safety is not whole")
@@ -192,11 +199,16 @@ func (m metricState) check() error {
 func (ev Evidence) clone() Evidence {
 	ev.metrics = maps.Clone(ev.metrics)
 	for name, m := range ev.metrics {
+		m.bounds = m.bounds.clone()
 		m.Clip, m.Vote = slices.Clone(m.Clip), slices.Clone(m.Vote)
 		m.Relative, m.Absolute = slices.Clone(m.Relative), slices.Clone(m.Absolute)
 		if m.Gap != nil {
 			g := *m.Gap
 			m.Gap = &g
+		}
+		if m.Last != nil {
+			last := *m.Last
+			m.Last = &last
 		}
 		ev.metrics[name] = m
 	}
@@ -214,12 +226,24 @@ func (ev Evidence) fits(cfg Config, digest string) bool {
 		return false
 	}
 	for _, c := range cfg.Criteria {
-		m, ok := ev.metrics[c.Name]
-		if !ok || len(m.Clip) != len(cfg.Mixture.Grid) || (m.Vote == nil) != (c.Noise == Independent) {
+		if m, ok := ev.metrics[c.Name]; !ok || !m.fits(c, len(cfg.Mixture.Grid)) {
 			return false
 		}
 	}
 	return true
+}
+
+func (m metricState) fits(c Criterion, grid int) bool {
+	switch c.Kind {
+	case KindCondition:
+		return len(m.Clip) == 0
+	case KindRatio:
+		if m.chosen() || m.Base != nil {
+			return false
+		}
+	case KindHistogram:
+	}
+	return len(m.Clip) == m.streams()*grid && (m.Vote == nil) == (c.Noise == Independent)
 }
 
 func (t *tally) add(w Window) {

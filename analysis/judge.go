@@ -47,7 +47,10 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 		j.ev.rules.Cursor = ev.rules.Cursor
 	}
 	for _, c := range cfg.Criteria {
-		m := metricState{harmState: newHarm(cfg.Mixture, c.Noise), safeState: newSafe()}
+		m := metricState{}
+		if c.Kind != KindCondition {
+			m.harmState, m.safeState = newHarm(cfg.Mixture, c.Noise, bounds{}), newSafe()
+		}
 		if j.reset {
 			m.Cursor = ev.metrics[c.Name].Cursor // not twice, whatever it counts for
 		}
@@ -61,11 +64,8 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 func (j *judge) beginStep() {
 	if j.ev.step != j.b.Step {
 		j.ev.step, j.ev.at, j.ev.guard = j.b.Step, 0, nil
-		for name, m := range j.ev.metrics {
-			m.handOut(0.9) // faults that come with load start here
-			m.safeState = newSafe()
-			m.Step, m.Observed, m.Length = [4]uint64{}, 0, 0
-			j.ev.metrics[name] = m
+		for _, c := range j.cfg.Criteria {
+			j.ev.metrics[c.Name] = j.ev.metrics[c.Name].next(c)
 		}
 	}
 	if j.ev.at == 0 && !j.b.Settled.IsZero() {
@@ -80,27 +80,50 @@ func (j *judge) beginStep() {
 	}
 }
 
-// input is a window or the increments for the hard rules.
-type input struct {
-	Window
-	rule bool
+// next is the memory at the start of another step.
+func (m metricState) next(c Criterion) metricState {
+	m.Step, m.Observed, m.Length = [4]uint64{}, 0, 0
+	if c.Kind == KindCondition {
+		m.gateState, m.Gap = gateState{}, nil
+		return m
+	}
+	m.handOut(0.9) // faults that come with load start here
+	m.safeState = newSafe()
+	return m
 }
 
-// consume folds in all windows and rule increments in the order of their ends, and decides after each end.
+// input is a window, the increments for the hard rules, or a measurement at the end of a window without counts.
+type input struct {
+	Window
+	rule     bool
+	measured *Measurement
+}
+
+// consume folds in stable's hours, then all windows, measurements and rule increments in the order of their ends, and decides after each end.
 func (j *judge) consume() {
-	inputs := make([]input, 0, len(j.b.Windows)+len(j.b.Rules))
+	for name, m := range j.ev.metrics {
+		m.hour(j.b.Bases[name])
+		j.ev.metrics[name] = m
+	}
+	inputs := make([]input, 0, len(j.b.Windows)+len(j.b.Rules)+len(j.b.Measurements))
 	for _, w := range j.b.Windows {
 		inputs = append(inputs, input{Window: w.sane()})
 	}
 	for _, w := range j.b.Rules {
 		inputs = append(inputs, input{Window: w.sane(), rule: true})
 	}
+	for i, m := range j.b.Measurements {
+		inputs = append(inputs, input{Window: Window{Metric: m.Metric, Start: m.At, End: m.At}, measured: &j.b.Measurements[i]})
+	}
 	slices.SortStableFunc(inputs, func(a, b input) int {
 		return cmp.Or(a.End.Compare(b.End), cmp.Compare(a.Metric, b.Metric), a.Start.Compare(b.Start))
 	})
 	hard := "" // the metric whose increments showed a hard fail
 	for i, in := range inputs {
-		if in.Seq == j.b.Seq && in.End.After(in.Start) {
+		switch {
+		case in.measured != nil:
+			j.measure(*in.measured)
+		case in.Seq == j.b.Seq && in.End.After(in.Start):
 			if in.rule {
 				if j.ev.rules.fold(in.Window, j.b.Endpoints) {
 					hard = in.Metric
@@ -115,15 +138,6 @@ func (j *judge) consume() {
 	}
 }
 
-// sane holds a window's counts to what counts can be.
-func (w Window) sane() Window {
-	for _, c := range []*Counts{&w.Canary, &w.Stable} {
-		c.N = min(c.N, 1<<53)
-		c.Bad = min(c.Bad, c.N)
-	}
-	return w
-}
-
 func (j *judge) fold(w Window) {
 	m, ok := j.ev.metrics[w.Metric]
 	if !ok || millis(w.Start) < m.Cursor {
@@ -131,15 +145,42 @@ func (j *judge) fold(w Window) {
 	}
 	m.Cursor = millis(w.End)
 	c := j.criterion(w.Metric)
-	if j.b.Step >= c.FromStep {
-		m.harmState.fold(w, c, j.cfg.Mixture)
-		m.safeState.fold(w, c, j.cfg.Beta)
-		m.add(w)
+	if j.b.Step >= c.FromStep && c.Kind != KindCondition {
+		m.learn(w, c, j.cfg, j.b.Weight == 100)
 		if j.ev.guard != nil && w.Metric == j.cfg.watched() {
 			j.ev.guard.fold(w, j.cfg.Mixture)
 		}
 	}
 	j.ev.metrics[w.Metric] = m
+}
+
+// learn takes in a window. One of a histogram whose bounds are not chosen helps to choose them, and is judged only where
+// that was done before it; once the canary has all traffic there is nothing left to choose for.
+func (m *metricState) learn(w Window, c Criterion, cfg Config, alone bool) {
+	if c.Kind == KindHistogram && !m.chosen() {
+		if alone {
+			w.Canary.Bad, w.Stable.Bad = 0, 0
+			m.add(w)
+			return
+		}
+		usable := m.settle(w)
+		if m.chosen() {
+			m.harmState = newHarm(cfg.Mixture, c.Noise, m.bounds)
+		}
+		if !usable {
+			return
+		}
+	}
+	streams := m.pairs(w)
+	if len(streams) == 0 {
+		return
+	}
+	if c.Kind == KindHistogram {
+		w = m.promoted(w)
+	}
+	m.harmState.fold(w.End.Sub(w.Start).Seconds(), streams, c, cfg.Mixture)
+	m.safeState.fold(w, c, cfg.Beta)
+	m.add(w)
 }
 
 func (j *judge) criterion(name string) Criterion {
@@ -161,24 +202,30 @@ func (j *judge) latch(at time.Time, hard string) {
 	case j.ev.guard != nil && j.ev.guard.logE() >= -math.Log(j.cfg.AlphaGuard):
 		out.Reason, out.Metric = SLOBreach, j.cfg.watched()
 	default:
-		return
+		if out.Metric = j.failedGate(); out.Metric == "" {
+			return
+		}
+		out.Reason = GateFailed
 	}
 	j.ev.out = &out
 }
 
 // share is the weight of a criterion in the total: fixed for the attempt.
 func (j *judge) share(c Criterion) float64 {
-	if c.DryRun {
+	if !c.counts() {
 		return 0
 	}
 	sum := 0
 	for _, k := range j.cfg.Criteria {
-		if !k.DryRun {
+		if k.counts() {
 			sum += k.Share
 		}
 	}
 	return float64(c.Share) / float64(sum)
 }
+
+// counts reports that the criterion has a share in the evidence of harm.
+func (c Criterion) counts() bool { return !c.DryRun && c.Kind != KindCondition }
 
 // logTotal is ln of the evidence of harm over all metrics: a weighted mean of e-processes is one.
 func (j *judge) logTotal() float64 {
@@ -199,6 +246,9 @@ func (j *judge) logTotal() float64 {
 func (j *judge) loudest() string {
 	name, most := "", math.Inf(-1)
 	for _, c := range j.cfg.Criteria {
+		if !c.counts() {
+			continue
+		}
 		m := j.ev.metrics[c.Name]
 		if v := math.Log(j.share(c)) + m.harmState.logE(); v > most {
 			name, most = c.Name, v
@@ -228,7 +278,7 @@ func (j *judge) active() []Criterion {
 	return active
 }
 
-// required are the criteria that promotion needs at this step.
+// required are the comparisons that promotion needs at this step.
 func (j *judge) required() []Criterion {
-	return slices.DeleteFunc(j.active(), func(c Criterion) bool { return !c.Required || c.DryRun })
+	return slices.DeleteFunc(j.active(), func(c Criterion) bool { return !c.Required || !c.counts() })
 }

@@ -26,19 +26,24 @@ func (l *logw) UnmarshalJSON(text []byte) error {
 }
 
 // harmState is the evidence of harm of one stream: wealth put on each ratio of the grid, and a reserve that is
-// handed out with time, so that a late fault need not first undo a healthy past.
+// handed out with time, so that a late fault need not first undo a healthy past. Of a histogram it is that of several
+// streams, one after the other, with the same reserve in each.
 type harmState struct {
-	Elapsed float64 `json:"t"` // s of closed windows in the attempt
-	Reserve logw    `json:"r"`
-	Clip    []logw  `json:"clip"`
+	bounds
+	Elapsed float64 `json:"t,omitempty"` // s of closed windows in the attempt
+	Reserve logw    `json:"r,omitempty"`
+	Clip    []logw  `json:"clip,omitempty"`
 	Vote    []logw  `json:"vote,omitempty"` // with Bursty only
-	Sup     float64 `json:"sup"`            // the largest logE so far
+	Sup     float64 `json:"sup,omitempty"`  // the largest logE so far
 }
 
-func newHarm(m Mixture, noise Noise) harmState {
-	h := harmState{Reserve: logw(math.Log(1 - m.Start)), Clip: wealth(m.Start, len(m.Grid))}
-	if noise == Bursty {
-		h.Vote = wealth(m.Start, len(m.Grid))
+func newHarm(m Mixture, noise Noise, b bounds) harmState {
+	h := harmState{bounds: b, Reserve: logw(math.Log(1 - m.Start))}
+	for range b.streams() {
+		h.Clip = append(h.Clip, wealth(m.Start, len(m.Grid))...)
+		if noise == Bursty {
+			h.Vote = append(h.Vote, wealth(m.Start, len(m.Grid))...)
+		}
 	}
 	return h
 }
@@ -53,12 +58,13 @@ func wealth(start float64, parts int) []logw {
 
 // handOut leaves the reserve the share stays and gives the rest to all ratios alike.
 func (h *harmState) handOut(stays float64) {
-	h.Reserve = spend(h.Reserve, stays, h.Clip, h.Vote)
+	h.Reserve = spend(h.Reserve, stays, len(h.Clip)/h.streams(), h.Clip, h.Vote)
 }
 
-func spend(reserve logw, stays float64, pots ...[]logw) logw {
+// spend hands the reserve out to pots that hold the wealth of streams with parts each.
+func spend(reserve logw, stays float64, parts int, pots ...[]logw) logw {
 	for _, pot := range pots {
-		each := float64(reserve) + math.Log((1-stays)/float64(len(pot)))
+		each := float64(reserve) + math.Log((1-stays)/float64(parts))
 		for i, w := range pot {
 			pot[i] = logw(logSum(float64(w), each))
 		}
@@ -72,38 +78,64 @@ func (h *harmState) pass(dt, tau float64) {
 	h.Elapsed += dt
 }
 
-// fold multiplies in the factors of one window.
-func (h *harmState) fold(w Window, c Criterion, m Mixture) {
-	h.pass(w.End.Sub(w.Start).Seconds(), m.Tau.Seconds())
-	rho0 := c.rho0()
-	against, _ := Vote(w.Canary, w.Stable, rho0)
-	for i, g := range m.Grid {
-		rho := g * rho0
-		if c.Noise == Independent {
-			h.Clip[i] = logw(keep(float64(h.Clip[i]) + LogFactor(w.Canary, w.Stable, rho, rho0)))
-			continue
-		}
-		h.Clip[i] = logw(keep(float64(h.Clip[i]) + logClipped(w.Canary, w.Stable, rho, rho0)))
-		h.Vote[i] = logw(keep(float64(h.Vote[i]) + logVoted(w.Canary, w.Stable, against, rho, rho0)))
+// fold multiplies in the factors of one window, given as the counts of each stream.
+func (h *harmState) fold(dt float64, streams []Pair, c Criterion, m Mixture) {
+	h.pass(dt, m.Tau.Seconds())
+	for i, p := range streams {
+		h.bet(i*len(m.Grid), p, c, m)
 	}
 	h.Sup = max(h.Sup, h.logE())
 }
 
-func (h *harmState) logClip() float64 { return total(h.Clip, h.Reserve) }
+// bet folds the counts of the stream whose wealth starts there.
+func (h *harmState) bet(from int, p Pair, c Criterion, m Mixture) {
+	rho0 := c.rho0()
+	against, _ := Vote(p.Canary, p.Stable, rho0)
+	for k, g := range m.Grid {
+		i, rho := from+k, g*rho0
+		if c.Noise == Independent {
+			h.Clip[i] = logw(keep(float64(h.Clip[i]) + LogFactor(p.Canary, p.Stable, rho, rho0)))
+			continue
+		}
+		h.Clip[i] = logw(keep(float64(h.Clip[i]) + logClipped(p.Canary, p.Stable, rho, rho0)))
+		h.Vote[i] = logw(keep(float64(h.Vote[i]) + logVoted(p.Canary, p.Stable, against, rho, rho0)))
+	}
+}
+
+func (h *harmState) logClip() float64 { return h.mean(h.Clip) }
 
 func (h *harmState) logVote() float64 {
 	if h.Vote == nil {
 		return 0
 	}
-	return total(h.Vote, h.Reserve)
+	return h.mean(h.Vote)
 }
 
-// logE is ln of the stream's evidence.
+// logE is ln of the evidence: the mean over the streams, and in each over its two processes.
 func (h *harmState) logE() float64 {
 	if h.Vote == nil {
 		return h.logClip()
 	}
 	return logSum(h.logClip(), h.logVote()) - math.Ln2
+}
+
+// mean is ln of the mean wealth of the streams in a pot.
+func (h *harmState) mean(pot []logw) float64 {
+	k := h.streams()
+	if k == 1 {
+		return total(pot, h.Reserve)
+	}
+	return total(pot, h.Reserve+logw(math.Log(float64(k)))) - math.Log(float64(k))
+}
+
+// stream is ln of the evidence of one stream alone.
+func (h *harmState) stream(i int) float64 {
+	parts := len(h.Clip) / h.streams()
+	one := harmState{Reserve: h.Reserve, Clip: h.Clip[i*parts : (i+1)*parts]}
+	if h.Vote != nil {
+		one.Vote = h.Vote[i*parts : (i+1)*parts]
+	}
+	return one.logE()
 }
 
 func total(pot []logw, reserve logw) float64 {
@@ -146,7 +178,7 @@ func slo(objective float64) float64 {
 
 func (g *guardState) fold(w Window, m Mixture) {
 	dt, tau := w.End.Sub(w.Start).Seconds(), m.Tau.Seconds()
-	g.Reserve = spend(g.Reserve, (tau+g.Elapsed)/(tau+g.Elapsed+dt), g.Wealth)
+	g.Reserve = spend(g.Reserve, (tau+g.Elapsed)/(tau+g.Elapsed+dt), guarded, g.Wealth)
 	g.Elapsed += dt
 	for i, times := range guardSteps() {
 		p1 := min(0.99, times*g.P0)

@@ -30,17 +30,66 @@ type Progress struct {
 // MetricReport shows one metric.
 type MetricReport struct {
 	Name     string
+	Kind     Kind
 	Required bool
 	DryRun   bool
 	Limit    float64 // the tolerated ratio of bad shares
-	Attempt  Pair    // counts since the attempt began
-	Step     Pair    // counts of the step
+	Tally            // of a histogram by its promotion bound, of a condition nothing
 	Harm     Harm
 	Safe     Safe
 	Estimate Estimate
-	Windows  int // closed in the attempt
+	Gap      Reason  // why there is no data now; empty: there is
+	Bounds   *Bounds // of a histogram
+	Gate     *Gate   // of a condition
+}
+
+// Tally is what was counted of a metric.
+type Tally struct {
+	Attempt  Pair // counts since the attempt began
+	Step     Pair // counts of the step
+	Windows  int  // closed in the attempt
 	Observed time.Duration
-	Gap      Reason // why there is no data now; empty: there is
+}
+
+// Bounds says by which bounds a histogram is judged.
+type Bounds struct {
+	Promotion float64 // ms: a request is bad if it is slower; 0: not chosen yet
+	Judged    []Bound // by rising bound; none: not chosen yet
+	Known     uint64  // of stable's requests that are needed to choose, those known
+}
+
+// loudest is the bound with the most evidence of harm.
+func (b *Bounds) loudest() (loudest Bound, ok bool) {
+	if b == nil {
+		return loudest, false
+	}
+	for _, one := range b.Judged {
+		if !ok || one.LogE > loudest.LogE {
+			loudest, ok = one, true
+		}
+	}
+	return loudest, ok
+}
+
+// Bound is one of the comparisons of a histogram.
+type Bound struct {
+	Le   float64 // ms
+	Fast bool    // it is about the requests within the bound, not those beyond
+	LogE float64 // ln of its evidence of harm
+}
+
+// Gate shows a condition. Its counts are of the step.
+type Gate struct {
+	Standing     Standing
+	Pass         int
+	Fail         int
+	Inconclusive int
+	Errors       int // in a row
+	Wanted       int // measurements, or passes in a row
+	Value        float64
+	Outcome      Outcome   // of the newest measurement; empty: there is none
+	At           time.Time // of it
+	Next         time.Time // the next measurement; zero: there is none
 }
 
 // Pair holds the counts of both arms.

@@ -71,7 +71,7 @@ func (c Config) watched() string {
 	first := ""
 	for _, k := range c.Criteria { // sorted by name
 		switch {
-		case k.DryRun:
+		case k.DryRun, k.Kind != KindRatio:
 		case k.Name == "errors":
 			return k.Name
 		case k.Name == "attempts":

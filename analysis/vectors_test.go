@@ -103,12 +103,12 @@ func TestHarm_followsReferencePath(t *testing.T) {
 			[7]float64{3.449371693, 1.251506302, 12.1227878, 12.1227878, 277.5265654, 6374.83191, 5137529.544}},
 	} {
 		c := r.c.withDefaults(0)
-		h := newHarm(r.mixture, c.Noise)
+		h := newHarm(r.mixture, c.Noise, bounds{})
 		for i, w := range path() {
 			if r.change == i+1 {
 				h.handOut(0.9)
 			}
-			h.fold(w, c, r.mixture)
+			h.fold(5, h.pairs(w), c, r.mixture)
 			near(t, fmt.Sprintf("%s, window %d", r.name, i+1), math.Exp(pick[r.process](&h)), r.want[i])
 		}
 	}

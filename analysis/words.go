@@ -30,15 +30,22 @@ func clause(r Report, canary string) string {
 			return string(r.Reason)
 		}
 		return harmClause(r, m)
-	case NeedsRequests:
-		switch {
-		case r.Progress.Needed < 0:
-			return fmt.Sprintf("no number of requests%s would show it safe at this rate of failures", on)
-		case r.Progress.Wait > 0:
-			return fmt.Sprintf("needs about %d more requests%s, %s at this rate", r.Progress.Needed, on, Span(r.Progress.Wait))
-		default:
-			return fmt.Sprintf("needs about %d more requests%s", r.Progress.Needed, on)
+	case GateFailed, GateInconclusive, GateRunning:
+		if !known || m.Gate == nil {
+			return string(r.Reason)
 		}
+		text := m.Name + ": " + m.Gate.words()
+		if r.Reason == GateRunning && r.Progress.Needed > 0 {
+			text += "; " + needs(r.Progress, on)
+		}
+		return text
+	case BaselineMissing:
+		if !known || m.Bounds == nil {
+			return string(r.Reason)
+		}
+		return fmt.Sprintf("%s: %d of the %d stable requests are known that it takes to choose its bounds", m.Name, m.Bounds.Known, enoughStable)
+	case NeedsRequests:
+		return needs(r.Progress, on)
 	case Baking:
 		return fmt.Sprintf("baked %s of %s", Span(r.Progress.Observed), Span(r.Progress.Bake))
 	case Collecting:
@@ -50,6 +57,9 @@ func clause(r Report, canary string) string {
 	case NonInferior:
 		return "no worse after " + Span(r.Progress.Observed)
 	default:
+		if r.Verdict == Blind && r.Reason == NoSeries {
+			return fmt.Sprintf("%s: Prometheus has no series of either version for %s; disable the metric where nothing counts it", r.Metric, Span(r.Blind))
+		}
 		if r.Verdict == Blind {
 			return fmt.Sprintf("%s: %s for %s", r.Metric, r.Reason, Span(r.Blind))
 		}
@@ -66,6 +76,46 @@ func (r Report) metric(name string) (MetricReport, bool) {
 	return MetricReport{}, false
 }
 
+func needs(p Progress, on string) string {
+	switch {
+	case p.Needed < 0:
+		return fmt.Sprintf("no number of requests%s would show it safe at this rate of failures", on)
+	case p.Wait > 0:
+		return fmt.Sprintf("needs about %d more requests%s, %s at this rate", p.Needed, on, Span(p.Wait))
+	default:
+		return fmt.Sprintf("needs about %d more requests%s", p.Needed, on)
+	}
+}
+
+// words says what a gate has come to.
+func (g Gate) words() string {
+	taken := g.Pass + g.Fail + g.Inconclusive
+	text := fmt.Sprintf("%d of %d measurements", taken, max(g.Wanted, taken))
+	if g.Standing == StandingOpen && taken >= g.Wanted {
+		text = fmt.Sprintf("%d measurements", taken)
+	}
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{g.Pass, "passed"}, {g.Fail, "failed"}, {g.Inconclusive, "inconclusive"}, {g.Errors, "errors in a row"}} {
+		if part.n > 0 {
+			text += fmt.Sprintf(", %d %s", part.n, part.what)
+		}
+	}
+	if g.Outcome != "" && g.Outcome != OutcomeError {
+		text += ", last " + Digits(g.Value)
+	}
+	return text
+}
+
+// Millis is a bound in words, such as 250ms, 2.5s or 0.5ms.
+func Millis(ms float64) string {
+	if ms < 1000 {
+		return Digits(ms) + "ms"
+	}
+	return Digits(ms/1000) + "s"
+}
+
 func harmClause(r Report, m MetricReport) string {
 	p := m.Step
 	if p.Canary.N == 0 { // during shifting, or the first of a step
@@ -75,12 +125,18 @@ func harmClause(r Report, m MetricReport) string {
 		return fmt.Sprintf("%s: at least half of the canary's requests failed before the first window closed", m.Name)
 	}
 	text := fmt.Sprintf("%s %s", m.Name, RateOf(p.Canary))
+	if m.Bounds != nil && m.Bounds.Promotion > 0 {
+		text += " slower than " + Millis(m.Bounds.Promotion)
+	}
 	if r.Guard != nil && r.Guard.Metric == m.Name && p.Stable.N == 0 {
 		return text + " against a limit of " + Percent(r.Guard.P0)
 	}
 	text += " against " + RateOf(p.Stable)
 	if m.Estimate.AtLeast > 0 && r.Verdict == Rollback {
 		text += ", at least " + Times(m.Estimate.AtLeast) + " (" + Percent(1-math.Exp(-r.Limit)) + ")"
+	}
+	if b, ok := m.Bounds.loudest(); ok && b.LogE > 0 && b.Le != m.Bounds.Promotion {
+		text += ", most at " + Millis(b.Le)
 	}
 	return text
 }

@@ -78,7 +78,7 @@ func TestSentence_hostileTextIsMadeFitToShow(t *testing.T) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 	huge := analysis.Report{Verdict: analysis.Rollback, Reason: analysis.RegressionDetected, Metric: "m", LogE: 400, Limit: math.Log(100),
-		Metrics: []analysis.MetricReport{{Name: "m", Step: analysis.Pair{Canary: counts(9, 9), Stable: counts(9, 0)}}}}
+		Metrics: []analysis.MetricReport{{Name: "m", Tally: analysis.Tally{Step: analysis.Pair{Canary: counts(9, 9), Stable: counts(9, 0)}}}}}
 	if rows := report.Table(huge); !strings.Contains(rows, "harm 1e173 of 100") {
 		t.Errorf("got %s", rows)
 	}

@@ -38,12 +38,12 @@ func TestConfig_readsWhatIsWritten(t *testing.T) {
 		"a template beside the built-in metric": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "checkout", Template: "checkout-failures", Tolerance: "20%", Window: seconds(2), Warmup: seconds(3),
 				Harmful: &v1alpha1.Harmful{Ratio: "4"}}}},
-			analysis.Config{Criteria: []analysis.Criterion{builtin, {Name: "checkout", Ratio: &checkout, Share: 1, Required: true, Tolerance: 0.2,
+			analysis.Config{Criteria: []analysis.Criterion{builtin, {Name: "checkout", Source: analysis.Source{Ratio: &checkout}, Share: 1, Required: true, Tolerance: 0.2,
 				Window: 2 * time.Second, Warmup: 3 * time.Second, Harmful: analysis.Harmful{Ratio: 4}}}},
 		},
 		"a template alone": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "checkout", Template: "checkout-failures", Share: 2}}},
-			analysis.Config{Criteria: []analysis.Criterion{{Name: "checkout", Ratio: &checkout, Share: 2, Required: true}}},
+			analysis.Config{Criteria: []analysis.Criterion{{Name: "checkout", Source: analysis.Source{Ratio: &checkout}, Share: 2, Required: true}}},
 		},
 		"a template that is not to be had stays required": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "payments", Template: "gone"}}},
