@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -34,6 +33,7 @@ const (
 	requestsPerSecond = 200
 	requestsBurst     = 400
 	stopWithin        = 3 * time.Second
+	leaseName         = "sluice" // of the leader; its annotation keeps the epoch
 )
 
 // Bounds of the time after which a leader that is silent is replaced.
@@ -115,7 +115,7 @@ func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
 		Metrics:                       metricsserver.Options{BindAddress: c.Listen.Metrics},
 		HealthProbeBindAddress:        c.Listen.Health,
 		LeaderElection:                c.LeaderElection,
-		LeaderElectionID:              "sluice",
+		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       c.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &lease,
@@ -167,11 +167,8 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 		return nil, nil, err
 	}
 	proofs.pods = mesh
-	for _, one := range append(mesh.Collectors(), proxies.Collectors()...) {
-		metrics.Registry.Unregister(one) // of a manager that was made before
-		if err := metrics.Registry.Register(one); err != nil {
-			return nil, nil, fmt.Errorf("registering what is measured of the mesh and its proxies: %w", err)
-		}
+	if err := register(append(mesh.Collectors(), proxies.Collectors()...)); err != nil {
+		return nil, nil, fmt.Errorf("registering what is measured of the mesh and its proxies: %w", err)
 	}
 	ready := func() error {
 		select {

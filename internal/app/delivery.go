@@ -3,9 +3,15 @@ package app
 import (
 	"context"
 	"fmt"
+	"net"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/prom"
@@ -31,13 +37,21 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	if err != nil {
 		return err
 	}
+	rollbacks, err := apart(mgr)
+	if err != nil {
+		return err
+	}
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
 		Fleet: p.proxies, Mesh: p.mesh, Querier: querier, CheckRatio: prom.CheckRatio, Now: Now,
 		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
+		Lead: rolloutcontroller.Lead{Lease: types.NamespacedName{Namespace: c.Namespace, Name: leaseName}, Rollbacks: rollbacks, Braker: p.mesh},
 	})
 	if err != nil {
 		return err
+	}
+	if err := register(rollouts.Collectors()); err != nil {
+		return fmt.Errorf("registering what is measured of Rollouts: %w", err)
 	}
 	p.outbox.wakeRollout = rollouts.Wake
 	return rollouts.SetupWithManager(mgr)
@@ -58,10 +72,14 @@ func newQuerier(c Config, guard *egress.Guard) (analysis.Querier, error) {
 type noPrometheus struct{}
 
 // Series implements analysis.Querier.
-func (n noPrometheus) Series(context.Context, analysis.Query) ([]analysis.Series, error) { return nil, n.failure() }
+func (n noPrometheus) Series(context.Context, analysis.Query) ([]analysis.Series, error) {
+	return nil, n.failure()
+}
 
 // Base implements analysis.Querier.
-func (n noPrometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) { return nil, n.failure() }
+func (n noPrometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
+	return nil, n.failure()
+}
 
 // Measure implements analysis.Querier.
 func (n noPrometheus) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
@@ -100,4 +118,36 @@ func notes(mgr ctrl.Manager, guard *egress.Guard) (*outbox, error) {
 	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
 		Guard: guard, Now: Now, Settled: func(key types.NamespacedName) { o.wakeRollout(key) }})
 	return o, err
+}
+
+// Requests that store rollbacks: few, and not to be delayed by any others.
+const (
+	rollbacksPerSecond = 100
+	rollbacksBurst     = 200
+	connectWithin      = 1 * time.Second
+)
+
+// apart is a client with a connection and a rate of its own.
+func apart(mgr ctrl.Manager) (client.Client, error) {
+	cfg := rest.CopyConfig(mgr.GetConfig())
+	cfg.QPS, cfg.Burst = rollbacksPerSecond, rollbacksBurst
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{Timeout: connectWithin}).DialContext // without one, connections are shared with the manager's client
+	}
+	out, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("making the client of rollbacks: %w", err)
+	}
+	return out, nil
+}
+
+// register lets what is measured be seen; of a manager that was made before it takes the place.
+func register(all []prometheus.Collector) error {
+	for _, one := range all {
+		metrics.Registry.Unregister(one)
+		if err := metrics.Registry.Register(one); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -153,19 +153,32 @@ func (c *Controller) unknownState(ctx context.Context, p *pass, cause error) err
 	if !errors.Is(cause, errUnknownState) {
 		return cause
 	}
-	before := p.object.DeepCopy()
-	list := v1alpha1.NewConditions(before.Status.Conditions, p.object.Generation, p.wallClock())
-	list.Stalled(v1alpha1.ReasonUnknownState, cause.Error())
-	for _, was := range before.Status.Conditions {
-		if v1alpha1.Condition(list.List(), was.Type) == nil && was.Type != v1alpha1.ConditionReconciling {
-			list.Set(was.Type, was.Status, was.Reason, was.Message)
-		}
-	}
-	status := p.object.Status.DeepCopy()
-	status.Conditions = list.List()
-	if !p.due(before.Status, status) {
+	if !c.mayWrite() {
 		return nil
 	}
+	before := p.object.DeepCopy()
+	status := p.object.Status.DeepCopy()
+	status.Conditions = p.stalled(before.Status.Conditions, v1alpha1.ReasonUnknownState, cause.Error())
+	if !p.due(before.Status, status) || p.memory.refusal.holds(p, decision{}) {
+		return nil
+	}
+	status.Epoch = p.epoch
 	p.object.Status = status
-	return c.patchStatus(ctx, p, before)
+	return c.patchStatus(ctx, p, before, decision{})
+}
+
+// stalled are those conditions, but that nothing goes on, and why.
+func (p *pass) stalled(others []metav1.Condition, reason, message string) []metav1.Condition {
+	var stored []metav1.Condition
+	if s := p.object.Status; s != nil {
+		stored = s.Conditions
+	}
+	list := v1alpha1.NewConditions(stored, p.object.Generation, p.wallClock())
+	list.Stalled(reason, message)
+	for _, c := range others {
+		if v1alpha1.Condition(list.List(), c.Type) == nil && c.Type != v1alpha1.ConditionReconciling {
+			list.Set(c.Type, c.Status, c.Reason, c.Message)
+		}
+	}
+	return list.List()
 }

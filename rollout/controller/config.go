@@ -57,6 +57,33 @@ type Config struct {
 	Digest  func(ctx context.Context, ro *v1alpha1.Rollout) (string, error)
 	Outbox  Outbox      // nil: no notes
 	Observe func(Event) // called in order, after the write returned; nil: nobody listens
+	Lead    Lead        // what keeps two processes apart, and a rollback going while the server does not answer
+}
+
+// Lead is what a process needs to lead. Only Lease is required.
+type Lead struct {
+	Lease types.NamespacedName // its annotation keeps the epoch
+	// Rollbacks writes them: by a connection and at a rate of its own, so that nothing else delays one. nil: Config.Client.
+	Rollbacks client.Client
+	Braker    Braker // nil: no proxies are served here
+	// Confirmed reports that the lease could be renewed in time. While it could not, because the server does not answer,
+	// nothing is written: this process judges on and may only brake. nil: always.
+	Confirmed func() bool
+	Patience  Patience
+}
+
+// Braker takes the canary of an attempt to 0 at the proxies of this process, before that is stored.
+type Braker interface {
+	// Brake the Rollout, "namespace/name" with the uid, for one attempt. It does not block.
+	Brake(key, uid string, attempt int64)
+	// Release says that the end of the attempt is stored, or that the object is gone.
+	Release(key, uid string)
+}
+
+// Patience is how long an answer of the server is waited for.
+type Patience struct {
+	Write    time.Duration // 10 s
+	Rollback time.Duration // 1 s; after it the brake is engaged
 }
 
 func (c Config) validate() error {
@@ -66,13 +93,30 @@ func (c Config) validate() error {
 		set  bool
 	}{
 		{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fleet", c.Fleet != nil},
-		{"Mesh", c.Mesh != nil}, {"Querier", c.Querier != nil}, {"CheckRatio", c.CheckRatio != nil}, {"Now", c.Now != nil},
+		{"Lead.Lease", c.Lead.Lease.Name != ""}, {"Mesh", c.Mesh != nil}, {"Querier", c.Querier != nil}, {"CheckRatio", c.CheckRatio != nil}, {"Now", c.Now != nil},
 	} {
 		if !need.set {
 			errs = append(errs, errors.New("the rollout controller needs "+need.name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// defaulted fills in what was left to it.
+func (c Config) defaulted() Config {
+	if c.Lead.Patience.Write == 0 {
+		c.Lead.Patience.Write = writeTimeout
+	}
+	if c.Lead.Patience.Rollback == 0 {
+		c.Lead.Patience.Rollback = rollbackTimeout
+	}
+	if c.Lead.Rollbacks == nil {
+		c.Lead.Rollbacks = c.Client
+	}
+	if c.Lead.Confirmed == nil {
+		c.Lead.Confirmed = func() bool { return true }
+	}
+	return c
 }
 
 // Event is a transition that was stored, or the first time that all connected proxies had a traffic seq.

@@ -2,10 +2,9 @@ package controller
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -20,7 +19,6 @@ import (
 // Times of the controller.
 const (
 	persistEvery = 15 * time.Second // evidence, clocks, deliveries, confirmations
-	writeTimeout = 10 * time.Second
 	readTimeout  = 2 * time.Second  // of what is not watched here, or not known to be: a pass waits no longer for it
 	openTick     = time.Second      // how often an unsettled object is looked at when nothing happens
 	restTick     = 1 * time.Minute  // and one at rest
@@ -35,6 +33,10 @@ type Controller struct {
 	memories memories
 	queries  queries
 	wake     waker
+	fence    *fence
+	brakes   holds
+	link     link
+	meters   meters
 }
 
 // Wake makes the controller look at an object soon, such as when the outbox has results.
@@ -45,13 +47,17 @@ func New(c Config) (*Controller, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	out := &Controller{config: c, start: c.Now()}
+	out := &Controller{config: c.defaulted(), start: c.Now(), meters: newMeters()}
+	out.fence = newFence(&out.config)
 	out.queries = queries{querier: c.Querier, done: out.wake.now}
 	return out, nil
 }
 
 // Reconcile looks at one object until nothing is left to do at once.
 func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if _, err := c.fence.take(ctx); err != nil {
+		return ctrl.Result{}, ignoreFenced(err)
+	}
 	ro := &v1alpha1.Rollout{}
 	if err := c.config.Client.Get(ctx, req.NamespacedName, ro); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -68,33 +74,47 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	ro = ro.DeepCopy()
+	return c.repeat(ctx, ro.DeepCopy())
+}
+
+// repeat makes passes over an object, which it may keep and change, until nothing is left to do at once. After a conflict
+// everything is dropped, and the object read from the server.
+func (c *Controller) repeat(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.Result, error) {
 	for range maxSteps {
 		again, after, err := c.once(ctx, ro)
-		if apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
-			if apierrors.IsInvalid(err) {
-				c.config.Recorder.Eventf(ro, nil, eventType(true), "StatusRefused", "Write", "%s", short(err.Error(), 1000))
-			}
-			live, missing := c.live(ctx, req.NamespacedName)
+		switch {
+		case err == nil && again:
+		case err == nil:
+			return ctrl.Result{RequeueAfter: after}, nil
+		case errors.Is(err, errSilent):
+			return ctrl.Result{RequeueAfter: openTick}, nil
+		case apierrors.IsConflict(err), errors.Is(err, errRefused):
+			live, missing := c.live(ctx, client.ObjectKeyFromObject(ro))
 			if missing != nil {
 				return ctrl.Result{}, client.IgnoreNotFound(missing)
 			}
-			if apierrors.IsInvalid(err) && live.ResourceVersion == ro.ResourceVersion {
-				return ctrl.Result{}, fmt.Errorf("writing status: %w", err)
+			if errors.Is(err, errRefused) && live.ResourceVersion != ro.ResourceVersion { // what was refused was made of something old
+				c.remember(live).refusal = refusal{}
 			}
 			ro = live
-			continue
-		}
-		if err != nil || !again {
-			return ctrl.Result{RequeueAfter: after}, err
+		default:
+			return ctrl.Result{}, ignoreFenced(err)
 		}
 	}
 	return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 }
 
+// ignoreFenced is nil for an error that ends the whole process soon anyway.
+func ignoreFenced(err error) error {
+	if errors.Is(err, ErrFenced) {
+		return nil
+	}
+	return err
+}
+
 // live reads an object from the server.
 func (c *Controller) live(ctx context.Context, key types.NamespacedName) (*v1alpha1.Rollout, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ro := &v1alpha1.Rollout{}
 	return ro, c.config.Live.Get(ctx, key, ro)
@@ -118,42 +138,76 @@ func (c *Controller) remember(ro *v1alpha1.Rollout) *memory {
 
 // gone lets go of what is kept elsewhere of an object.
 func (c *Controller) gone(uid types.UID) {
-	if uid != "" && c.config.Outbox != nil {
+	if uid == "" {
+		return
+	}
+	c.lost(uid)
+	if c.config.Outbox != nil {
 		c.config.Outbox.Forget(uid)
 	}
 }
 
 // once makes one pass. again says that the next one, over the object as it now is, should follow at once.
 func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool, after time.Duration, err error) {
+	if err := c.fence.met(ro.Status); err != nil {
+		return false, 0, err
+	}
 	p, err := c.see(ctx, ro)
 	if err != nil {
 		return false, openTick, c.unknownState(ctx, p, err)
 	}
+	d := c.decide(ctx, p)
+	if !c.mayWrite() {
+		c.onlyBrake(ctx, p, d)
+		return false, openTick, nil
+	}
 	if !p.want.Deleting && controllerutil.AddFinalizer(ro, v1alpha1.RolloutFinalizer) {
 		return true, 0, c.patchFinalizer(ctx, ro, controllerutil.RemoveFinalizer)
 	}
-	report := p.trusted(p.judge())
-	obs := p.observe(report)
-	next, acts := rollout.Step(p.spec, p.state, obs, p.wallClock())
-	if broken := rollout.Check(p.spec, p.state, next, obs, p.wallClock()); broken != nil {
-		log.FromContext(ctx).Error(broken, "a step was refused", "phase", p.state.Phase.String(), "seq", p.state.Seq)
-		next, acts = rollout.Fail(p.spec, p.state, obs, p.wallClock(), rollout.InvariantBroken)
-	}
-	if acts.Transition != nil && p.unjudged(report) && raises(p.state, next) {
-		next, acts = p.state, p.patience()
-	}
-	if acts.Transition == nil {
-		p.memory.watch = p.memory.watch.Seen(next, p.mono)
+	if d.actions.Transition == nil {
+		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
 	}
 	c.observeAcked(p)
-	again, err = c.write(ctx, p, decision{observation: obs, next: next, actions: acts})
+	again, err = c.write(ctx, p, d)
 	if err != nil {
 		return false, 0, err
 	}
-	if acts.Finalize && controllerutil.RemoveFinalizer(ro, v1alpha1.RolloutFinalizer) {
+	if d.actions.Finalize && controllerutil.RemoveFinalizer(ro, v1alpha1.RolloutFinalizer) {
 		return false, 0, c.patchFinalizer(ctx, ro, controllerutil.AddFinalizer)
 	}
-	return again, p.wait(acts), nil
+	return again, p.wait(d.actions), nil
+}
+
+// decide is what follows from what a pass saw. A brake that is on comes before everything else; what breaks a rule is
+// thrown away and fails the attempt; what needs a verdict waits for the first one of this process; what the server has
+// refused is not offered again at once.
+func (c *Controller) decide(ctx context.Context, p *pass) decision {
+	report := p.trusted(p.judge())
+	d := decision{observation: p.observe(report)}
+	obs := d.observation
+	if brake, on := c.braked(p); on {
+		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), brake.reason)
+		return p.offered(d)
+	}
+	d.next, d.actions = rollout.Step(p.spec, p.state, obs, p.wallClock())
+	if broken := rollout.Check(p.spec, p.state, d.next, obs, p.wallClock()); broken != nil {
+		log.FromContext(ctx).Error(broken, "a step was refused", "phase", p.state.Phase.String(), "seq", p.state.Seq)
+		c.meters.violated(broken)
+		p.broken = "a decision broke a rule and was thrown away: " + broken.Error()
+		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), rollout.InvariantBroken)
+	}
+	if d.actions.Transition != nil && p.unjudged(report) && raises(p.state, d.next) {
+		d.next, d.actions = p.state, p.patience()
+	}
+	return p.offered(d)
+}
+
+// offered is a decision, or nothing if it was refused a short time ago.
+func (p *pass) offered(d decision) decision {
+	if d.actions.Transition != nil && p.memory.refusal.holds(p, d) {
+		d.next, d.actions = p.state, p.patience()
+	}
+	return d
 }
 
 // decision is what a pass came to.
@@ -161,75 +215,6 @@ type decision struct {
 	observation rollout.Observation
 	next        rollout.State
 	actions     rollout.Actions
-}
-
-// write stores what is worth storing in one conditional patch, then lets everything follow that follows from it.
-func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool, err error) {
-	before := p.object.DeepCopy()
-	status, err := p.status(ctx, d)
-	if err != nil {
-		return false, err
-	}
-	moved := d.actions.Transition != nil
-	if !moved && !p.due(before.Status, status) {
-		return false, nil
-	}
-	p.object.Status = status
-	if err := c.patchStatus(ctx, p, before); err != nil {
-		p.object.Status = before.Status
-		return false, err
-	}
-	if moved {
-		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
-	}
-	c.announce(p, d)
-	return moved, nil
-}
-
-// patchStatus is the one place where a Rollout's status is written: what differs from before, if before is still what is
-// stored.
-func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.Rollout) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := c.config.Client.Status().Patch(ctx, p.object, patch); err != nil {
-		return err
-	}
-	p.memory.wrote, p.memory.wroteAt = p.object.ResourceVersion, p.mono
-	return nil
-}
-
-// due reports that a status without a transition is to be written now: at once what people or the engine wait for,
-// else what changed, but seldom.
-func (p *pass) due(was, is *v1alpha1.RolloutStatus) bool {
-	if was == nil {
-		return true
-	}
-	if urgent(was, is) {
-		return true
-	}
-	return p.mono-p.memory.wroteAt >= persistEvery && !equality.Semantic.DeepEqual(was, is)
-}
-
-func urgent(was, is *v1alpha1.RolloutStatus) bool {
-	if was.ObservedGeneration != is.ObservedGeneration || was.SettledSeq != is.SettledSeq || len(is.Notes) > len(was.Notes) {
-		return true
-	}
-	if len(was.Conditions) != len(is.Conditions) {
-		return true
-	}
-	for i, c := range is.Conditions {
-		if w := was.Conditions[i]; w.Type != c.Type || w.Status != c.Status || w.Reason != c.Reason {
-			return true
-		}
-	}
-	verdict := func(s *v1alpha1.RolloutStatus) string {
-		if s.Analysis == nil {
-			return ""
-		}
-		return s.Analysis.Verdict
-	}
-	return verdict(was) != verdict(is)
 }
 
 // wait is how long nothing needs to be looked at: until the engine's limit, the next look, or the end of settling.
@@ -258,7 +243,7 @@ func (p *pass) wait(acts rollout.Actions) time.Duration {
 func (c *Controller) patchFinalizer(ctx context.Context, ro *v1alpha1.Rollout, undo func(client.Object, string) bool) error {
 	before := ro.DeepCopy()
 	undo(before, v1alpha1.RolloutFinalizer)
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Write)
 	defer cancel()
 	return client.IgnoreNotFound(c.config.Client.Patch(ctx, ro, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
 }

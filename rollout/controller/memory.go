@@ -14,10 +14,9 @@ import (
 // memory is what a process keeps of one object between passes. All of it can be lost. Passes over one object do not
 // overlap, so that only answer needs the lock.
 type memory struct {
-	uid     types.UID
-	watch   rollout.Watch
-	wrote   string        // resourceVersion after our last write
-	wroteAt time.Duration // of the monotonic clock
+	uid   types.UID
+	watch rollout.Watch
+	written
 	shown   bool          // to the outbox
 	first   time.Duration // when this process first saw it
 	proxies int           // that took part then, as stored
@@ -27,6 +26,14 @@ type memory struct {
 	mu     sync.Mutex // guards the rest
 	asked  bool       // a query is under way
 	answer *answer    // what the last one brought, not yet used
+}
+
+// written is what became of this process's writes.
+type written struct {
+	wrote   string        // resourceVersion after our last write
+	wroteAt time.Duration // of the monotonic clock
+	failed  int           // rollback writes in a row that were not stored
+	refusal refusal       // newest write that the server would not store
 }
 
 // judged is the newest verdict with the evidence for it.

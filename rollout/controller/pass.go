@@ -34,7 +34,8 @@ type pass struct {
 	want    rollout.Want
 	source  *v1alpha1.Source // nil: there is none, or it is not to be had
 	blocked []rollout.Reason
-	reset   bool // evidence could not be used
+	reset   bool   // evidence could not be used
+	broken  string // rule that the first decision broke
 }
 
 // given is what a pass starts from.
@@ -43,6 +44,7 @@ type given struct {
 	object      *v1alpha1.Rollout
 	now         time.Time     // with the monotonic reading
 	mono        time.Duration // since the controller was made
+	epoch       int64
 	spec        rollout.Spec
 	specErr     error
 	analysis    analysis.Config
@@ -57,6 +59,9 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	p := &pass{controller: c, given: &given{object: ro, now: now, mono: now.Sub(c.start), key: client.ObjectKeyFromObject(ro)}}
 	p.memory = c.remember(ro)
 	var err error
+	if p.epoch, err = c.fence.take(ctx); err != nil {
+		return p, err
+	}
 	if p.state, err = stateOf(ro.Status); err != nil {
 		return p, err
 	}

@@ -23,7 +23,7 @@ import (
 
 // Limits of the work queue, and how long changes are gathered before the objects concerned are looked at.
 const (
-	concurrent   = 4
+	concurrent   = 16 // passes mostly wait for the server
 	retryFirst   = 20 * time.Millisecond
 	retryLongest = 5 * time.Second
 	gatherFleet  = 5 * time.Millisecond
@@ -77,15 +77,25 @@ func (c *Controller) requests(ctx context.Context, o client.Object, concerned fu
 	return out
 }
 
-// run follows the changes of proxies and mesh and lets queries be made, until ctx ends and nothing of it is left.
+// run follows the changes of proxies and mesh and lets queries be made, until ctx ends and nothing of it is left. An error
+// means that another process leads: this one is to end.
 func (c *Controller) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c.queries.start(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, concerns: unsettled}) })
 	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, concerns: all}) })
+	var err error
+	select {
+	case <-c.fence.lost:
+		err = ErrFenced
+	case <-ctx.Done():
+	}
+	cancel()
 	running.Wait()
 	c.queries.wait()
-	return nil
+	return err
 }
 
 // follower says how changes of one kind are followed.

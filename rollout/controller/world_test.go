@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,7 +65,7 @@ func newWorld(t *testing.T) *world {
 	t.Parallel()
 	cfg := kube.Start(t)
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, eventsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, eventsv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -77,8 +78,8 @@ func newWorld(t *testing.T) *world {
 		fleet: newFleet(), mesh: newMesh(), prom: newPrometheus(), outbox: &outbox{}}
 }
 
-// run starts a controller that ends with the test, or with the function it returns.
-func (w *world) run() (stop func()) {
+// manager has a controller in it, and is not started yet.
+func (w *world) manager() ctrl.Manager {
 	w.t.Helper()
 	mgr, err := ctrl.NewManager(w.config, ctrl.Options{
 		Scheme: w.client.Scheme(), Logger: logr.Discard(),
@@ -91,6 +92,7 @@ func (w *world) run() (stop func()) {
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
 		Fleet: w.fleet, Mesh: w.mesh, Querier: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -98,6 +100,13 @@ func (w *world) run() (stop func()) {
 	if err := c.SetupWithManager(mgr); err != nil {
 		w.t.Fatal(err)
 	}
+	return mgr
+}
+
+// run starts a controller that ends with the test, or with the function it returns.
+func (w *world) run() (stop func()) {
+	w.t.Helper()
+	mgr := w.manager()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
@@ -109,6 +118,11 @@ func (w *world) run() (stop func()) {
 	})
 	w.t.Cleanup(stop)
 	return stop
+}
+
+// lease is the one whose annotation keeps the epoch.
+func (w *world) lease() types.NamespacedName {
+	return types.NamespacedName{Namespace: w.ns, Name: "sluice"}
 }
 
 func (w *world) observe(e controller.Event) {
@@ -244,7 +258,19 @@ type mesh struct {
 	mu      sync.Mutex // guards all
 	facts   ir.SplitFacts
 	unknown []string // subsets that are not defined
+	brake   int64    // attempt
 	changed chan struct{}
+}
+
+func (m *mesh) Brake(_, _ string, attempt int64) { m.set(func(m *mesh) { m.brake = attempt }) }
+
+func (m *mesh) Release(string, string) { m.set(func(m *mesh) { m.brake = 0 }) }
+
+// braked is the attempt whose canary is kept at 0; 0: none.
+func (m *mesh) braked() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.brake
 }
 
 func newMesh() *mesh {
