@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -41,6 +42,7 @@ func (s *Server) send(ctx context.Context, method string, u *url.URL, form strin
 	if err != nil {
 		return 0, nil, fmt.Errorf("making the request: %w", err)
 	}
+	maps.Copy(req.Header, s.headers)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -119,6 +121,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 
 // clean makes text of a server fit to show.
 func clean(text string) string {
+	text = text[:min(len(text), 4096)]
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
 			return ' '

@@ -10,7 +10,6 @@ package prom
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -38,28 +37,31 @@ type Config struct {
 	URL     string        // http or https, with a path prefix where there is one
 	Timeout time.Duration // of a whole query, body included; DefaultTimeout
 	// Dial opens connections; nil: a plain net.Dialer. The guarded dialer comes in here.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dial         func(ctx context.Context, network, addr string) (net.Conn, error)
+	Access       Access
+	Headers      []Header
+	ServerName   string   // expected in the certificate; empty: the URL's host
+	Dialect      Dialect  // of the proxies; Envoy
+	TargetLabels []string // that tell scraped targets apart; job and instance
 }
 
 // Server is one Prometheus. It is an analysis.Querier and may be used by many goroutines.
 type Server struct {
 	client  api.Client
 	timeout time.Duration
+	headers http.Header
+	secrets []string // never to be shown
+	names   names
+	targets []string
 	slots   chan struct{}
 	close   func()
 }
 
-// New checks the Config; it connects to nothing.
+// New checks the Config; it connects to nothing. Its errors hold no credentials.
 func New(cfg Config) (*Server, error) {
-	u, err := url.Parse(cfg.URL)
+	u, err := address(cfg.URL)
 	if err != nil {
-		return nil, errors.New("the address of Prometheus is not a URL: want such as http://prometheus.monitoring:9090")
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("the address of Prometheus is %q: want http:// or https:// and a host", u.Redacted())
-	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("the address of Prometheus is %q: it must end with its path", u.Redacted())
+		return nil, err
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
@@ -67,28 +69,68 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Timeout < 0 || cfg.Timeout > MaxTimeout {
 		return nil, fmt.Errorf("the timeout of Prometheus is %v: want at most %v", cfg.Timeout, MaxTimeout)
 	}
-	transport := &http.Transport{
-		DialContext:           cfg.Dial,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		MaxIdleConnsPerHost:   MaxAtOnce,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   MaxTimeout,
-		ForceAttemptHTTP2:     true,
-		ResponseHeaderTimeout: MaxTimeout,
+	if len(cfg.TargetLabels) == 0 {
+		cfg.TargetLabels = []string{"job", "instance"}
 	}
-	client, err := api.NewClient(api.Config{Address: u.String(), Client: &http.Client{
+	out := &Server{timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
+	if err := cfg.Access.check(u.Scheme); err != nil {
+		return nil, err
+	}
+	if out.names, err = cfg.Dialect.names(); err != nil {
+		return nil, err
+	}
+	if out.headers, err = cfg.Access.headers(cfg.Headers); err != nil {
+		return nil, err
+	}
+	if cfg.ServerName != "" && u.Scheme != "https" {
+		return nil, errors.New("a server name is of no use over plain http: write https")
+	}
+	return out, out.connect(u, cfg)
+}
+
+// address reads a URL without credentials.
+func address(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("the address of Prometheus is not a URL: want such as http://prometheus.monitoring:9090")
+	case (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+		return nil, errors.New("the address of Prometheus is not a URL: want http:// or https:// and a host")
+	case u.User != nil:
+		return nil, fmt.Errorf("the address of Prometheus at %s has a user: credentials belong into a Secret", u.Host)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("the address of Prometheus at %s has a query or a fragment: it must end with its path", u.Host)
+	}
+	return u, nil
+}
+
+// connect makes the client.
+func (s *Server) connect(u *url.URL, cfg Config) error {
+	secure, err := cfg.Access.tls(cfg.ServerName)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{
+		DialContext:            cfg.Dial,
+		TLSClientConfig:        secure,
+		MaxIdleConnsPerHost:    MaxAtOnce,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    MaxTimeout,
+		ForceAttemptHTTP2:      true,
+		ResponseHeaderTimeout:  MaxTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	s.close = transport.CloseIdleConnections
+	s.client, err = api.NewClient(api.Config{Address: u.String(), Client: &http.Client{
 		Transport: bounded{next: transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a redirect would carry the query, and credentials, elsewhere
 		},
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("preparing to read Prometheus: %w", err)
+		return fmt.Errorf("preparing to read Prometheus: %w", err)
 	}
-	return &Server{
-		client: client, timeout: cfg.Timeout,
-		slots: make(chan struct{}, MaxAtOnce), close: transport.CloseIdleConnections,
-	}, nil
+	return nil
 }
 
 // Close closes idle connections.
@@ -97,7 +139,15 @@ func (s *Server) Close() { s.close() }
 // Series implements analysis.Querier. Its errors are *Failure. Both arms of a built-in metric come by one query, so from
 // the same scrapes; a ratio of one's own takes four or more, at one time and within one timeout.
 func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
-	ask, fail := plan(q)
+	all, fail := s.series(ctx, q)
+	if fail != nil {
+		return nil, &Failure{Reason: fail.Reason, Detail: clean(scrub(fail.Detail, s.secrets))}
+	}
+	return all, nil
+}
+
+func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Series, *Failure) {
+	ask, fail := s.plan(q)
 	if fail != nil {
 		return nil, fail
 	}
@@ -119,7 +169,7 @@ func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 		if fail != nil {
 			return nil, fail
 		}
-		series, fail := sorted(matrix, q, question.label)
+		series, fail := s.sorted(matrix, q, question.label)
 		if fail != nil {
 			return nil, fail
 		}
@@ -154,7 +204,7 @@ func (f *Failure) Error() string { return string(f.Reason) + ": " + f.Detail }
 func (f *Failure) BlindReason() analysis.Reason { return f.Reason }
 
 func failed(reason analysis.Reason, format string, args ...any) *Failure {
-	return &Failure{Reason: reason, Detail: clean(fmt.Sprintf(format, args...))}
+	return &Failure{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
 var (

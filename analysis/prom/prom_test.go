@@ -264,15 +264,15 @@ func TestSeries_noServerIsUnreachableAndTellsNoSecret(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	gone := web.URL
 	web.Close()
-	server, err := prom.New(prom.Config{URL: strings.Replace(gone, "http://", "http://user:hunter2@", 1)})
+	if _, err := prom.New(prom.Config{URL: strings.Replace(gone, "http://", "http://user:hunter2@", 1)}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a URL with a user: %v", err)
+	}
+	server, err := prom.New(prom.Config{URL: gone})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := server.Series(t.Context(), query())
 	assertFailure(t, got, err, analysis.Unreachable)
-	if strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the password is shown: %v", err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	got, err = server.Series(ctx, query())

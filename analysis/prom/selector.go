@@ -13,15 +13,6 @@ import (
 	"github.com/sluice-dev/sluice/analysis"
 )
 
-// Envoy's own counters of final responses, as scraped from proxies with our bootstrap.
-const (
-	envoyTotal = "envoy_cluster_upstream_rq_completed"
-	envoyClass = "envoy_cluster_upstream_rq_xx"
-
-	clusterLabel = "envoy_cluster_name"
-	classLabel   = "envoy_response_code_class"
-)
-
 // question is a query to send, and how to tell what each series of its answer is.
 type question struct {
 	expression string
@@ -29,13 +20,13 @@ type question struct {
 }
 
 // plan makes the questions for a query.
-func plan(q analysis.Query) ([]question, *Failure) {
+func (s *Server) plan(q analysis.Query) ([]question, *Failure) {
 	if !q.From.Before(q.Until) {
 		return nil, failed(analysis.QueryRejected, "an empty range of time is asked for")
 	}
 	length := fmt.Sprintf("[%ds]", (q.Until.Sub(q.From)+time.Second-1)/time.Second)
 	if q.Ratio == nil {
-		ask, fail := builtin(q)
+		ask, fail := s.builtin(q)
 		ask.expression += length
 		return []question{ask}, fail
 	}
@@ -57,7 +48,7 @@ func plan(q analysis.Query) ([]question, *Failure) {
 
 // builtin asks for Envoy's own counters. It is a bare range selector: rate and increase extrapolate and lose the first
 // value of a new series. Names are quoted for the regular expression, then for the string.
-func builtin(q analysis.Query) (question, *Failure) {
+func (s *Server) builtin(q analysis.Query) (question, *Failure) {
 	class := map[string]string{"errors": "5", "clientErrors": "4"}[q.Metric]
 	if class == "" {
 		return question{}, failed(analysis.QueryRejected, "metric %.63q is not built in", q.Metric)
@@ -65,33 +56,39 @@ func builtin(q analysis.Query) (question, *Failure) {
 	if len(q.Arms.Canary) == 0 || len(q.Arms.Stable) == 0 {
 		return question{}, failed(analysis.NoSeries, "no cluster of canary or stable is known")
 	}
-	names := make([]string, 0, len(q.Arms.Canary)+len(q.Arms.Stable))
+	clusters := make([]string, 0, len(q.Arms.Canary)+len(q.Arms.Stable))
 	for _, name := range slices.Concat(q.Arms.Canary, q.Arms.Stable) {
-		names = append(names, regexp.QuoteMeta(name))
+		clusters = append(clusters, regexp.QuoteMeta(name))
 	}
 	for _, name := range q.Arms.Canary {
 		if slices.Contains(q.Arms.Stable, name) {
 			return question{}, failed(analysis.QueryRejected, "cluster %.128q is on both sides: that compares nothing", name)
 		}
 	}
-	expression := fmt.Sprintf("{__name__=~%s,%s=~%s,%s=~%s}",
-		strconv.Quote(envoyTotal+"|"+envoyClass), clusterLabel, strconv.Quote(strings.Join(names, "|")),
-		classLabel, strconv.Quote("|"+class))
-	return question{expression: expression, label: func(labels map[string]string) (analysis.Arm, analysis.Role, *Failure) {
-		return envoySeries(labels, q.Arms, class)
+	n := s.names
+	class += n.suffix
+	expression := fmt.Sprintf("{__name__=~%s,%s=~%s,%s=~%s",
+		strconv.Quote(n.total+"|"+n.classed), n.cluster, strconv.Quote(strings.Join(clusters, "|")),
+		n.class, strconv.Quote("|"+class))
+	if n.code != "" {
+		expression += "," + n.code + `=""`
+	}
+	return question{expression: expression + "}", label: func(labels map[string]string) (analysis.Arm, analysis.Role, *Failure) {
+		return n.series(labels, q.Arms, class)
 	}}, nil
 }
 
-func envoySeries(labels map[string]string, arms analysis.Arms, class string) (arm analysis.Arm, role analysis.Role, fail *Failure) {
+// series tells what a series of Envoy's counters is.
+func (n names) series(labels map[string]string, arms analysis.Arms, class string) (arm analysis.Arm, role analysis.Role, fail *Failure) {
 	switch name := labels["__name__"]; {
-	case name == envoyTotal:
+	case name == n.total:
 		role = analysis.Total
-	case name == envoyClass && labels[classLabel] == class:
+	case name == n.classed && labels[n.class] == class:
 		role = analysis.Bad
 	default:
 		return arm, role, failed(analysis.BadResponse, "the answer holds series that were not asked for: %.128s", name)
 	}
-	switch cluster := labels[clusterLabel]; {
+	switch cluster := labels[n.cluster]; {
 	case slices.Contains(arms.Canary, cluster):
 		arm = analysis.Canary
 	case slices.Contains(arms.Stable, cluster):
@@ -103,7 +100,7 @@ func envoySeries(labels map[string]string, arms analysis.Arms, class string) (ar
 }
 
 // sorted makes Series of a matrix: whose target, which arm, which role.
-func sorted(matrix []stream, q analysis.Query, label func(map[string]string) (analysis.Arm, analysis.Role, *Failure)) ([]analysis.Series, *Failure) {
+func (s *Server) sorted(matrix []stream, q analysis.Query, label func(map[string]string) (analysis.Arm, analysis.Role, *Failure)) ([]analysis.Series, *Failure) {
 	best := map[string]analysis.Series{}
 	from, until := q.From.UnixMilli(), q.Until.UnixMilli()
 	for _, m := range matrix {
@@ -111,7 +108,7 @@ func sorted(matrix []stream, q analysis.Query, label func(map[string]string) (an
 		if fail != nil {
 			return nil, fail
 		}
-		series := analysis.Series{Target: strconv.Quote(m.Labels["job"]) + "/" + strconv.Quote(m.Labels["instance"]), Arm: arm, Role: role}
+		series := analysis.Series{Target: s.target(m.Labels), Arm: arm, Role: role}
 		for _, p := range m.Samples {
 			if p.ms > from && p.ms <= until {
 				series.Points = append(series.Points, analysis.Point{T: p.ms, V: p.value})
@@ -128,6 +125,15 @@ func sorted(matrix []stream, q analysis.Query, label func(map[string]string) (an
 		all = append(all, best[key])
 	}
 	return all, nil
+}
+
+// target names where a series was scraped.
+func (s *Server) target(labels map[string]string) string {
+	parts := make([]string, len(s.targets))
+	for i, name := range s.targets {
+		parts[i] = strconv.Quote(labels[name])
+	}
+	return strings.Join(parts, "/")
 }
 
 // lacking refuses an arm that has requests but no series of good ones: that all are bad may not be read out of

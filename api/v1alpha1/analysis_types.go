@@ -35,6 +35,9 @@ type Analysis struct {
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="analysis.blindAfter must be 1s to 720h"
 	BlindAfter *Duration `json:"blindAfter,omitempty"`
+	// Prometheus that the metrics are read from, unless a metric's template names another one. Empty: the one named default.
+	// +optional
+	Prometheus *PrometheusReference `json:"prometheus,omitempty"`
 	// Metrics are merged by name with the built-in metric errors: the share of 5xx answers Envoy saw.
 	// +optional
 	// +listType=map

@@ -81,6 +81,7 @@ const (
 	ReasonRouteNotFound            = "RouteNotFound"
 	ReasonNothingToSplit           = "NothingToSplit"
 	ReasonMetricTemplateNotFound   = "MetricTemplateNotFound"
+	ReasonPrometheusNotFound       = "PrometheusNotFound"
 	ReasonProgrammed               = "Programmed"
 	ReasonPending                  = "Pending"
 	ReasonInSync                   = "InSync"

@@ -29,6 +29,9 @@ type MetricTemplateList struct {
 
 // MetricTemplateSpec is a comparison with variables: namespace, host, subset, cluster, port, rollout and args.
 type MetricTemplateSpec struct {
+	// Prometheus that holds the counters. Empty: the Rollout's.
+	// +optional
+	Prometheus *PrometheusReference `json:"prometheus,omitempty"`
 	// Args are further variables with their default values.
 	// +optional
 	// +listType=map

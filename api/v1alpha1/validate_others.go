@@ -74,6 +74,7 @@ func (m *MetricTemplate) Validate() []problem.Problem {
 	f.text("spec.ratio.good", r.Good, 0, 1024)
 	f.text("spec.ratio.total", r.Total, 1, 1024)
 	f.args("spec.args", m.Spec.Args)
+	f.prometheus("spec.prometheus", m.Spec.Prometheus)
 	return f.list
 }
 

@@ -107,6 +107,7 @@ func (f *findings) analysis(a *Analysis) {
 	f.lasts("spec.analysis.blindAfter", a.BlindAfter, time.Second, anyTime)
 	one(f, "spec.analysis.onInconclusive", a.OnInconclusive, InconclusivePause, InconclusivePromote, InconclusiveRollback)
 	one(f, "spec.analysis.onBlind", a.OnBlind, BlindHold, BlindRollback)
+	f.prometheus("spec.analysis.prometheus", a.Prometheus)
 	if len(a.Metrics) > 12 {
 		f.bound("spec.analysis.metrics", "use 12 at most", "%d metrics", len(a.Metrics))
 	}

@@ -16,7 +16,7 @@ type Config struct {
 	Proxies        Proxies       // how proxies prove who they are, and what is asked of them
 	Mesh           Mesh          // how services and Istio objects are read
 	Git            Git           // how repositories are fetched and applied
-	PrometheusURL  string        // the Prometheus named "default"; empty: analysis is Blind
+	Prometheus     Prometheus    // which servers can be read by name; none: analysis is Blind
 	AllowLoopback  bool          // egress to loopback addresses is allowed (standalone)
 	LeaderElection bool          // off: this process is the only one
 	Lease          time.Duration // after which a leader that is silent is replaced; 15 s

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/prom"
 	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/notify"
@@ -33,7 +31,7 @@ type deliveryParts struct {
 
 // delivery is the control loop of Rollouts.
 func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
-	querier, err := newQuerier(c, p.guard)
+	servers, err := newServers(c, p.guard, mgr.GetAPIReader())
 	if err != nil {
 		return err
 	}
@@ -43,7 +41,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	}
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: p.proxies, Mesh: p.mesh, Querier: querier, CheckRatio: prom.CheckRatio, Now: Now,
+		Fleet: p.proxies, Mesh: p.mesh, Servers: servers, CheckRatio: prom.CheckRatio, Now: Now,
 		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
 		Lead: rolloutcontroller.Lead{Lease: types.NamespacedName{Namespace: c.Namespace, Name: leaseName}, Rollbacks: rollbacks, Braker: p.mesh},
 	})
@@ -55,39 +53,6 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	}
 	p.outbox.wakeRollout = rollouts.Wake
 	return rollouts.SetupWithManager(mgr)
-}
-
-func newQuerier(c Config, guard *egress.Guard) (analysis.Querier, error) {
-	if c.PrometheusURL == "" {
-		return noPrometheus{}, nil
-	}
-	querier, err := prom.New(prom.Config{URL: c.PrometheusURL, Dial: guard.DialContext})
-	if err != nil {
-		return nil, fmt.Errorf("using the Prometheus %s: %w", c.PrometheusURL, err)
-	}
-	return querier, nil
-}
-
-// noPrometheus stands where no Prometheus was configured: every look is blind, and says why.
-type noPrometheus struct{}
-
-// Series implements analysis.Querier.
-func (n noPrometheus) Series(context.Context, analysis.Query) ([]analysis.Series, error) {
-	return nil, n.failure()
-}
-
-// Base implements analysis.Querier.
-func (n noPrometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
-	return nil, n.failure()
-}
-
-// Measure implements analysis.Querier.
-func (n noPrometheus) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
-	return analysis.Measurement{}, n.failure()
-}
-
-func (noPrometheus) failure() *prom.Failure {
-	return &prom.Failure{Reason: analysis.Unreachable, Detail: "no Prometheus is configured; start the controller with --prometheus=URL"}
 }
 
 // observer turns what the rollout controller saw into Events.

@@ -34,7 +34,8 @@ func newController(s Streams) *cobra.Command {
 	}
 	f := cmd.Flags()
 	cluster.AddFlags(f)
-	f.StringVar(&c.PrometheusURL, "prometheus", "", "URL of the Prometheus that judges; without one nothing is ever promoted on evidence")
+	f.StringVar(&c.Prometheus.URL, "prometheus", "", "URL of the Prometheus named default, which judges; without one nothing is ever promoted on evidence")
+	f.StringVar(&c.Prometheus.Config, "prometheus-config", "", "file of the Prometheus servers that Rollouts and MetricTemplates may name")
 	f.BoolVar(&c.LeaderElection, "leader-elect", true, "let one replica of several act; all serve proxies")
 	f.DurationVar(&c.Lease, "lease-duration", 15*time.Second, "after which a leader that is silent is replaced")
 	f.StringVar(&c.Replica, "replica", "", "name of this replica, for its report and its lease (default: the host name)")

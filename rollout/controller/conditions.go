@@ -199,6 +199,8 @@ func (v *verdicts) resolvedRefs() {
 		set(metav1.ConditionFalse, v1alpha1.ReasonSubsetNotFound, v.refs())
 	case len(v.templates.missing) > 0:
 		set(metav1.ConditionFalse, v1alpha1.ReasonMetricTemplateNotFound, strings.Join(v.templates.missing, "; "))
+	case len(v.templates.servers.missing) > 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonPrometheusNotFound, strings.Join(v.templates.servers.missing, "; "))
 	default:
 		set(metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs, "host, subset, routes and metric templates exist")
 	}

@@ -32,6 +32,13 @@ type Mesh interface {
 	Changed() <-chan struct{}
 }
 
+// Servers knows every Prometheus that may be asked.
+type Servers interface {
+	// Querier of the server that an object of a namespace refers to; nil: the one named default. The error says, for a
+	// person, why there is none.
+	Querier(namespace string, ref *v1alpha1.PrometheusReference) (analysis.Querier, error)
+}
+
 // Outbox delivers the notes that statuses list.
 type Outbox interface {
 	// Stored is called with the object as stored: when it is first seen, and after each status write.
@@ -49,8 +56,8 @@ type Config struct {
 	Recorder events.EventRecorder // of events.k8s.io
 	Fleet    Fleet
 	Mesh     Mesh
-	Querier  analysis.Querier
-	// CheckRatio says why the Querier would not take the counters of a template; nil: it would.
+	Servers  Servers
+	// CheckRatio says why a Querier would not take the counters of a template; nil: it would.
 	CheckRatio func(r analysis.Ratio) error
 	Now        func() time.Time // with a monotonic reading
 	// Digest of what the Rollout wants, for one without the annotation; nil: such a Rollout's want is unknown.
@@ -93,7 +100,7 @@ func (c Config) validate() error {
 		set  bool
 	}{
 		{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fleet", c.Fleet != nil},
-		{"Lead.Lease", c.Lead.Lease.Name != ""}, {"Mesh", c.Mesh != nil}, {"Querier", c.Querier != nil}, {"CheckRatio", c.CheckRatio != nil}, {"Now", c.Now != nil},
+		{"Lead.Lease", c.Lead.Lease.Name != ""}, {"Mesh", c.Mesh != nil}, {"Servers", c.Servers != nil}, {"CheckRatio", c.CheckRatio != nil}, {"Now", c.Now != nil},
 	} {
 		if !need.set {
 			errs = append(errs, errors.New("the rollout controller needs "+need.name))

@@ -49,7 +49,7 @@ func New(c Config) (*Controller, error) {
 	}
 	out := &Controller{config: c.defaulted(), start: c.Now(), meters: newMeters()}
 	out.fence = newFence(&out.config)
-	out.queries = queries{querier: c.Querier, done: out.wake.now}
+	out.queries = queries{done: out.wake.now}
 	return out, nil
 }
 

@@ -1,19 +1,16 @@
 package controller
 
 import (
-	"context"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/rollout"
 )
 
-// Bounds of queries: time for all metrics of one look, and looks at the same moment over all Rollouts.
+// Bounds of queries: time for all metrics of one look, and queries of one Rollout at the same moment.
 const (
 	queryTimeout = 10 * time.Second
-	maxQueries   = 16
+	maxQueries   = 2
 	longestTick  = 5 * time.Second
 )
 
@@ -78,7 +75,7 @@ func (p *pass) ask(j *judged) {
 	}
 	p.controller.queries.run(look{
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
-		queries: analysis.Queries(p.analysis, j.evidence, moment, p.arms()),
+		questions: p.questions(analysis.Queries(p.analysis, j.evidence, moment, p.arms())),
 	})
 }
 
@@ -91,39 +88,4 @@ func (p *pass) tick() time.Duration {
 		}
 	}
 	return max(out, analysis.MinWindow)
-}
-
-// look is a set of queries to be made.
-type look struct {
-	key     types.NamespacedName
-	memory  *memory
-	attempt int64
-	moment  analysis.Moment
-	queries []analysis.Query
-}
-
-// do makes the queries and gives the answer. Each failure stands for its own metric.
-func (l look) do(ctx context.Context, querier analysis.Querier) answer {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	out := answer{attempt: l.attempt, moment: l.moment}
-	for _, q := range l.queries {
-		out.reads = append(out.reads, read(ctx, querier, q))
-	}
-	return out
-}
-
-// read makes one query. Where stable's hour cannot be read, its windows choose the bounds.
-func read(ctx context.Context, querier analysis.Querier, q analysis.Query) analysis.Read {
-	out := analysis.Read{Metric: q.Metric}
-	if q.Condition != nil {
-		m, err := querier.Measure(ctx, q)
-		out.Measurement, out.Err = &m, err
-		return out
-	}
-	out.Series, out.Err = querier.Series(ctx, q)
-	if q.Base && out.Err == nil {
-		out.Base, _ = querier.Base(ctx, q)
-	}
-	return out
 }

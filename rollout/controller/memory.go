@@ -41,6 +41,7 @@ type judged struct {
 	known    bool // evidence was loaded, for this attempt
 	attempt  int64
 	ratios   map[string]analysis.Ratio // newest usable ones of metrics with a template
+	servers  *servers                  // that were read with them
 	evidence analysis.Evidence
 	report   analysis.Report
 	seq      uint64 // traffic seq of the report

@@ -9,14 +9,61 @@ import (
 	"github.com/sluice-dev/sluice/analysis"
 )
 
-// queries makes looks beside the passes. It owns their goroutines: none outlives wait.
-type queries struct {
+// look is a set of queries to be made.
+type look struct {
+	key       types.NamespacedName
+	memory    *memory
+	attempt   int64
+	moment    analysis.Moment
+	questions []question
+}
+
+// question is a query and whom it is put to.
+type question struct {
+	analysis.Query
 	querier analysis.Querier
-	done    func(types.NamespacedName) // wakes the next pass
+}
+
+// do makes the queries, few at a time, and gives the answer. Each failure stands for its own metric.
+func (l look) do(ctx context.Context) answer {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	out := answer{attempt: l.attempt, moment: l.moment, reads: make([]analysis.Read, len(l.questions))}
+	slots := make(chan struct{}, maxQueries)
+	var running sync.WaitGroup
+	for i, q := range l.questions {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			out.reads[i] = q.read(ctx)
+		})
+	}
+	running.Wait()
+	return out
+}
+
+// read makes one query. Where stable's hour cannot be read, its windows choose the bounds.
+func (q question) read(ctx context.Context) analysis.Read {
+	out := analysis.Read{Metric: q.Metric}
+	if q.Condition != nil {
+		m, err := q.querier.Measure(ctx, q.Query)
+		out.Measurement, out.Err = &m, err
+		return out
+	}
+	out.Series, out.Err = q.querier.Series(ctx, q.Query)
+	if q.Base && out.Err == nil {
+		out.Base, _ = q.querier.Base(ctx, q.Query)
+	}
+	return out
+}
+
+// queries makes looks beside the passes. It owns their goroutines: none outlives wait. Looks do not wait for each other:
+// how much one server is asked at a time is bounded where it is asked, so that a slow one delays those alone that read it.
+type queries struct {
+	done func(types.NamespacedName) // wakes the next pass
 
 	mu      sync.Mutex      // guards the rest
 	ctx     context.Context // of the running controller; nil: not running
-	slots   chan struct{}
 	running sync.WaitGroup
 }
 
@@ -24,7 +71,7 @@ type queries struct {
 func (q *queries) start(ctx context.Context) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.ctx, q.slots = ctx, make(chan struct{}, maxQueries)
+	q.ctx = ctx
 }
 
 // run makes a look soon. Its answer is in the memory when done is called; where nothing runs there is none.
@@ -35,16 +82,9 @@ func (q *queries) run(l look) {
 		l.memory.end(answer{})
 		return
 	}
-	ctx, slots := q.ctx, q.slots
+	ctx := q.ctx
 	q.running.Go(func() {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		a := l.do(ctx, q.querier)
-		<-slots
-		l.memory.end(a)
+		l.memory.end(l.do(ctx))
 		q.done(l.key)
 	})
 }

@@ -24,12 +24,15 @@ import (
 // templates is what became of the metrics that name a MetricTemplate.
 type templates struct {
 	ratios  map[string]analysis.Ratio // by metric
-	missing []string                  // in words
-	wrong   error                     // with those that cannot be used
+	servers servers
+	missing []string // in words
+	wrong   error    // with those that cannot be used
 }
 
-// unusable reports that some metric has no template that can be used.
-func (t templates) unusable() bool { return len(t.missing) > 0 || t.wrong != nil }
+// unusable reports that some metric has no template that can be used, or no server to be read from.
+func (t templates) unusable() bool {
+	return len(t.missing) > 0 || t.wrong != nil || len(t.servers.missing) > 0
+}
 
 // readAnalysis makes the judge's Config of the spec and the templates it names. With one that is missing or wrong no
 // attempt starts; an open one goes on with what was usable since it started. Where this process has not seen that, the
@@ -45,6 +48,7 @@ func (p *pass) readAnalysis(ctx context.Context) error {
 			return err
 		}
 	}
+	p.readServers()
 	j.keep(&p.templates)
 	p.analysis, p.analysisErr = spec.Config(p.object.Spec.Analysis, p.state.Stage().Min, p.templates.ratios)
 	p.analysisErr = errors.Join(p.analysisErr, errors.Join(p.analysis.Validate()...))
@@ -71,6 +75,7 @@ func (p *pass) readTemplate(ctx context.Context, field string, m v1alpha1.Metric
 		p.templates.ratios = map[string]analysis.Ratio{}
 	}
 	p.templates.ratios[m.Name] = r
+	p.templates.servers.refer(m.Name, field, t.Spec.Prometheus)
 	return nil
 }
 
@@ -92,9 +97,10 @@ func (p *pass) comparison(t *v1alpha1.MetricTemplate, args []v1alpha1.Argument) 
 // keep remembers for the attempt what can be used, and puts it where that is not so any more.
 func (j *judged) keep(t *templates) {
 	if !t.unusable() {
-		j.ratios = t.ratios
+		j.ratios, j.servers = t.ratios, &t.servers
 		return
 	}
+	t.servers.rest(j.servers)
 	all := map[string]analysis.Ratio{}
 	maps.Copy(all, j.ratios)
 	maps.Copy(all, t.ratios)
@@ -127,11 +133,11 @@ func (p *pass) vars(subset string, clusters []string) []map[string]string {
 	return out
 }
 
-// templateFault says what is wrong with templates, for a person; empty: nothing.
+// templateFault says what is wrong with templates and servers, for a person; empty: nothing.
 func (p *pass) templateFault() string {
-	all := p.templates.missing
+	all := slices.Concat(p.templates.missing, p.templates.servers.missing)
 	if p.templates.wrong != nil {
-		all = append(all[:len(all):len(all)], p.templates.wrong.Error())
+		all = append(all, p.templates.wrong.Error())
 	}
 	return strings.Join(all, "; ")
 }

@@ -91,7 +91,7 @@ func (w *world) manager() ctrl.Manager {
 	}
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: w.fleet, Mesh: w.mesh, Querier: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+		Fleet: w.fleet, Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
 		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
 	})
 	if err != nil {
@@ -342,6 +342,14 @@ func (p *prometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, e
 
 func (p *prometheus) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
 	return analysis.Measurement{}, errors.New("this Prometheus has no conditions")
+}
+
+// Querier implements controller.Servers: this one is known by every name but one.
+func (p *prometheus) Querier(_ string, ref *v1alpha1.PrometheusReference) (analysis.Querier, error) {
+	if ref != nil && ref.Name == "unknown" {
+		return nil, errors.New("no Prometheus is named unknown")
+	}
+	return p, nil
 }
 
 func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {

@@ -192,7 +192,7 @@ func (s *Stack) appConfig() app.Config {
 	c := s.config.App
 	c.Namespace = server.SystemNamespace
 	c.Listen = app.Listen{XDS: s.doc.XDS, Hooks: s.doc.Hook, Metrics: s.doc.Metrics, Health: s.doc.Health}
-	c.PrometheusURL = s.doc.Prometheus
+	c.Prometheus.URL = s.doc.Prometheus
 	c.Git.CacheDir = s.config.Dir.Path("git")
 	c.AllowLoopback = true
 	c.Git.ServiceAccount = server.Applier
