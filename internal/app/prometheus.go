@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,11 +89,6 @@ type namedServer struct {
 	Timeout                      *v1alpha1.Duration `json:"timeout,omitempty"` // of a query; 5s, at most 30s
 }
 
-// serverFile is the file that names servers.
-type serverFile struct {
-	Servers map[string]namedServer `json:"servers"`
-}
-
 // named are the servers of the flag and of the file.
 func (p Prometheus) named() (map[string]prom.Reference, error) {
 	out := map[string]prom.Reference{}
@@ -133,28 +130,18 @@ func parseServers(name string, content []byte) (map[string]prom.Reference, error
 	if bad != nil {
 		return nil, placed(name, []problem.Problem{*bad})
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
-	}
-	var file serverFile
-	strict, err := utiljson.UnmarshalStrict(text, &file)
-	if err != nil {
-		return nil, placed(name, []problem.Problem{{Line: docs[0].Line, Column: docs[0].Column, Message: err.Error()}})
-	}
-	for _, err := range strict {
-		field := ""
-		var unknown utiljson.FieldError
-		if errors.As(err, &unknown) {
-			field = unknown.FieldPath()
-		}
-		found = append(found, problem.Problem{Field: field, Message: err.Error()})
-	}
+	file := struct {
+		Servers map[string]any `json:"servers"`
+	}{}
+	found = append(found, strict(value, &file, "")...)
 	out := map[string]prom.Reference{}
-	for server, entry := range file.Servers {
-		ref, wrong := entry.reference("servers." + server)
+	for server, content := range file.Servers {
+		entry, field := namedServer{}, "servers."+server
+		wrong := strict(content, &entry, field)
+		if len(wrong) == 0 {
+			out[server], wrong = entry.reference(field)
+		}
 		found = append(found, wrong...)
-		out[server] = ref
 	}
 	for i, p := range found {
 		if p.Line == 0 {
@@ -165,6 +152,30 @@ func parseServers(name string, content []byte) (map[string]prom.Reference, error
 		return nil, placed(name, found)
 	}
 	return out, nil
+}
+
+// strict decodes what stands at a field; unknown keys and other types are Problems.
+func strict(content any, into any, field string) []problem.Problem {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return []problem.Problem{{Field: field, Message: err.Error()}}
+	}
+	under := func(path string) string { return strings.TrimPrefix(field+"."+path, ".") }
+	unknown, err := utiljson.UnmarshalStrict(text, into, utiljson.DisallowUnknownFields)
+	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		path := strings.TrimPrefix(mistyped.Field, "PrometheusReference.") // embedded: no field of the file
+		return []problem.Problem{{Field: under(path), Message: fmt.Sprintf("%s is not of the type wanted", mistyped.Value), Hint: "write a value of type " + mistyped.Type.String()}}
+	}
+	if err != nil {
+		return []problem.Problem{{Field: field, Message: err.Error()}}
+	}
+	var found []problem.Problem
+	for _, err := range unknown {
+		if at, ok := errors.AsType[utiljson.FieldError](err); ok {
+			found = append(found, problem.Problem{Field: under(at.FieldPath()), Message: "unknown field"})
+		}
+	}
+	return found
 }
 
 // reference is an entry as the reader takes it, with what is wrong with it.
@@ -190,7 +201,9 @@ func (s namedServer) reference(field string) (prom.Reference, []problem.Problem)
 
 // placed is all that is wrong with a file, in the order of its lines.
 func placed(name string, found []problem.Problem) error {
-	problem.Sort(found)
+	slices.SortStableFunc(found, func(a, b problem.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
 	lines := make([]string, len(found))
 	for i, p := range found {
 		lines[i] = fmt.Sprintf("%s:%d:%d: %s", name, p.Line, max(p.Column, 1), p.Message)
