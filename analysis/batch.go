@@ -25,17 +25,22 @@ type Window struct {
 	Canary Counts
 	Stable Counts
 	Le     []float64 // of a histogram: the rising finite bounds, in ms, that both arms count by
+	// What only increments of load reports have.
+	Open      uint64        // requests of stable's that were not finished at the end
+	Endpoints []Endpoint    // of the canary, where proxies tell them apart
+	Unseen    time.Duration // of the window, in which nobody reported anything
 }
 
 // Moment is the state of a Rollout at the time of a look.
 type Moment struct {
-	At        time.Time // now; the only clock there is
-	Seq       uint64    // sequence number of the state; windows read under another one are dropped
-	Step      int       // from 1; a new one begins a step
-	Weight    int       // percent of the canary; at 100 the guard takes over
-	Endpoints int       // ready canary endpoints
-	Since     time.Time // when this weight was asked for
-	Settled   time.Time // when every connected proxy had it, or canary endpoints came back from zero; zero while shifting
+	At        time.Time    // now; the only clock there is
+	Seq       uint64       // sequence number of the state; windows read under another one are dropped
+	Step      int          // from 1; a new one begins a step
+	Weight    int          // percent of the canary; at 100 the guard takes over
+	Endpoints int          // ready canary endpoints
+	Since     time.Time    // when this weight was asked for
+	Settled   time.Time    // when every connected proxy had it, or canary endpoints came back from zero; zero while shifting
+	Traffic   TrafficCheck // how the share of the canary is held against Weight
 }
 
 // Batch is what one look brings: Collect builds it from reads, sluice judge from recorded lines.

@@ -110,7 +110,7 @@ func (ev Evidence) wantsBase(c Criterion, m Moment) bool {
 // reading are the criteria that are read at this moment.
 func reading(cfg Config, m Moment) []Criterion {
 	return slices.DeleteFunc(slices.Clone(cfg.Criteria), func(c Criterion) bool {
-		return m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != cfg.watched())
+		return c.reported() || m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != cfg.watched())
 	})
 }
 

@@ -42,6 +42,8 @@ func (j *judge) pending(r Report) (Reason, string) {
 		return Suspicious, j.loudest()
 	case j.incident():
 		return Incident, j.cfg.watched()
+	case j.ev.share.holds(j.b.At):
+		return TrafficMismatch, ""
 	case r.Guard != nil && r.Guard.LogE >= math.Log(suspicious):
 		return Suspicious, r.Guard.Metric
 	case j.unsureGate() != "":
@@ -97,7 +99,7 @@ func (j *judge) hopeless() bool {
 }
 
 func (j *judge) progress() Progress {
-	p := Progress{Bake: j.cfg.Bake, Lost: j.lost}
+	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport()}
 	for i, c := range j.required() {
 		m := j.ev.metrics[c.Name]
 		observed := seconds(m.Observed)

@@ -25,6 +25,8 @@ type Evidence struct {
 	at      int64 // when the step settled, Unix ms; 0: not yet
 	metrics map[string]metricState
 	rules   rulesState
+	loads   loadState
+	share   *shareState // once the check has begun in this step
 	guard   *guardState // at weight 100 only
 	out     *outcome    // the latched rollback
 }
@@ -77,7 +79,9 @@ type evidenceText struct {
 	Step    int                    `json:"step"`
 	At      int64                  `json:"at"`
 	Metrics map[string]metricState `json:"m"`
-	Rules   rulesState             `json:"ld"`
+	Rules   rulesState             `json:"er"`
+	Loads   loadState              `json:"ld"`
+	Share   *shareState            `json:"sh,omitempty"`
 	Guard   *guardState            `json:"g,omitempty"`
 	Out     *outcome               `json:"out,omitempty"`
 }
@@ -103,7 +107,7 @@ func (ev Evidence) MarshalText() ([]byte, error) {
 	}
 	text, err := json.Marshal(evidenceText{
 		Version: evidenceVersion, Config: ev.cfg, Step: ev.step, At: ev.at,
-		Metrics: ev.metrics, Rules: ev.rules, Guard: ev.guard, Out: ev.out,
+		Metrics: ev.metrics, Rules: ev.rules, Loads: ev.loads, Share: ev.share, Guard: ev.guard, Out: ev.out,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("writing evidence: %w", err)
@@ -138,7 +142,7 @@ func (ev *Evidence) UnmarshalText(text []byte) error {
 	}
 	*ev = Evidence{
 		cfg: t.Config, step: t.Step, at: t.At,
-		metrics: t.Metrics, rules: t.Rules, guard: t.Guard, out: t.Out,
+		metrics: t.Metrics, rules: t.Rules, loads: t.Loads, share: t.Share, guard: t.Guard, out: t.Out,
 	}
 	return nil
 }
@@ -161,7 +165,7 @@ func (t evidenceText) check() error {
 			return fmt.Errorf("metric %q: %w", name, err)
 		}
 	}
-	return t.Rules.check()
+	return errors.Join(t.Rules.check(), t.Loads.check(), t.Share.check())
 }
 
 func (m metricState) check() error {
@@ -212,6 +216,7 @@ func (ev Evidence) clone() Evidence {
 		}
 		ev.metrics[name] = m
 	}
+	ev.loads, ev.share = ev.loads.clone(), ev.share.clone()
 	if ev.guard != nil {
 		g := *ev.guard
 		g.Wealth = slices.Clone(g.Wealth)
@@ -254,7 +259,7 @@ func (t *tally) add(w Window) {
 		t.Step[i] += n
 		t.Recent[i] = t.Recent[i]*math.Exp2(-dt/60) + float64(n)
 	}
-	t.Observed += dt
+	t.Observed += max(0, dt-w.Unseen.Seconds())
 	t.Windows++
 }
 

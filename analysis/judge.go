@@ -23,6 +23,7 @@ func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) {
 	j.beginStep()
 	j.consume()
 	j.cover()
+	j.coverLoads()
 	return j.ev, j.report()
 }
 
@@ -44,7 +45,7 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 	j.reset = ev.Begun()
 	j.ev = Evidence{cfg: digest, step: b.Step, metrics: map[string]metricState{}, out: ev.out}
 	if j.reset {
-		j.ev.rules.Cursor = ev.rules.Cursor
+		j.ev.rules.Cursor, j.ev.loads.Cursor = ev.rules.Cursor, ev.loads.Cursor
 	}
 	for _, c := range cfg.Criteria {
 		m := metricState{}
@@ -63,7 +64,8 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 // beginStep starts the counts of a step where the batch belongs to a new one.
 func (j *judge) beginStep() {
 	if j.ev.step != j.b.Step {
-		j.ev.step, j.ev.at, j.ev.guard = j.b.Step, 0, nil
+		j.ev.step, j.ev.at, j.ev.guard, j.ev.share = j.b.Step, 0, nil, nil
+		j.ev.loads.nextStep()
 		for _, c := range j.cfg.Criteria {
 			j.ev.metrics[c.Name] = j.ev.metrics[c.Name].next(c)
 		}
@@ -96,6 +98,7 @@ func (m metricState) next(c Criterion) metricState {
 type input struct {
 	Window
 	rule     bool
+	load     bool // increments that proxies reported
 	measured *Measurement
 }
 
@@ -105,7 +108,10 @@ func (j *judge) consume() {
 		m.hour(j.b.Bases[name])
 		j.ev.metrics[name] = m
 	}
-	inputs := make([]input, 0, len(j.b.Windows)+len(j.b.Rules)+len(j.b.Measurements))
+	inputs := make([]input, 0, len(j.b.Windows)+len(j.b.Rules)+len(j.b.Measurements)+len(j.b.Loads))
+	for _, w := range j.b.Loads {
+		inputs = append(inputs, input{Window: w.sane(), load: true})
+	}
 	for _, w := range j.b.Windows {
 		inputs = append(inputs, input{Window: w.sane()})
 	}
@@ -118,24 +124,48 @@ func (j *judge) consume() {
 	slices.SortStableFunc(inputs, func(a, b input) int {
 		return cmp.Or(a.End.Compare(b.End), cmp.Compare(a.Metric, b.Metric), a.Start.Compare(b.Start))
 	})
-	hard := "" // the metric whose increments showed a hard fail
+	var hard broke
 	for i, in := range inputs {
 		switch {
 		case in.measured != nil:
 			j.measure(*in.measured)
 		case in.Seq == j.b.Seq && in.End.After(in.Start):
-			if in.rule {
-				if j.ev.rules.fold(in.Window, j.b.Endpoints) {
-					hard = in.Metric
-				}
-			} else {
-				j.fold(in.Window)
-			}
+			hard = hard.or(j.take(in))
 		}
 		if i == len(inputs)-1 || !inputs[i+1].End.Equal(in.End) {
 			j.latch(in.End, hard)
 		}
 	}
+}
+
+// broke is a hard rule that the canary breaks, and the metric that shows it. The zero value: none.
+type broke struct {
+	rule   Reason
+	metric string
+}
+
+func (b broke) or(other broke) broke {
+	if b.rule == "" {
+		return other
+	}
+	return b
+}
+
+// take folds in one input.
+func (j *judge) take(in input) broke {
+	switch {
+	case in.load:
+		if rule := j.foldLoad(in.Window); rule != "" {
+			return broke{rule, Attempts}
+		}
+	case in.rule:
+		if j.ev.rules.fold(in.Window, j.b.Endpoints) {
+			return broke{HardFail, in.Metric}
+		}
+	default:
+		j.fold(in.Window)
+	}
+	return broke{}
 }
 
 func (j *judge) fold(w Window) {
@@ -189,7 +219,7 @@ func (j *judge) criterion(name string) Criterion {
 }
 
 // latch keeps the first Rollback that the evidence gives; nothing takes it back in this attempt.
-func (j *judge) latch(at time.Time, hard string) {
+func (j *judge) latch(at time.Time, hard broke) {
 	if j.ev.out != nil {
 		return
 	}
@@ -197,8 +227,8 @@ func (j *judge) latch(at time.Time, hard string) {
 	switch {
 	case j.logTotal() >= -math.Log(j.cfg.Alpha):
 		out.Reason, out.Metric = RegressionDetected, j.loudest()
-	case hard != "":
-		out.Reason, out.Metric = HardFail, hard
+	case hard.rule != "":
+		out.Reason, out.Metric = hard.rule, hard.metric
 	case j.ev.guard != nil && j.ev.guard.logE() >= -math.Log(j.cfg.AlphaGuard):
 		out.Reason, out.Metric = SLOBreach, j.cfg.watched()
 	default:

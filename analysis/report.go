@@ -24,7 +24,8 @@ type Progress struct {
 	Wait     time.Duration // for them at the present rate; 0: unknown or none needed
 	Observed time.Duration // in this step
 	Bake     time.Duration
-	Lost     bool // some windows are gone: nobody looked for too long
+	Loads    *Loads // nil: no proxy has reported in this attempt
+	Lost     bool   // some windows are gone: nobody looked for too long
 }
 
 // MetricReport shows one metric.

@@ -74,7 +74,7 @@ func (c Config) watched() string {
 		case k.DryRun, k.Kind != KindRatio:
 		case k.Name == "errors":
 			return k.Name
-		case k.Name == "attempts":
+		case k.reported():
 			first = k.Name
 		case first == "" && k.Required:
 			first = k.Name

@@ -23,6 +23,9 @@ func clause(r Report, canary string) string {
 	if canary != "" {
 		on = " on " + canary
 	}
+	if text := loadsClause(r); text != "" {
+		return text
+	}
 	m, known := r.metric(r.Metric)
 	switch r.Reason {
 	case RegressionDetected, HardFail, SLOBreach, Suspicious, Incident:
