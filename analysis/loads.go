@@ -81,7 +81,7 @@ func (ev Evidence) LoadsSince(m Moment) time.Time {
 }
 
 // reported reports that load reports feed the criterion, and no Prometheus is asked.
-func (c Criterion) reported() bool { return c.Name == Attempts && !c.own() }
+func (c Criterion) reported() bool { return c.Name == Attempts && !c.own() && c.Condition == nil }
 
 // loadState is the memory of what load reports feed. The rules' own Cursor is that of all of it: each increment is taken
 // in once, by everything.
