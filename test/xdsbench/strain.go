@@ -8,30 +8,63 @@ import (
 	"time"
 )
 
-// lower measures from a lowered weight to its last acknowledgement while endpoints change 100 times a second. As in the
-// controller, changes of endpoints that come within 20 ms are published together.
+// lower measures from a lowered weight to its last acknowledgement, in turn while endpoints change 100 times a second and
+// while nothing else does. As in the controller, changes of endpoints that come within 20 ms are published together.
 func lower(ctx context.Context, s settings) (fields, error) {
-	const n, size, perTurn, turn = 1000, 16 << 10, 2, 20 * time.Millisecond
+	const n, size = 1000, 16 << 10
 	return alone(ctx, scene{seq: 1, size: size}, n, func(ours *sluice, _ *fleet) (fields, error) {
 		c := &churn{server: ours, now: scene{seq: 1, size: size}}
-		ctx, stop := context.WithCancel(ctx)
-		ended := make(chan error, 1)
-		go func() { ended <- c.run(ctx, perTurn, turn) }()
-		var times []time.Duration
-		var err error
-		for i := 0; i < s.rounds && err == nil; i++ {
-			if err = c.weigh(ctx, 100, n); err == nil {
-				begin := time.Now()
-				err = c.weigh(ctx, 0, n)
-				times = append(times, time.Since(begin))
+		var with, without []time.Duration
+		for range s.rounds {
+			quiet, err := c.lowered(ctx, s.lowers(), n)
+			if err != nil {
+				return nil, err
 			}
+			busy, err := c.amid(ctx, func() ([]time.Duration, error) { return c.lowered(ctx, s.lowers(), n) })
+			if err != nil {
+				return nil, err
+			}
+			with, without = append(with, busy...), append(without, quiet...)
 		}
-		stop()
-		if churned := <-ended; !errors.Is(churned, context.Canceled) {
-			err = errors.Join(err, churned)
-		}
-		return fields{{"p50", quantile(times, 0.5)}, {"p99", quantile(times, 0.99)}, {"lowered", len(times)}, {"endpoint_changes", c.changes}}, err
+		return fields{
+			{"p50", quantile(with, 0.5)}, {"p99", quantile(with, 0.99)}, {"p50_without", quantile(without, 0.5)}, {"p99_without", quantile(without, 0.99)},
+			{"ratio_p50", ratio(quantile(with, 0.5), quantile(without, 0.5))}, {"ratio_p99", ratio(quantile(with, 0.99), quantile(without, 0.99))},
+			{"lowered", len(with)}, {"endpoint_changes", c.changes},
+		}, nil
 	})
+}
+
+// lowers is how often a weight is lowered in a round.
+func (s settings) lowers() int { return max(1, s.pushes/2) }
+
+// lowered lowers a weight some times, and says how long each took.
+func (c *churn) lowered(ctx context.Context, times, n int) ([]time.Duration, error) {
+	var out []time.Duration
+	for range times {
+		if err := c.weigh(ctx, 100, n); err != nil {
+			return nil, err
+		}
+		begin := time.Now()
+		if err := c.weigh(ctx, 0, n); err != nil {
+			return nil, err
+		}
+		out = append(out, time.Since(begin))
+	}
+	return out, nil
+}
+
+// amid calls f while endpoints change.
+func (c *churn) amid(ctx context.Context, f func() ([]time.Duration, error)) ([]time.Duration, error) {
+	const perTurn, turn = 2, 20 * time.Millisecond
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- c.run(ctx, perTurn, turn) }()
+	out, err := f()
+	stop()
+	if churned := <-ended; !errors.Is(churned, context.Canceled) {
+		err = errors.Join(err, churned)
+	}
+	return out, err
 }
 
 // churn is a mesh whose endpoints change all the time.

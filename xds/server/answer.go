@@ -88,6 +88,9 @@ func (s *subscription) land(nonce string) *flight {
 func (c *conversation) settle(k kind, f *flight, r request) {
 	sub := &c.subs[k]
 	c.notes.landed = append(c.notes.landed, landing{kind: k, sent: f.sent, refused: r.refused})
+	if k == endpoints {
+		c.calm.answered(f.sent, r.at, c.timing.Calm)
+	}
 	var guilty []*item
 	if r.refused {
 		guilty = c.culprits(k, f, r.nack)

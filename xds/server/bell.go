@@ -6,6 +6,7 @@ import "sync/atomic"
 type bell struct {
 	rung  chan struct{} // of size one
 	moved atomic.Bool   // the stream may belong to another class
+	later atomic.Bool   // changes of endpoints wait: it will look for newer ones by itself
 }
 
 // poke wakes the stream's sending goroutine.

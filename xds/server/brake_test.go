@@ -31,8 +31,8 @@ func TestBrake_waitsForNoProof(t *testing.T) {
 			}
 			uncertain(t, sotw).publish(braking(7, "t1", "a")).
 				say(ask(endpoints, "e9", "a")).expect().
-				say(ask(routes, "t9", "http.80")).expect("rds http.80=t1").
-				publish(mesh(7, 0, "t2", "a")).expect("rds http.80=t2"). // it has shown what it has
+				say(ask(routes, "t9", "http.80")).expect("rds http.80=t1").ack(routes, "http.80").
+				publish(mesh(7, 0, "t2", "a")).expect("rds http.80=t2").ack(routes, "http.80"). // it has shown what it has
 				proven().expect("eds a=e1")
 		})
 	}
@@ -72,5 +72,17 @@ func TestBrake_ofOneClassOnly(t *testing.T) {
 	}
 	if c := h.Convergence("shop/reviews", "u", 7); c.Rendered || c.Braked {
 		t.Errorf("got %+v", c)
+	}
+}
+
+// TestBrake_ofACanaryWithoutWeight is in a hurry, too: requests may have come to it by match.
+func TestBrake_ofACanaryWithoutWeight(t *testing.T) {
+	b := calmed(t, false).publish(moved(2, 0, "t2", "e1")).expect("rds http.80=t2").answered(routes)
+	before := b.set
+	next := moved(2, 0, "t3", "e2")
+	next.Splits[0].Braked = true
+	b.publish(next).expect("rds http.80=t3")
+	if !b.set.lowers(before) || before.lowers(b.set) {
+		t.Error("a brake lowers, its end does not")
 	}
 }

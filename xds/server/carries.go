@@ -17,14 +17,6 @@ func (c carries) alike(other carries) bool {
 	})
 }
 
-// weight is that of the canary of a split.
-func (c carries) weight(split string) int {
-	if use := useOf(c, split); use != nil {
-		return use.Weight
-	}
-	return 0
-}
-
 // braked reports whether a brake has taken the weight from a canary here.
 func (c carries) braked() bool {
 	return slices.ContainsFunc(c, func(use *ir.SplitUse) bool { return use.Braked })

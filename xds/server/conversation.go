@@ -19,6 +19,7 @@ const (
 // request is one discovery request in either form.
 type request struct {
 	typeURL string
+	at      time.Time // when it was read; zero: it does not matter
 	nonce   string
 	nack    string // the client's error message; meaningful when refused is set
 	refused bool
@@ -71,6 +72,7 @@ type conversation struct {
 	subs   [kinds]subscription
 	timing Timing
 	memory memory
+	calm   calm
 
 	proofs
 	notes    notes
@@ -111,6 +113,7 @@ type subscription struct {
 	reported string      // state of the world: version of the first request, until the state is sent or found equal
 	scanned  *collection // what entries were last compared with
 	dirty    bool        // entries must be compared again
+	asked    bool        // some of them since the client, or a changed cluster, wants them
 }
 
 // entry is one resource of a subscription.
@@ -243,6 +246,11 @@ func (c *conversation) awaits() bool {
 		}
 	}
 	return false
+}
+
+// awaitsSteering reports whether some response with routes or listeners is not answered.
+func (c *conversation) awaitsSteering() bool {
+	return len(c.subs[listeners].flights)+len(c.subs[routes].flights) > 0
 }
 
 // use makes s what the client should have.

@@ -3,6 +3,8 @@ package server
 import (
 	"slices"
 	"time"
+
+	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 // The gates. Make: a route waits until the proxy has acknowledged the clusters it names (and their endpoints): Envoy
@@ -49,12 +51,18 @@ func lowers(e *entry, next *item) bool {
 			return true // whatever it has, this is no more
 		}
 		for _, before := range []*item{e.have, e.sent} {
-			if before.known() && before.carries.weight(use.Key) > use.Weight {
+			if before.known() && lessThan(use, useOf(before.carries, use.Key)) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// lessThan reports whether a canary gets fewer requests by use than by what was before it (nil: nothing). A brake takes
+// away those by match and by copy, too.
+func lessThan(use, before *ir.SplitUse) bool {
+	return before != nil && (use.Weight < before.Weight || use.Braked && !before.Braked)
 }
 
 // missing are the clusters that next names, that the client has subscribed to, and that it has not acknowledged.

@@ -41,7 +41,8 @@ type model struct {
 	nacked  map[key]string  // rejections that the server knows of
 	spurned map[string]bool // names of which it has rejected some version: a first table does not wait for them
 	excused bool            // a gate has timed out
-	amnesia bool            // state of the world: a new stream does not say which clusters the proxy has
+	pace    paced
+	amnesia bool // state of the world: a new stream does not say which clusters the proxy has
 }
 
 // remembered is what a server knows of the node from earlier streams.
@@ -83,6 +84,7 @@ func (m *model) connect() {
 	m.talk.use(m.set)
 	m.talk.unproven = rapid.Bool().Draw(m.t, "unproven")
 	m.inbox, m.unsaid, m.nonce = nil, nil, [kinds]string{}
+	m.pace = paced{asked: map[string]bool{}}
 	m.claims = map[key]string{}
 	m.begun = [kinds]bool{}
 	for at, v := range m.mem.versions {
@@ -100,7 +102,7 @@ func (m *model) connect() {
 
 // ask sends a request of a kind; f is the response that it answers.
 func (m *model) ask(k kind, f *response, bad ...string) {
-	r := request{typeURL: k.typeURL(), refused: len(bad) > 0, nack: strings.Join(bad, ", ")}
+	r := request{typeURL: k.typeURL(), at: m.now, refused: len(bad) > 0, nack: strings.Join(bad, ", ")}
 	wanted := m.wanted(k)
 	if m.sotw {
 		r.version, r.nonce = m.version[k], m.nonce[k]
@@ -130,6 +132,11 @@ func (m *model) ask(k kind, f *response, bad ...string) {
 	}
 	if f != nil {
 		r.nonce = f.nonce
+	}
+	if k == endpoints {
+		for n := range wanted {
+			m.pace.asked[n] = m.pace.asked[n] || !m.sub[k][n]
+		}
 	}
 	void := m.sotw && r.nonce != "" && r.nonce != strconv.FormatUint(m.talk.subs[k].newest, 10)
 	if !void { // else the proxy says it again when it handles the newest response
@@ -191,7 +198,9 @@ func (m *model) work() {
 			delete(m.claims, at)
 		}
 	}
+	busy := m.busy()
 	out, _ := m.talk.plan(m.now)
+	m.paced(out, busy)
 	for _, o := range m.talk.collect() {
 		switch o.what {
 		case unsure:
@@ -453,6 +462,8 @@ func converseAtRandom(t *rapid.T) {
 			m.work()
 		},
 		"prove":     func(*rapid.T) { m.prove() },
+		"blink":     func(*rapid.T) { m.now = m.now.Add(50 * time.Millisecond); m.work() },
+		"hush":      func(*rapid.T) { m.talk.calm.hush = m.now.Add(maxHush) },
 		"reconnect": func(*rapid.T) { m.amnesia = m.sotw; m.connect() },
 	})
 	m.rest()

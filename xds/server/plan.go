@@ -23,23 +23,38 @@ func (c *conversation) plan(now time.Time) ([]response, time.Time) {
 	var out []response
 	var again time.Time
 	c.barred.unproven, c.barred.emptied = false, false
-	c.notes.planned = now
-	for k := range kinds {
+	c.notes.planned, c.calm.waiting = now, false
+	for _, k := range c.sequence() {
 		sub := &c.subs[k]
 		if !sub.started || !sub.dirty && sub.scanned == c.set.of[k] {
 			continue
 		}
-		sub.dirty = false
+		rests, until := c.rests(k, now)
+		if rests && !sub.asked {
+			again, c.calm.waiting = earlier(again, until), true
+			continue
+		}
+		sub.dirty, sub.asked = false, false
 		c.recognise(k)
 		if c.barsWhole(k) {
 			continue
 		}
 		changes, at := c.changes(k, now)
+		if all := len(changes); rests {
+			if changes = answers(changes); len(changes) < all {
+				sub.dirty, c.calm.waiting, at = true, true, earlier(at, until)
+			}
+		}
 		again = earlier(again, at)
 		out = append(out, c.respond(k, changes)...)
 		sub.scanned = c.set.of[k]
 	}
 	return out, again
+}
+
+// answers are the changes that the client has asked for.
+func answers(changes []change) []change {
+	return slices.DeleteFunc(changes, func(ch change) bool { return !ch.answer })
 }
 
 func (c *conversation) respond(k kind, changes []change) []response {

@@ -30,6 +30,7 @@ type class struct {
 	lapse    *time.Timer // runs while nobody is connected
 
 	lowerings atomic.Uint64 // sets that took weight from a canary
+	hush      hush
 }
 
 // served are the sets of a class.
@@ -115,10 +116,14 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})
 	s.loads.follow(of, next.fed(), next.compared())
 	if next.lowers(before) {
+		c.hush.begin(s.now(), len(c.sessions))
 		c.lowerings.Add(1)
 	}
+	minor := next.movesOnly(before)
 	for ss := range c.sessions {
-		ss.poke()
+		if !minor || !ss.wake.later.Load() {
+			ss.poke()
+		}
 	}
 	return nil
 }

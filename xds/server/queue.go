@@ -23,6 +23,7 @@ type writers struct {
 type queueing struct {
 	replies   []response // answers to types that are not served
 	lowerings uint64     // of the class, when the stream was worked for last
+	heeded    uint64     // of those, the newest that the client has answered
 	release   func()     // gives the turn back; nil: the stream has none. It may be called from any goroutine, and again
 	awaited   bool       // the client has not answered everything
 	late      bool       // the turn was given back because the client did not read

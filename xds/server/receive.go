@@ -24,7 +24,7 @@ func (c *conversation) receiveDelta(k kind, r request) {
 			continue
 		}
 		e := sub.entry(name)
-		e.named, e.owed, e.told = true, true, false
+		e.named, e.owed, e.told, sub.asked = true, true, false, true
 	}
 	for _, name := range r.unsubscribe {
 		c.unsubscribe(k, name)
@@ -72,7 +72,7 @@ func (c *conversation) unsubscribe(k kind, name string) {
 	switch {
 	case e == nil || !e.named:
 	case sub.wildcard:
-		e.named, e.owed, e.told = false, true, false // still covered: the client must hear of it once more
+		e.named, e.owed, e.told, sub.asked = false, true, false, true // still covered: the client must hear of it once more
 	default:
 		c.drop(k, e)
 	}
@@ -118,7 +118,7 @@ func (c *conversation) subscribeExactly(k kind, names []string) {
 		asked[name] = true
 		e := sub.entry(name)
 		if !e.named {
-			e.named, e.owed = true, true
+			e.named, e.owed, sub.asked = true, true, true
 		}
 	}
 	for _, e := range sub.sortedEntries() {

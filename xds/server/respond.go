@@ -57,7 +57,7 @@ func (c *conversation) resendEndpoints(k kind, ch change) {
 	}
 	if e := c.subs[endpoints].entries[ch.entry.name]; e != nil && e.sent != nil {
 		e.owed = true
-		c.subs[endpoints].dirty = true
+		c.subs[endpoints].dirty, c.subs[endpoints].asked = true, true
 	}
 }
 

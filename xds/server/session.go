@@ -159,6 +159,7 @@ func (ss *session) join() error {
 		at: ss.server.now(), mark: ss.server.fence.mark(), leave: ss.server.meters.opened(class.of.Kind, ss.wire.sotw()),
 	}
 	ss.queue.lowerings = class.lowerings.Load()
+	ss.queue.heeded = ss.queue.lowerings
 	ss.client = ss.server.ledger.join(ss.who, class.of)
 	ss.talk = &conversation{
 		sotw: ss.wire.sotw(), timing: ss.server.timing,
@@ -172,6 +173,7 @@ func (ss *session) leave() {
 		return
 	}
 	ss.enter()
+	ss.heed(ss.class.lowerings.Load())
 	ss.await(false)
 	ss.opened.leave()
 	ss.server.ledger.leave(ss.client)
@@ -184,6 +186,7 @@ func (ss *session) take(in received) error {
 	if in.err != nil {
 		return in.err
 	}
+	in.request.at = ss.server.now()
 	if err := ss.talk.receive(in.request); err != nil {
 		return err
 	}
@@ -252,6 +255,7 @@ func (ss *session) work(timer *time.Timer) error {
 // deliver sends what is due and says when to look again.
 func (ss *session) deliver() (time.Time, error) {
 	now := ss.server.now()
+	ss.wake.later.Store(false)                     // before the set is read: whoever publishes a newer one rings
 	ss.queue.lowerings = ss.class.lowerings.Load() // before the set: one that is lower still is hurried, too
 	if now := ss.class.served.Load(); now != nil {
 		ss.talk.use(now.to(ss.who.flavour))
@@ -265,7 +269,9 @@ func (ss *session) deliver() (time.Time, error) {
 		return limit, nil
 	}
 	ss.talk.unproven, ss.talk.emptied = !ss.server.fence.since(ss.opened.mark), !ss.server.fence.since(ss.talk.set.mark)
+	ss.talk.calm.hush = ss.class.hush.end(now)
 	out, again := ss.talk.plan(now)
+	ss.wake.later.Store(ss.talk.calm.waiting)
 	switch barred := ss.talk.barred; {
 	case barred.unproven:
 		ss.server.fence.await(ss, ss.opened.mark)
@@ -304,6 +310,9 @@ func (ss *session) enter() {
 	ss.server.meters.answers(&ss.talk.notes, now)
 	ss.server.meters.applied(outcomes, ss.opened.at, now)
 	ss.await(ss.talk.awaits())
+	if !ss.talk.awaitsSteering() {
+		ss.heed(ss.queue.lowerings)
+	}
 	if ss.server.ledger.record(ss.client, outcomes) {
 		ss.server.quarantined(ss.class)
 	}
@@ -334,7 +343,9 @@ func (ss *session) reclassify() error {
 	if err != nil || class == ss.class {
 		return err
 	}
+	ss.heed(ss.class.lowerings.Load())
 	ss.class, ss.queue.lowerings = class, class.lowerings.Load()
+	ss.queue.heeded = ss.queue.lowerings
 	ss.server.ledger.move(ss.client, class.of)
 	return nil
 }

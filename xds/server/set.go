@@ -154,14 +154,28 @@ func (s *set) lowers(before *set) bool {
 		return false
 	}
 	for at, was := range before.uses {
-		if was.Weight == 0 || at < len(s.uses) && s.uses[at] == was {
+		if at < len(s.uses) && s.uses[at] == was {
 			continue
 		}
-		if use := useOf(s.uses, was.Key); use == nil || use.UID != was.UID || use.Weight < was.Weight {
+		use := useOf(s.uses, was.Key)
+		if other := use == nil || use.UID != was.UID; other && was.Weight > 0 || !other && lessThan(use, was) {
 			return true
 		}
 	}
 	return false
+}
+
+// movesOnly reports whether only endpoints differ from before.
+func (s *set) movesOnly(before *set) bool {
+	if before == nil {
+		return false
+	}
+	for k := range kinds {
+		if k != endpoints && s.of[k] != before.of[k] {
+			return false
+		}
+	}
+	return true
 }
 
 // equal reports whether both sets hold the same resources and splits.

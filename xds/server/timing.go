@@ -18,6 +18,7 @@ type Timing struct {
 	Rejected      time.Duration // a rejection is remembered for the node's next stream; 10 min
 	Blocked       time.Duration // a stream that cannot be written to makes room for others after; 5 s
 	Stall         time.Duration // and is closed after; 30 s
+	Calm          time.Duration // changes of endpoints wait for answers to those before; 1 s at most
 }
 
 func (t Timing) withDefaults() Timing {
@@ -33,5 +34,6 @@ func (t Timing) withDefaults() Timing {
 		Rejected:      cmp.Or(t.Rejected, 10*time.Minute),
 		Blocked:       cmp.Or(t.Blocked, 5*time.Second),
 		Stall:         cmp.Or(t.Stall, 30*time.Second),
+		Calm:          cmp.Or(t.Calm, time.Second),
 	}
 }
