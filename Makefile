@@ -86,6 +86,10 @@ fuzz: ## each Fuzz target for FUZZTIME; FUZZ=regexp selects
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$p/*_test.go | cut -d' ' -f2 | grep -E '$(FUZZ)'); do \
 	    echo "$$p $$f"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); done; done
 
+.PHONY: sim
+sim: bin/sluice ## what the defaults achieve, against their bar: 500 runs a world, 2000 of healthy ones; some minutes
+	bin/sluice simulate --reference --runs 500 --seed $(or $(SEED),1) -o md
+
 .PHONY: bench
 bench: ## Go benchmarks
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/test/e2e')

@@ -72,7 +72,20 @@ type judgeTuning struct {
 func newJudgeOptions() *judgeOptions { return &judgeOptions{} }
 
 func (o *judgeOptions) register(f *pflag.FlagSet) {
-	t := &o.tuning
+	o.tuning.register(f)
+	f.StringArrayVar(&o.metrics, "metric", nil, "NAME[,kind=ratio][,share=N][,rho0=X]; may be repeated (default errors)")
+	f.StringVar(&o.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
+	f.Float64Var(&o.from, "from", 0, "start of the first line in seconds")
+	f.IntVar(&o.weight, "weight", 0, "percent of the canary where a line does not say; at 100 the guard judges (0: unknown)")
+	f.IntVar(&o.endpoints, "endpoints", 3, "ready canary endpoints where a line does not say")
+	f.BoolVar(&o.hardFail, "hard-fail", true, "apply the hard rule")
+	f.BoolVar(&o.stop, "stop", false, "end at the first rollback or promotable moment")
+	f.BoolVar(&o.trace, "trace", false, "print a line for each closed window first")
+	f.BoolVar(&o.exitCode, "exit-code", false, "say the verdict by exit code")
+}
+
+// register adds the flags that hold for every metric; sluice simulate has them too.
+func (t *judgeTuning) register(f *pflag.FlagSet) {
 	t.alpha, t.beta = 0.01, 0.05
 	f.Var(&t.alpha, "alpha", "false rollbacks allowed per attempt")
 	f.Var(&t.beta, "beta", "harmful canaries allowed past a step")
@@ -87,15 +100,6 @@ func (o *judgeOptions) register(f *pflag.FlagSet) {
 	f.Float64Var(&t.mixture.Start, "start", 0.5, "mass in the mixture at the start; the rest is reserve")
 	f.DurationVar(&t.mixture.Tau, "tau", 600*time.Second, "how slowly the reserve is handed out")
 	f.Float64SliceVar(&t.mixture.Grid, "grid", []float64{1.2, 1.5, 2, 3, 6, 15, 60, 1000}, "alternatives as multiples of --rho0")
-	f.StringArrayVar(&o.metrics, "metric", nil, "NAME[,kind=ratio][,share=N][,rho0=X]; may be repeated (default errors)")
-	f.StringVar(&o.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
-	f.Float64Var(&o.from, "from", 0, "start of the first line in seconds")
-	f.IntVar(&o.weight, "weight", 0, "percent of the canary where a line does not say; at 100 the guard judges (0: unknown)")
-	f.IntVar(&o.endpoints, "endpoints", 3, "ready canary endpoints where a line does not say")
-	f.BoolVar(&o.hardFail, "hard-fail", true, "apply the hard rule")
-	f.BoolVar(&o.stop, "stop", false, "end at the first rollback or promotable moment")
-	f.BoolVar(&o.trace, "trace", false, "print a line for each closed window first")
-	f.BoolVar(&o.exitCode, "exit-code", false, "say the verdict by exit code")
 }
 
 // complete makes the Config; given says which flags were.

@@ -116,6 +116,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newLint(s, version),
 		newExplain(s),
 		newJudge(s),
+		newSimulate(s),
 		newBootstrap(s),
 		newController(s),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
