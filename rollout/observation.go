@@ -78,5 +78,6 @@ type Transition struct {
 	Step   int    // the step concerned
 	Steps  int    // of how many
 	Weight int    // canary's share from now on
+	Asked  bool   // a person's action made it
 	Text   string // one sentence with numbers, for people
 }

@@ -1,11 +1,38 @@
 package rollout
 
 import (
+	"slices"
+
 	"github.com/sluice-dev/sluice/analysis"
 )
 
-// failure is rows 2 to 9: the reason why the attempt has failed, or "".
-func (t *turn) failure() Reason {
+// failure is rows 2 to 11: how and why the attempt has failed, or "".
+func (t *turn) failure() (Outcome, Reason) {
+	if t.braked() {
+		return OutcomeRolledBack, t.obs.Brake.Reason
+	}
+	if a := t.action; a != nil && t.refusal(*a) == "" {
+		switch a.Verb {
+		case VerbAbort:
+			t.answer(Accepted, "")
+			return OutcomeAborted, Aborted
+		case VerbRollback:
+			t.answer(Accepted, "")
+			return OutcomeRolledBack, ManualRollback
+		default: // no other verb ends an attempt by itself
+		}
+	}
+	return OutcomeRolledBack, t.seen()
+}
+
+// braked is row 2: this process has taken the attempt back already, without storing it.
+func (t *turn) braked() bool {
+	b := t.obs.Brake
+	return b != nil && b.Attempt == t.prev.Attempt && b.Reason != "" && !t.prev.Kind.Observe
+}
+
+// seen is rows 4 to 11: the reason why the attempt has failed by itself, or "".
+func (t *turn) seen() Reason {
 	st, obs, clocks := t.prev, t.obs, t.next.Progress.Clocks
 	fleet, policy := obs.Fleet, t.spec.Analysis
 	rollback := t.spec.OnDeadline == PolicyRollback
@@ -24,10 +51,9 @@ func (t *turn) failure() Reason {
 	case rollback && st.Phase == Holding && st.Traffic.Weight > 0 && stuck(st.Progress.Hold) &&
 		clocks.Phase >= t.spec.ProgressDeadline:
 		return ProgressDeadlineExceeded
-	case policy.OnBlind == PolicyRollback && clocks.Blind >= policy.BlindAfter && obs.Report.Verdict == analysis.Blind:
+	case policy.OnBlind == PolicyRollback && clocks.Blind >= policy.BlindAfter && blind(st, obs.Report):
 		return BlindTimeout
-	case st.Phase == Baking && policy.OnInconclusive == PolicyRollback && t.late() && t.due() == "" &&
-		obs.Report.Verdict != analysis.Blind:
+	case st.Phase == Baking && policy.OnInconclusive == PolicyRollback && t.late() && t.due() == "" && !blind(st, obs.Report):
 		return InconclusiveTimeout
 	}
 	return ""
@@ -42,13 +68,15 @@ func (t *turn) late() bool {
 	return !gated && t.next.Progress.Clocks.Step >= t.prev.Stage().Max
 }
 
-// withdrawn is row 10: Git or the user no longer want the attempt.
+// withdrawn is row 12: Git or the user no longer want the attempt. One that a person asked for goes on while Git asks
+// for what the person rejected.
 func (t *turn) withdrawn() (Outcome, Reason) {
 	want := t.obs.Want
+	_, rejected := t.prev.Rejection(want.Digest)
 	switch {
 	case want.Deleting:
 		return OutcomeDeleted, Deleted
-	case !want.Known:
+	case !want.Known || t.prev.Kind.Undo && rejected:
 		return "", ""
 	case want.Name == t.prev.Stable.Name:
 		return OutcomeReverted, Reverted
@@ -58,19 +86,40 @@ func (t *turn) withdrawn() (Outcome, Reason) {
 	return "", ""
 }
 
-// preparing is rows 11 and 12.
+// preparing is rows 25 to 27.
 func (t *turn) preparing() {
-	block := Blocker(t.spec, t.prev, t.obs, t.now, 1)
-	switch {
-	case block == "":
-		t.enter(1, WeightRequested)
-	case block != PausedInGit && block != DeadlineExceeded && !t.prev.told(ProgressDeadlineExceeded) &&
-		t.next.Progress.Clocks.Phase >= t.spec.ProgressDeadline:
+	n := &t.next
+	if t.prev.Kind.Observe {
+		n.Traffic.Step, n.Progress.SettledAt = 1, t.now
+		t.move(Baking, ObservationStarted)
+		return
+	}
+	to := 1
+	if t.promoting() != nil { // no other promoting verb comes this far
+		to = t.wish()
+	}
+	block := Blocker(t.spec, t.asked(), t.obs, t.now, to)
+	if block == "" {
+		if t.promoting() != nil {
+			t.answer(Accepted, "")
+		}
+		t.enter(to, WeightRequested)
+		return
+	}
+	n.Gates, n.Progress.Wishes = t.prev.Gates, t.prev.Progress.Wishes
+	if !personal(block) {
+		t.overdueOnce()
+	}
+}
+
+// overdueOnce says once that nothing has come of a wait for others within progressDeadline.
+func (t *turn) overdueOnce() {
+	if t.next.Progress.Clocks.Phase >= t.spec.ProgressDeadline && !t.prev.told(ProgressDeadlineExceeded) {
 		t.tell(ProgressDeadlineExceeded)
 	}
 }
 
-// shifting is rows 13 and 14.
+// shifting is rows 27 and 28.
 func (t *turn) shifting() {
 	fleet, limits := t.obs.Fleet, t.spec.Convergence
 	switch {
@@ -86,7 +135,7 @@ func (t *turn) shifting() {
 	}
 }
 
-// baking is rows 15 to 21, of Baking and Holding.
+// baking is rows 29 to 34, of Baking and Holding.
 func (t *turn) baking() {
 	if _, gated := t.prev.Gate(); !gated {
 		result := t.due()
@@ -94,13 +143,22 @@ func (t *turn) baking() {
 			t.waiting()
 			return
 		}
-		t.next.Gates = appended(t.next.Gates, Gate{Step: t.prev.Traffic.Step, Result: result, Seq: t.prev.Seq + 1, At: t.now})
+		t.gate(t.prev.Traffic.Step, result)
 	}
 	to := t.prev.Traffic.Step + 1
-	block := Blocker(t.spec, t.prev, t.obs, t.now, to)
+	if t.promoting() != nil {
+		t.answer(Accepted, "")
+		to = t.wish()
+	}
+	for _, gated := t.next.gateOf(to); gated; _, gated = t.next.gateOf(to) {
+		to++
+	}
+	block := Blocker(t.spec, t.asked(), t.obs, t.now, to)
 	switch {
-	case block != "" && t.prev.Phase == Holding && t.prev.Progress.Hold == block:
-		return
+	case block != "" && t.prev.Phase == Holding && t.prev.Progress.Hold == block && t.consumed == nil:
+		if stuck(block) {
+			t.overdueOnce()
+		}
 	case block != "":
 		t.next.Progress.Hold = block
 		t.move(Holding, block)
@@ -111,15 +169,72 @@ func (t *turn) baking() {
 	}
 }
 
-// due is row 18: the gate that the present step has earned, or "".
+// gate records that a step may be left.
+func (t *turn) gate(step int, result Result) {
+	g := Gate{Step: step, Result: result, Seq: t.prev.Seq + 1, At: t.now}
+	if result == PassOverride || result == PassSkipped {
+		g.Actor = t.action.Actor
+	}
+	t.next.Gates = appended(t.next.Gates, g)
+}
+
+// promoting is the action that promotes in this turn; nil: none.
+func (t *turn) promoting() *Action {
+	if a := t.action; a != nil && a.Verb.promotes() && !t.prev.defers(a.Verb) {
+		return a
+	}
+	return nil
+}
+
+// wish writes down what the promoting action asks for, passes the steps that it leaves out, and gives the step it goes to.
+func (t *turn) wish() int {
+	a, at, wishes := t.action, t.prev.Traffic.Step, &t.next.Progress.Wishes
+	wishes.Override = at
+	wishes.OverrideWindow = wishes.OverrideWindow || a.OverrideWindow
+	to := at + 1
+	switch a.Verb {
+	case VerbPromoteFull:
+		wishes.Full = true
+		to = max(len(t.prev.Plan), at+1)
+	case VerbSkip:
+		to = a.step(t.prev)
+	default: // promote goes to the next one
+	}
+	for k := at + 1; k < to && k <= len(t.prev.Plan); k++ {
+		if _, gated := t.next.gateOf(k); !gated {
+			t.gate(k, PassSkipped)
+		}
+	}
+	return to
+}
+
+// asked is the state as Blocker is to see it: with what this turn has decided about gates and wishes.
+func (t *turn) asked() State {
+	out := t.prev
+	out.Gates, out.Progress.Wishes = t.next.Gates, t.next.Progress.Wishes
+	return out
+}
+
+// due is row 29: the gate that the present step has earned, or "".
 func (t *turn) due() Result {
-	report, stage, elapsed := t.obs.Report, t.prev.Stage(), t.next.Progress.Clocks.Step
+	st, report, stage, elapsed := t.prev, t.obs.Report, t.prev.Stage(), t.next.Progress.Clocks.Step
+	if a := t.promoting(); a != nil {
+		if a.Verb == VerbPromote {
+			return PassOverride
+		}
+		return PassSkipped
+	}
+	byTime := stage.Promotion == TimeOnly || st.Progress.Wishes.Full && st.Traffic.Step == len(st.Plan)
 	switch {
 	case elapsed < stage.Min:
 		return ""
-	case stage.Promotion == TimeOnly && holdReason(report) == "":
+	case byTime && holdReason(st, report) != "":
+		return ""
+	case byTime && (st.Kind.Proven || st.Kind.Undo):
+		return PassProven
+	case byTime:
 		return PassTimeOnly
-	case stage.Promotion != TimeOnly && report.Verdict == analysis.Promote:
+	case report.Verdict == analysis.Promote:
 		return Pass
 	case elapsed >= stage.Max && t.spec.Analysis.OnInconclusive == PolicyPromote &&
 		report.Verdict == analysis.Inconclusive && report.Reason.Thin():
@@ -128,7 +243,7 @@ func (t *turn) due() Result {
 	return ""
 }
 
-// waiting is rows 15 to 17: no gate yet, and none due.
+// waiting is rows 30 and 31: no gate yet, and none due.
 func (t *turn) waiting() {
 	if t.prev.Phase == Baking && t.late() {
 		t.next.Progress.Hold = InconclusiveTimeout
@@ -140,12 +255,12 @@ func (t *turn) waiting() {
 	}
 }
 
-// news is what row 16 says once a step.
+// news is what row 31 says once a step.
 func (t *turn) news() Reason {
 	report, clocks := t.obs.Report, t.next.Progress.Clocks
 	early := clocks.Step < t.prev.Stage().Min
 	switch {
-	case report.Verdict == analysis.Blind && clocks.Blind >= t.spec.Analysis.BlindAfter:
+	case blind(t.prev, report) && clocks.Blind >= t.spec.Analysis.BlindAfter:
 		return Blind
 	case !early && (report.Reason == analysis.NeedsRequests || report.Reason == analysis.NoTraffic):
 		return WaitingForTraffic
@@ -157,18 +272,13 @@ func (t *turn) news() Reason {
 	return ""
 }
 
-// complete is row 20: the canary becomes stable, and the former stable is kept warm for a while.
+// complete is row 33: the canary becomes stable, and the former stable is kept warm for a while.
 func (t *turn) complete() {
 	n, old := &t.next, t.prev.Stable
 	n.Stable, n.Outcome = t.prev.Canary, OutcomeCompleted
 	n.Previous = Previous{Version: old, Until: t.now.Add(t.spec.Back.WarmDown)}
-	managed := []string{old.Name}
-	for _, name := range t.prev.Managed {
-		if name != old.Name && name != n.Stable.Name {
-			managed = append(managed, name)
-		}
-	}
-	n.Managed = firsts(managed, MaxManaged)
+	managed := slices.DeleteFunc(slices.Clone(t.prev.Managed), func(name string) bool { return name == old.Name || name == n.Stable.Name })
+	n.Managed = firsts(slices.Insert(managed, 0, old.Name), MaxManaged)
 	t.clear()
 	t.move(Idle, Completed)
 	t.remember(Completed, t.cause(Completed))

@@ -3,8 +3,6 @@ package rollout
 import (
 	"slices"
 	"time"
-
-	"github.com/sluice-dev/sluice/analysis"
 )
 
 // emptyLimit is the observed time after which a canary that is sent traffic without a ready endpoint has failed.
@@ -35,12 +33,12 @@ func Step(spec Spec, st State, obs Observation, now time.Time) (State, Actions) 
 	return t.next, t.actions()
 }
 
-// Fail decides an open attempt as failed for a reason the caller found, as rows 2 to 9 do. Without an open attempt, or
+// Fail decides an open attempt as failed for a reason the caller found, as rows 2 to 11 do. Without an open attempt, or
 // for an observation of another state, nothing changes.
 func Fail(spec Spec, st State, obs Observation, now time.Time, reason Reason) (State, Actions) {
 	t := begin(spec, st, obs, now)
 	if obs.Seq == st.Seq && st.Phase.Open() {
-		t.fail(reason)
+		t.fail(OutcomeRolledBack, reason)
 	}
 	return t.next, t.actions()
 }
@@ -52,6 +50,8 @@ type turn struct {
 	obs      Observation
 	now      time.Time
 	next     State
+	action   *Action // the observation's, unless it was decided on before
+	consumed *Consumed
 	moved    *Transition
 	finalize bool
 }
@@ -64,6 +64,12 @@ func begin(spec Spec, st State, obs Observation, now time.Time) *turn {
 	t.next.Progress.Clocks = t.running()
 	if obs.Fleet.Settled {
 		t.next.Traffic.Settled = st.Traffic.Seq
+	}
+	if len(obs.Written) > 0 {
+		t.next.Consumed = slices.DeleteFunc(slices.Clone(st.Consumed), func(c Consumed) bool { return slices.Contains(obs.Written, c.UID) })
+	}
+	if a := obs.Action; a != nil && !st.consumed(a.UID) && len(t.next.Consumed) < MaxConsumed {
+		t.action = a
 	}
 	return t
 }
@@ -86,11 +92,14 @@ func (t *turn) running() Clocks {
 			out.Phase = spec.ProgressDeadline
 		}
 		out.Step = st.Stage().Max
-		if t.obs.Report.Verdict == analysis.Blind {
+		if blind(st, t.obs.Report) {
 			out.Blind = min(is.Blind, spec.Analysis.BlindAfter)
 		}
+		if _, gated := st.Gate(); gated {
+			out.Gate = max(st.Progress.Clocks.Gate, min(is.Gate, st.Stage().Pause.For))
+		}
 	case RollingBack:
-		if st.Traffic.Weight == 0 {
+		if !st.Traffic.sends() {
 			out.Phase = t.confirmLimit()
 		}
 	case Idle, RolledBack:
@@ -105,7 +114,7 @@ func (t *turn) running() Clocks {
 func (t *turn) emptyClock() time.Duration {
 	st, ready := t.prev, t.obs.Ready
 	switch {
-	case !st.Phase.Open() || st.Traffic.Weight == 0 || ready.Known && ready.Canary > 0:
+	case !st.Phase.Open() || !st.Traffic.sends() || ready.Known && ready.Canary > 0:
 		return 0
 	case !ready.Known:
 		return st.Progress.Clocks.Empty
@@ -113,14 +122,17 @@ func (t *turn) emptyClock() time.Duration {
 	return min(t.obs.Clocks.Empty, emptyLimit)
 }
 
-// open is rows 2 to 21: harm first, then withdrawal, then the phase.
+// open is rows 2 to 34: harm first, then withdrawal, then what people ask for, then the phase.
 func (t *turn) open() {
-	if reason := t.failure(); reason != "" {
-		t.fail(reason)
+	if outcome, reason := t.failure(); reason != "" {
+		t.fail(outcome, reason)
 		return
 	}
 	if outcome, reason := t.withdrawn(); reason != "" {
 		t.leave(outcome, reason)
+		return
+	}
+	if t.answered() {
 		return
 	}
 	switch t.prev.Phase {
@@ -148,7 +160,7 @@ func (t *turn) move(to Phase, reason Reason) {
 			n.Progress.Clocks.Phase = 0
 		}
 	}
-	t.moved = &Transition{Seq: n.Seq, From: t.prev.Phase, To: to, Reason: reason}
+	t.moved = &Transition{Seq: n.Seq, From: t.prev.Phase, To: to, Reason: reason, Asked: t.consumed != nil}
 	t.describe()
 }
 
@@ -161,31 +173,43 @@ func (t *turn) tell(reason Reason) {
 // enter asks for plan entry k.
 func (t *turn) enter(k int, reason Reason) {
 	n := &t.next
-	n.Traffic.Step, n.Traffic.Weight = k, n.Plan[k-1].Weight
+	stage := n.Plan[k-1]
+	n.Traffic.Step, n.Traffic.Weight = k, stage.Weight
+	n.Traffic.Extra = Extra{Match: stage.Match, Mirror: stage.Mirror, Affinity: t.spec.Render.Affinity, Preview: t.spec.Render.Preview}
+	n.Approved = slices.DeleteFunc(slices.Clone(n.Approved), func(a Approval) bool { return a.Step < k })
 	n.Progress.Hold, n.Progress.Told, n.Progress.SettledAt = "", nil, time.Time{}
 	n.Progress.Clocks = Clocks{Empty: n.Progress.Clocks.Empty}
 	t.move(Shifting, reason)
 }
 
-// fail decides the attempt as rolled back and remembers its version.
-func (t *turn) fail(reason Reason) {
+// fail decides the attempt as failed and remembers its version.
+func (t *turn) fail(outcome Outcome, reason Reason) {
+	t.reject(t.next.Canary, reason)
+	t.leave(outcome, reason)
+}
+
+// reject remembers that a version is not to be tried again.
+func (t *turn) reject(v Version, reason Reason) {
 	n := &t.next
-	entry := Rejection{Version: n.Canary, Attempt: n.Attempt, Reason: reason, At: t.now}
-	rest := slices.DeleteFunc(slices.Clone(n.Rejected), func(r Rejection) bool { return r.Digest == n.Canary.Digest })
-	n.Rejected = firsts(slices.Insert(rest, 0, entry), MaxRejected)
-	t.leave(OutcomeRolledBack, reason)
+	entry := Rejection{Version: v, Attempt: n.Attempt, Reason: reason, At: t.now}
+	n.Rejected = firsts(slices.Insert(t.unrejected(v.Digest), 0, entry), MaxRejected)
+}
+
+// unrejected are the rejections but for that of a digest.
+func (t *turn) unrejected(digest string) []Rejection {
+	return slices.DeleteFunc(slices.Clone(t.next.Rejected), func(r Rejection) bool { return r.Digest == digest })
 }
 
 // leave decides the attempt and takes the canary to weight 0, unless that would send traffic to nothing.
 func (t *turn) leave(outcome Outcome, reason Reason) {
 	n := &t.next
 	n.Outcome = outcome
-	n.Progress.Hold = ""
+	n.Progress.Hold, n.Progress.Wishes = "", Wishes{}
 	if outcome == OutcomeReverted {
 		n.Attempted = t.obs.Want.Digest
 	}
-	if !StableEmpty(t.obs) {
-		n.Traffic.Weight = 0
+	if !StableEmpty(t.obs) || !n.Traffic.sends() {
+		n.Traffic.Weight, n.Traffic.Extra = 0, Extra{}
 	}
 	t.move(RollingBack, reason)
 	t.remember(reason, t.cause(reason))
@@ -200,8 +224,9 @@ func StableEmpty(obs Observation) bool {
 // clear forgets the attempt; what remains are outcome, rejections and history.
 func (t *turn) clear() {
 	n := &t.next
-	n.Canary, n.Plan, n.Gates, n.Progress = Version{}, nil, nil, Progress{}
-	n.Traffic.Step, n.Traffic.Weight = 0, 0
+	n.Canary, n.Plan, n.Gates, n.Approved, n.Progress = Version{}, nil, nil, nil, Progress{}
+	n.Traffic.Step, n.Traffic.Weight, n.Traffic.Extra = 0, 0, Extra{}
+	n.Kind = Kind{Observe: n.Kind.Observe}
 }
 
 // remember puts the attempt into the history.

@@ -33,15 +33,20 @@ func (t *turn) sentence(reason Reason) string {
 		r, _ := next.Rejection(next.Attempted)
 		return fmt.Sprintf("Git asks for %s, which was rejected in attempt %d (%s); %s serves 100%%", r.Name, r.Attempt, r.Reason, stable)
 	case AttemptStarted:
-		return fmt.Sprintf("attempt %d: from %s to %s in %s", next.Attempt, stable, next.Canary.Name, weights(next.Plan))
+		return t.started()
+	case ObservationStarted:
+		return fmt.Sprintf("dry run: %s is judged against %s for at least %s; no traffic moves", canary, stable, span(next.Stage().Min))
 	case WeightRequested:
-		return fmt.Sprintf("%s: asking for %d%% on %s", place(next), next.Traffic.Weight, canary)
+		return fmt.Sprintf("%s: asking for %s on %s", place(next), asking(next), canary)
 	case WeightProgrammed:
 		return fmt.Sprintf("%s: acknowledged by %d/%d proxies; baking for at least %s", place(next), fleet.Acked, fleet.Connected, span(next.Stage().Min))
 	case StepPassed:
-		return fmt.Sprintf("%s passed%s; asking for %d%%", place(prev), after(t.numbers()), next.Traffic.Weight)
+		return fmt.Sprintf("%s passed%s; asking for %s", place(prev), after(t.passedBy()), asking(next))
 	case Completed:
-		return fmt.Sprintf("%s is stable%s; %s is kept until %s", next.Stable.Name, after(t.numbers()), stable, next.Previous.Until.Format(time.RFC3339))
+		if prev.Kind.Observe {
+			return fmt.Sprintf("dry run: %s would be stable%s", next.Stable.Name, after(t.passedBy()))
+		}
+		return fmt.Sprintf("%s is stable%s; %s is kept until %s", next.Stable.Name, after(t.passedBy()), stable, next.Previous.Until.Format(time.RFC3339))
 	case WarmDownEnded:
 		return fmt.Sprintf("former stable version %s is no longer needed", prev.Previous.Name)
 	case StableReady, Cleared, RolledBackDone, RollbackUnconfirmed:
@@ -75,7 +80,11 @@ func (t *turn) held(reason Reason) string {
 	}
 	switch {
 	case next.Phase == RollingBack && next.Outcome == OutcomeRolledBack:
-		return fmt.Sprintf("rolled back to %s at %s: %s; %s", stable, place(prev), t.cause(reason), now)
+		text := fmt.Sprintf("rolled back to %s at %s: %s; %s", stable, place(prev), t.cause(reason), now)
+		if prev.Kind.Observe {
+			text = fmt.Sprintf("dry run: %s would be rolled back: %s", prev.Canary.Name, t.cause(reason))
+		}
+		return text
 	case next.Phase == RollingBack:
 		return fmt.Sprintf("%s ends at %s: %s; %s", prev.Canary.Name, place(prev), t.cause(reason), now)
 	case reason == Reverted:
@@ -86,10 +95,15 @@ func (t *turn) held(reason Reason) string {
 
 // cause says what was seen, in one clause.
 func (t *turn) cause(reason Reason) string {
+	if t.braked() && reason == t.obs.Brake.Reason && t.obs.Brake.Text != "" {
+		return t.obs.Brake.Text
+	}
 	obs, canary, limits := t.obs, t.prev.Canary.Name, t.spec.Convergence
 	switch reason {
 	case DataPlaneRejected:
 		return obs.Fleet.First
+	case Aborted, ManualRollback, Restarted, Resumed, Approved:
+		return t.said(reason)
 	case CanaryUnavailable:
 		return fmt.Sprintf("%s has no ready endpoint for %s", canary, span(t.next.Progress.Clocks.Empty))
 	case ConvergenceTimeout:
@@ -124,14 +138,9 @@ func (t *turn) wait(reason Reason) string {
 	case DataPlaneBehind:
 		return fmt.Sprintf("%d/%d proxies have the present configuration", obs.Fleet.Acked, obs.Fleet.Connected)
 	case InsufficientCapacity:
-		weight := 0
-		if k := t.prev.Traffic.Step; k < len(t.prev.Plan) {
-			weight = t.prev.Plan[k].Weight
-		}
-		need := t.spec.Capacity.Need(weight, max(t.prev.Progress.Base, obs.Ready.Stable))
-		return fmt.Sprintf("%d%% needs %d ready endpoints of %s, there are %d", weight, need, t.prev.Canary.Name, obs.Ready.Canary)
-	case PausedInGit:
-		return "paused in Git"
+		return t.capacity()
+	case PauseStep, ApprovalNeeded, ManualPause, PausedInGit, OutsideWindow, Frozen:
+		return t.person(reason)
 	case RefsNotResolved:
 		return "the mesh objects it needs are missing or wrong"
 	case SourceApplying:

@@ -4,9 +4,9 @@ import "time"
 
 // actions is what follows from the turn.
 func (t *turn) actions() Actions {
-	acts := Actions{Transition: t.moved, Finalize: t.finalize, Deadline: t.limit()}
+	acts := Actions{Transition: t.moved, Consumed: t.consumed, Finalize: t.finalize, Deadline: t.limit()}
 	acts.Wake = acts.Deadline
-	if t.moved != nil {
+	if t.moved != nil || t.consumed != nil {
 		acts.Wake = t.now
 	}
 	return acts
@@ -18,12 +18,12 @@ func (t *turn) limit() time.Time {
 	w := waiter{now: t.now}
 	switch st.Phase {
 	case Idle, RolledBack:
-		if st.Previous.Name != "" && t.obs.Fleet.Settled {
+		if st.Previous.Name != "" && t.settled() {
 			w.at(st.Previous.Until)
 		}
 		return w.wake
 	case RollingBack:
-		if st.Traffic.Weight == 0 {
+		if !st.Traffic.sends() {
 			w.until(t.confirmLimit(), clocks.Phase)
 			w.until(nobodyLimit, clocks.Phase)
 		}
@@ -34,6 +34,7 @@ func (t *turn) limit() time.Time {
 	case Baking, Holding:
 		w.until(st.Stage().Min, clocks.Step)
 		w.until(st.Stage().Max, clocks.Step)
+		w.until(st.Stage().Pause.For, clocks.Gate)
 		if stuck(st.Progress.Hold) {
 			w.until(spec.ProgressDeadline, clocks.Phase)
 		}
@@ -42,8 +43,11 @@ func (t *turn) limit() time.Time {
 		}
 	}
 	if st.Phase.Open() {
+		if t.obs.Window.Reason != "" {
+			w.at(t.obs.Window.Until)
+		}
 		w.at(st.Progress.StartedAt.Add(spec.MaxDuration))
-		if clocks.Empty > 0 || st.Traffic.Weight > 0 && t.obs.Ready.Known && t.obs.Ready.Canary == 0 {
+		if clocks.Empty > 0 || st.Traffic.sends() && t.obs.Ready.Known && t.obs.Ready.Canary == 0 {
 			w.until(emptyLimit, clocks.Empty)
 		}
 	}

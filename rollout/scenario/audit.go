@@ -36,16 +36,28 @@ func (a *audit) stored(prev, next rollout.State) error {
 	}
 	if next.Attempt > prev.Attempt {
 		recent := a.rejected[max(0, len(a.rejected)-rollout.MaxRejected):]
-		if slices.Contains(recent, next.Canary.Digest) {
+		retried := slices.ContainsFunc(next.Consumed, func(c rollout.Consumed) bool {
+			return c.Verb == rollout.VerbRetry && c.Answer == rollout.Accepted && c.Seq == next.Seq
+		})
+		if retried {
+			a.rejected = slices.DeleteFunc(a.rejected, func(d string) bool { return d == next.Canary.Digest })
+		} else if slices.Contains(recent, next.Canary.Digest) {
 			return fmt.Errorf("attempt %d tries rejected %s again", next.Attempt, next.Canary.Digest)
 		}
 	}
-	if next.Outcome == rollout.OutcomeRolledBack && prev.Outcome == rollout.OutcomeOpen {
-		a.rejected = append(a.rejected, prev.Canary.Digest)
+	if next.Outcome.Failed() && prev.Outcome == rollout.OutcomeOpen {
+		a.reject(prev.Canary.Digest)
+	}
+	if next.Kind.Undo && next.Attempt > prev.Attempt {
+		a.reject(prev.Stable.Digest)
 	}
 	if next.Traffic.Weight > prev.Traffic.Weight && prev.Traffic.Step > 0 && !slices.ContainsFunc(next.Gates,
 		func(g rollout.Gate) bool { return g.Step == prev.Traffic.Step }) {
 		return fmt.Errorf("seq %d raises past step %d without its gate", next.Seq, prev.Traffic.Step)
 	}
 	return nil
+}
+
+func (a *audit) reject(digest string) {
+	a.rejected = append(slices.DeleteFunc(a.rejected, func(d string) bool { return d == digest }), digest)
 }

@@ -13,12 +13,14 @@ type fleet struct {
 	asked   string // newest shares
 	had     string // shares that all have acknowledged
 	acked   int
+	unsent  bool          // nothing is rendered
 	nack    string        // why one rejects the newest shares
 	since   time.Duration // by the monotonic clock
 }
 
 // render sends what the state says.
 func (f *fleet) render(st rollout.State, mono time.Duration) {
+	f.unsent = st.Kind.Observe
 	asked := shares(st)
 	if asked == f.asked {
 		return
@@ -33,14 +35,19 @@ func (f *fleet) render(st rollout.State, mono time.Duration) {
 }
 
 func shares(st rollout.State) string {
+	out := ""
 	switch w := st.Traffic.Weight; w {
 	case 0:
-		return st.Stable.Name
+		out = st.Stable.Name
 	case 100:
-		return st.Canary.Name
+		out = st.Canary.Name
 	default:
-		return fmt.Sprintf("%s:%d %s:%d", st.Stable.Name, 100-w, st.Canary.Name, w)
+		out = fmt.Sprintf("%s:%d %s:%d %+v", st.Stable.Name, 100-w, st.Canary.Name, w, st.Traffic.Affinity)
 	}
+	if e := st.Traffic; len(e.Match) > 0 || e.Mirror.Percent > 0 || e.Preview != "" {
+		out += fmt.Sprintf(" %s %v %v %s", st.Canary.Name, e.Match, e.Mirror, e.Preview)
+	}
+	return out
 }
 
 // settle makes all proxies have the newest shares since the given time.
@@ -64,6 +71,9 @@ func (f *fleet) connect(n int) {
 }
 
 func (f *fleet) observe(wall time.Time, mono time.Duration) rollout.Fleet {
+	if f.unsent {
+		return rollout.Fleet{}
+	}
 	out := rollout.Fleet{Rendered: true, Connected: f.proxies, Acked: f.acked}
 	if f.nack != "" {
 		out.Nacked, out.First = 1, f.nack

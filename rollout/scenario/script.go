@@ -148,6 +148,12 @@ func (c command) timed() (bool, error) {
 		return true, c.windows()
 	case "expect":
 		return true, c.expect()
+	case "notes":
+		for _, n := range w.told {
+			w.sayf("note %s", n)
+		}
+		w.told = nil
+		return true, nil
 	case "write":
 		if kind := c.arg(); kind != "conflict" && kind != "lost" && kind != "applied" {
 			return true, fmt.Errorf("unknown fault %q", kind)
@@ -188,7 +194,18 @@ func (c command) apply() (err error) {
 	case "crash":
 		var d time.Duration
 		d, err = time.ParseDuration(c.option("down", "0s"))
-		w.watch, w.mono, w.wall = rollout.Watch{}, w.mono+d, w.wall.Add(d)
+		w.mono, w.wall = w.mono+d, w.wall.Add(d)
+		w.restarted()
+	case "takeover":
+		w.epoch++
+		w.sayf("takeover epoch=%d", w.epoch)
+		w.restarted()
+	case "act":
+		return c.act()
+	case "window":
+		return c.calendar()
+	case "brake":
+		w.setBrake(c.arg())
 	case "lag":
 		w.fault.lag, err = strconv.Atoi(c.arg())
 	case "stale":
@@ -269,6 +286,9 @@ func (c command) expect() error {
 		"weight": strconv.Itoa(st.Traffic.Weight), "step": strconv.Itoa(st.Traffic.Step), "attempt": strconv.FormatInt(st.Attempt, 10),
 		"seq": strconv.FormatUint(st.Seq, 10), "stable": st.Stable.Name, "canary": st.Canary.Name, "previous": st.Previous.Name,
 		"managed": strings.Join(st.Managed, ","), "final": strconv.FormatBool(c.world.final), "clock": st.Progress.Clocks.Step.String(),
+		"consumed": strconv.Itoa(len(st.Consumed)), "approvals": strconv.Itoa(len(st.Approved)), "gates": gates(st), "kind": strings.TrimSpace(kind(st.Kind)),
+		"paused": strconv.FormatBool(st.Progress.Wishes.Paused), "extra": strings.TrimSpace(extra(st.Traffic)), "epoch": strconv.Itoa(c.world.epoch),
+		"observe": strconv.FormatBool(st.Kind.Observe),
 	}
 	var rejected []string
 	for _, r := range st.Rejected {
@@ -285,6 +305,15 @@ func (c command) expect() error {
 		}
 	}
 	return nil
+}
+
+// gates are the results of the attempt's gates, by step.
+func gates(st rollout.State) string {
+	var out []string
+	for _, g := range st.Gates {
+		out = append(out, fmt.Sprintf("%d:%s", g.Step, g.Result))
+	}
+	return strings.Join(out, ",")
 }
 
 // windows lets the real Judge see a number of equal windows, one after the other, as time passes.

@@ -12,12 +12,12 @@ import (
 // settings is a spec as scripts write it.
 type settings struct {
 	spec     rollout.Spec
-	weights  []int
+	steps    []rollout.StageSpec
 	min, max time.Duration
 }
 
 func defaults() settings {
-	return settings{weights: []int{15, 50, 100}, spec: rollout.Spec{
+	return settings{steps: rollout.DefaultSteps(), spec: rollout.Spec{
 		Analysis:         rollout.AnalysisPolicy{BlindAfter: 10 * time.Minute},
 		Capacity:         rollout.Capacity{MinReady: 1, Ratio: 50},
 		Convergence:      rollout.Convergence{MinProxies: 1, Timeout: time.Minute},
@@ -30,12 +30,8 @@ func defaults() settings {
 }
 
 func (s settings) engine() rollout.Spec {
-	steps := make([]rollout.StageSpec, len(s.weights))
-	for i, weight := range s.weights {
-		steps[i].Weight = weight
-	}
 	out := s.spec
-	out.Plan = rollout.Resolve(steps, s.min, s.max)
+	out.Plan = rollout.Resolve(s.steps, s.min, s.max)
 	return out
 }
 
@@ -43,7 +39,12 @@ func (s settings) engine() rollout.Spec {
 func (s *settings) set(key, value string) (err error) {
 	switch key {
 	case "steps":
-		s.weights, err = integers(value)
+		var weights []int
+		weights, err = integers(value)
+		s.steps = nil
+		for _, w := range weights {
+			s.steps = append(s.steps, rollout.StageSpec{Weight: w})
+		}
 	case "bake.min":
 		s.min, err = time.ParseDuration(value)
 	case "bake.max":
@@ -58,7 +59,16 @@ func (s *settings) set(key, value string) (err error) {
 		s.spec.Paused, err = strconv.ParseBool(value)
 	case "initialStable":
 		s.spec.InitialStable = value
+	case "dryRun":
+		s.spec.Render.DryRun, err = strconv.ParseBool(value)
+	case "previewHost":
+		s.spec.Render.Preview = value
+	case "affinity":
+		s.spec.Render.Affinity, err = affinity(value)
 	default:
+		if path, ok := strings.CutPrefix(key, "steps."); ok {
+			return s.setStep(path, value)
+		}
 		return s.setLimit(key, value)
 	}
 	return err
@@ -82,6 +92,10 @@ func (s *settings) setLimit(key, value string) (err error) {
 		s.spec.OnDeadline, err = policy(value)
 	case "warmDown":
 		s.spec.Back.WarmDown, err = time.ParseDuration(value)
+	case "rollbackWindow.versions":
+		s.spec.Back.Versions, err = strconv.Atoi(value)
+	case "rollbackWindow.maxAge":
+		s.spec.Back.MaxAge, err = time.ParseDuration(value)
 	case "historyLimit":
 		s.spec.HistoryLimit, err = strconv.Atoi(value)
 	default:

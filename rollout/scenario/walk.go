@@ -36,7 +36,7 @@ func Walk(pick func(n int) int, moves int) (script []string, w *World, err error
 	if pick(3) == 0 {
 		last = "delete"
 	}
-	for _, line := range []string{last, "problem", "ready stable=20 canary=20", "proxies 2", "spec paused=false onDeadline=rollback"} {
+	for _, line := range []string{"brake off", last, "problem", "window open", "ready stable=20 canary=20", "proxies 2", "spec paused=false onDeadline=rollback"} {
 		if !do(line) {
 			return script, w, err
 		}
@@ -62,6 +62,12 @@ func (w *World) fair(pick func(n int) int) string {
 	switch {
 	case w.fleet.acked < w.fleet.proxies || w.fleet.nack != "":
 		return "settle"
+	case st.Progress.Wishes.Paused:
+		return "act resume"
+	case st.Progress.Hold == rollout.ApprovalNeeded:
+		return fmt.Sprintf("act approve by=p%d if-attempt=%d", pick(5), st.Attempt)
+	case st.Progress.Hold == rollout.PauseStep || st.Progress.Hold == rollout.InconclusiveTimeout && pick(2) == 0:
+		return fmt.Sprintf("act promote if-attempt=%d", st.Attempt)
 	case (st.Phase == rollout.Baking || st.Phase == rollout.Holding) && pick(2) == 0:
 		return []string{"verdict Promote reason=NonInferior", "verdict Promote reason=NonInferior", "verdict Rollback reason=RegressionDetected"}[pick(3)]
 	}
@@ -88,8 +94,19 @@ func move(pick func(n int) int) string {
 			"spec onInconclusive=rollback", "spec onInconclusive=pause", "spec onBlind=rollback", "spec onBlind=hold",
 			"spec maxDuration=30m", "spec maxDuration=168h", "spec onDeadline=pause", "spec onDeadline=rollback", "spec warmDown=0s", "spec bake.min=2m",
 			"spec historyLimit=2", "spec convergence.minProxies=2", "spec convergence.minProxies=1"},
+		{"act promote if-attempt=1", "act promote if-attempt=2", "act promote if-attempt=3 override-window=true", "act promoteFull if-attempt=1",
+			"act promoteFull if-attempt=2", "act skip step=3 if-attempt=1", "act skip step=2 if-attempt=2", "act skip step=9 if-attempt=1",
+			"act promote id=same", "act promote if-seq=3", "act promote if-revision=d-v2"},
+		{"act pause", "act pause", "act resume", "act resume", "act approve by=ana", "act approve by=ben", "act approve by=cas step=1", "act approve step=2"},
+		{"act abort", "act rollback", "act rollback reason=slow", "act retry", "act retry", "act abort if-attempt=1", "act rollback id=same", "act retry if-revision=d-v2"},
+		{"window closed", "window frozen", "window closed until=20m", "window open", "window open", "window open"},
+		{"brake", "brake off", "brake off", "takeover"},
+		{"spec steps.1.pause=open", "spec steps.1.pause=2m", "spec steps.1.pause=none", "spec steps.1.approvals=2", "spec steps.1.approvals=1",
+			"spec steps.1.approvals=0", "spec steps.1.match=x-beta:1", "spec steps.1.match=none", "spec steps.1.mirror=10", "spec steps.1.mirror=0",
+			"spec dryRun=true", "spec dryRun=false", "spec dryRun=false", "spec previewHost=next", "spec previewHost=", "spec affinity=cookie", "spec affinity=none",
+			"spec rollbackWindow.versions=0", "spec rollbackWindow.versions=2"},
 	}
-	weights := []int{0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10}
+	weights := []int{0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11, 11, 12, 12, 13, 14, 15, 16, 16}
 	group := groups[weights[pick(len(weights))]]
 	return group[pick(len(group))]
 }

@@ -20,6 +20,7 @@ const maxSteps = 200
 type World struct {
 	clock
 	outside
+	people
 	spec  settings
 	store []rollout.State // every version stored, newest last
 	watch rollout.Watch
@@ -29,6 +30,7 @@ type World struct {
 	audit audit
 	wake  time.Time
 	final bool
+	told  []rollout.Note
 	out   []string
 }
 
@@ -93,6 +95,12 @@ func (w *World) step() (again bool, err error) {
 	w.fault.lag = 0
 	st := w.store[read]
 	obs := w.observe(st)
+	var expired []rollout.Action
+	obs.Action, expired = rollout.Due(st, w.pending(), w.wall)
+	for _, a := range expired {
+		w.answer(a.UID, rollout.Expired)
+		w.sayf("expired %s", a.Verb)
+	}
 	next, acts := rollout.Step(w.spec.engine(), st, obs, w.wall)
 	if err := rollout.Check(w.spec.engine(), st, next, obs, w.wall); err != nil {
 		return false, fmt.Errorf("after seq %d: %w", st.Seq, err)
@@ -101,15 +109,19 @@ func (w *World) step() (again bool, err error) {
 		return false, fmt.Errorf("seq %d: the same observation gave two states", st.Seq)
 	}
 	w.wake, w.final = acts.Wake, w.final || acts.Finalize
-	if acts.Transition == nil && !rollout.Worth(st, next, persistEvery) {
+	if acts.Transition == nil && acts.Consumed == nil && !rollout.Worth(st, next, persistEvery) {
 		w.watch = w.watch.Seen(next, w.mono)
 		return read != newest, nil
 	}
-	return w.write(read, next, acts.Transition)
+	return w.write(read, next, acts)
 }
 
 // write stores next if what was read is still the newest, or does what the fault says.
-func (w *World) write(read int, next rollout.State, moved *rollout.Transition) (bool, error) {
+func (w *World) write(read int, next rollout.State, acts rollout.Actions) (bool, error) {
+	if w.down {
+		w.unwritten(w.store[read], next)
+		return false, nil
+	}
 	kind := w.fault.write
 	w.fault.write = ""
 	if read != len(w.store)-1 {
@@ -125,9 +137,21 @@ func (w *World) write(read int, next rollout.State, moved *rollout.Transition) (
 	}
 	w.store = append(w.store, next)
 	w.fleet.render(next, w.mono)
-	if moved != nil {
+	if w.brake != nil && (next.Attempt > w.brake.Attempt || !next.Phase.Open()) {
+		w.brake = nil
+	}
+	if c := acts.Consumed; c != nil {
+		w.answer(c.UID, c.Answer)
+		if c.Answer == rollout.Refused {
+			w.sayf("refused %s %s", c.Verb, c.Code)
+		}
+	}
+	if moved := acts.Transition; moved != nil {
 		w.judge.moved(prev, next)
 		w.say(next, *moved)
+		if n := moved.Note(); n != "" {
+			w.told = append(w.told, n)
+		}
 	}
 	if kind == "applied" {
 		w.sayf("applied seq=%d", next.Seq)
@@ -146,6 +170,9 @@ func (w *World) observe(st rollout.State) rollout.Observation {
 		Ready:    w.ready,
 		Report:   w.judge.report(st),
 		Problems: w.problems,
+		Window:   w.open(w.wall),
+		Written:  w.written(st),
+		Brake:    w.brake,
 	}
 }
 
@@ -155,17 +182,46 @@ func (w *World) say(next rollout.State, m rollout.Transition) {
 	switch {
 	case m.To == rollout.RollingBack:
 		line += fmt.Sprintf(" %d%%", m.Weight)
-		if m.From != rollout.RollingBack && next.Outcome == rollout.OutcomeRolledBack {
+		if m.From != rollout.RollingBack && next.Outcome.Failed() {
 			line += " rejected=" + next.Rejected[0].Name
 		}
 	case m.Reason == rollout.AttemptStarted:
-		line += fmt.Sprintf(" attempt=%d %s", next.Attempt, next.Canary.Name)
+		line += fmt.Sprintf(" attempt=%d %s%s", next.Attempt, next.Canary.Name, kind(next.Kind))
 	case m.From.Open() && m.To.Open():
-		line += fmt.Sprintf(" %d/%d %d%%", m.Step, m.Steps, m.Weight)
+		line += fmt.Sprintf(" %d/%d %d%%%s", m.Step, m.Steps, m.Weight, extra(next.Traffic))
 	case m.Reason != rollout.RolledBackDone && m.Reason != rollout.Cleared && m.Reason != rollout.WarmDownEnded:
 		line += " " + next.Stable.Name
 	}
 	w.out = append(w.out, line)
+}
+
+func kind(k rollout.Kind) string {
+	switch {
+	case k.Undo:
+		return " undo"
+	case k.Proven:
+		return " proven"
+	case k.Observe:
+		return " dryRun"
+	}
+	return ""
+}
+
+// extra is what is rendered besides the weight.
+func extra(t rollout.Traffic) string {
+	out := ""
+	for _, m := range t.Match {
+		for _, h := range m.Headers {
+			out += fmt.Sprintf(" match=%s:%s", h.Name, h.Value)
+		}
+	}
+	if t.Mirror.Percent > 0 {
+		out += fmt.Sprintf(" mirror=%d%%", t.Mirror.Percent)
+	}
+	if t.Preview != "" {
+		out += " preview=" + t.Preview
+	}
+	return out
 }
 
 // tick lets d pass, stopping wherever the engine asked to be woken, and once in a while to store clocks.
