@@ -86,6 +86,15 @@ func attempt(n int64, digest string) func(*v1alpha1.RolloutStatus) {
 	}
 }
 
+func observed(s *v1alpha1.RolloutStatus) { s.Observe = true }
+
+// consumed lists an action as decided on.
+func consumed(verb v1alpha1.ActionVerb, how v1alpha1.ActionResult) func(*v1alpha1.RolloutStatus) {
+	return func(s *v1alpha1.RolloutStatus) {
+		s.Consumed = []v1alpha1.ConsumedAction{{UID: "u1", Verb: verb, Result: how, Attempt: 2, Seq: s.Seq, At: at}}
+	}
+}
+
 type vector struct {
 	name  string
 	old   *v1alpha1.RolloutStatus
@@ -129,6 +138,17 @@ func vectors() []vector {
 		{"at rest with a canary", back, with(resting, func(s *v1alpha1.RolloutStatus) { s.Canary = back.Canary.DeepCopy() }), "G7"},
 		{"at rest with a weight", back, with(resting, func(s *v1alpha1.RolloutStatus) { s.Weight = 1 }), "G7"},
 		{"the rejected version again", resting, with(resting, attempt(3, "d2")), "G6"},
+		{"the rejected version again, by a retry", resting, with(resting, attempt(3, "d2"), consumed("retry", v1alpha1.ActionAccepted)), ""},
+		{"the rejected version again, by a refused retry", resting, with(resting, attempt(3, "d2"), consumed("retry", v1alpha1.ActionRefused)), "G6"},
+		{"the rejected version again, by a promote", resting, with(resting, attempt(3, "d2"), consumed("promote", v1alpha1.ActionAccepted)), "G6"},
+		{"the rejected version again, by a retry of the past", with(resting, consumed("retry", v1alpha1.ActionAccepted)),
+			with(resting, attempt(3, "d2"), consumed("retry", v1alpha1.ActionAccepted)), "G6"},
+		{"straight to the last step with every gate skipped", baking(), baking(passed(1, 2), shift(3, 100, 9)), ""},
+		{"straight to the last step from the start", baking(phase(v1alpha1.PhasePreparing), weight(0, 0)), baking(passed(1, 2), shift(3, 100, 9)), ""},
+		{"straight to the last step with a gate missing", baking(phase(v1alpha1.PhasePreparing), weight(0, 0)), baking(passed(2), shift(3, 100, 9)), "G4"},
+		{"a dry run is judged at once", baking(phase(v1alpha1.PhasePreparing), weight(0, 0), observed), baking(observed, weight(1, 0), seq(9)), ""},
+		{"a dry run's version becomes stable", baking(observed, weight(1, 0)), baking(observed, promote), ""},
+		{"a person's hold", baking(), baking(phase(v1alpha1.PhaseBaking), seq(9), func(s *v1alpha1.RolloutStatus) { s.Reason = "ManualPause" }), ""},
 		{"another version", resting, with(resting, attempt(3, "d3")), ""},
 		{"two attempts at once", resting, with(resting, attempt(4, "d3")), "G2"},
 		{"an attempt that starts with weight", resting, with(resting, attempt(3, "d3"), weight(1, 15)), "G3b"},

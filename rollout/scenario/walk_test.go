@@ -53,7 +53,7 @@ func TestEdges(t *testing.T) {
 		note(w)
 	}
 	for _, at := range phaseScripts() {
-		for _, end := range ends() {
+		for _, end := range endings() {
 			w := NewWorld()
 			if _, err := w.Play(at + end); err != nil {
 				t.Fatalf("%s%s: %v", at, end, err)
@@ -84,8 +84,8 @@ func phaseScripts() []string {
 	return []string{preparing, shifting, baking, baking + "tick 5m\nverdict Promote\n"}
 }
 
-// ends are what people do in any open phase, and failures that only a brake brings there.
-func ends() []string {
+// endings are what people do in any open phase, and failures that only a brake brings there.
+func endings() []string {
 	out := []string{"act abort", "act rollback", "act retry", "act pause\nact resume", "act approve if-attempt=1 step=1", "delete", "want v1", "want v3"}
 	for _, r := range rollout.FailReasons() {
 		out = append(out, "brake "+string(r)+"\nbrake off")

@@ -28,10 +28,20 @@ type World struct {
 	judge judge
 	fault fault
 	audit audit
+	ends
+	printed
+}
+
+// ends is when the engine asked to be woken, and whether it gave the object up.
+type ends struct {
 	wake  time.Time
 	final bool
-	told  []rollout.Note
-	out   []string
+}
+
+// printed is what came out and was not taken yet.
+type printed struct {
+	told []rollout.Note
+	out  []string
 }
 
 // clock is what time it is: by the wall, and since the beginning.
