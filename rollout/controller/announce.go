@@ -109,6 +109,9 @@ func (c *Controller) announce(p *pass, d decision) {
 			c.config.Observe(e)
 		}
 	}
+	if a := d.actions.Consumed; a != nil && a.Answer == rollout.Refused {
+		c.config.Recorder.Eventf(ro, nil, eventType(false), "ActionRefused", "Decide", "%s is refused: %s", a.Verb, a.Code)
+	}
 	if p.reset {
 		c.config.Recorder.Eventf(ro, nil, eventType(true), "EvidenceReset", "Judge", "the evidence could not be used; a fresh one was begun, and the bake with it")
 		p.reset = false

@@ -22,6 +22,7 @@ type hold struct {
 	uid     types.UID
 	attempt int64
 	reason  rollout.Reason
+	text    string // what was seen
 }
 
 // holds are all brakes of this process.
@@ -66,6 +67,9 @@ func (c *Controller) engage(p *pass, d decision) {
 		return
 	}
 	one := hold{key: p.key, uid: p.object.UID, attempt: p.state.Attempt, reason: d.next.Reason}
+	if len(d.next.History) > 0 {
+		one.text = d.next.History[0].Text
+	}
 	if !c.brakes.put(one) {
 		return
 	}

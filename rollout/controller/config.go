@@ -77,6 +77,7 @@ type Lead struct {
 	// nothing is written: this process judges on and may only brake. nil: always.
 	Confirmed func() bool
 	Patience  Patience
+	ActionTTL time.Duration // how long actions are kept after their result; 24 h
 }
 
 // Braker takes the canary of an attempt to 0 at the proxies of this process, before that is stored.
@@ -116,6 +117,9 @@ func (c Config) defaulted() Config {
 	}
 	if c.Lead.Patience.Rollback == 0 {
 		c.Lead.Patience.Rollback = rollbackTimeout
+	}
+	if c.Lead.ActionTTL == 0 {
+		c.Lead.ActionTTL = defaultTTL
 	}
 	if c.Lead.Rollbacks == nil {
 		c.Lead.Rollbacks = c.Client

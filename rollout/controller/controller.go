@@ -61,9 +61,9 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	ro := &v1alpha1.Rollout{}
 	if err := c.config.Client.Get(ctx, req.NamespacedName, ro); err != nil {
 		if apierrors.IsNotFound(err) {
-			c.gone(c.memories.forget(req.NamespacedName))
+			return c.missing(ctx, req.NamespacedName), nil
 		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return ctrl.Result{}, err
 	}
 	if m := c.remember(ro); m.behind(ro.ResourceVersion) {
 		if c.config.Now().Sub(c.start)-m.wroteAt < openTick {
@@ -164,6 +164,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	if !p.want.Deleting && controllerutil.AddFinalizer(ro, v1alpha1.RolloutFinalizer) {
 		return true, 0, c.patchFinalizer(ctx, ro, controllerutil.RemoveFinalizer)
 	}
+	c.answerActions(ctx, p)
 	if d.actions.Transition == nil {
 		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
 	}
@@ -186,10 +187,13 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 	d := decision{observation: p.observe(report)}
 	obs := d.observation
 	if brake, on := c.braked(p); on {
-		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), brake.reason)
-		return p.offered(d)
+		obs.Brake = &rollout.Brake{Attempt: brake.attempt, Reason: brake.reason, Text: brake.text}
+		d.observation = obs
 	}
 	d.next, d.actions = rollout.Step(p.spec, p.state, obs, p.wallClock())
+	if obs.Brake != nil && !isRollback(d) {
+		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), obs.Brake.Reason)
+	}
 	if broken := rollout.Check(p.spec, p.state, d.next, obs, p.wallClock()); broken != nil {
 		log.FromContext(ctx).Error(broken, "a step was refused", "phase", p.state.Phase.String(), "seq", p.state.Seq)
 		c.meters.violated(broken)
@@ -204,7 +208,7 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 
 // offered is a decision, or nothing if it was refused a short time ago.
 func (p *pass) offered(d decision) decision {
-	if d.actions.Transition != nil && p.memory.refusal.holds(p, d) {
+	if (d.actions.Transition != nil || d.actions.Consumed != nil) && p.memory.refusal.holds(p, d) {
 		d.next, d.actions = p.state, p.patience()
 	}
 	return d

@@ -34,7 +34,8 @@ type pass struct {
 	want    rollout.Want
 	source  *v1alpha1.Source // nil: there is none, or it is not to be had
 	blocked []rollout.Reason
-	reset   bool   // evidence could not be used
+	reset   bool // evidence could not be used
+	asked   asked
 	broken  string // rule that the first decision broke
 }
 
@@ -77,6 +78,7 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	}
 	p.readWant(ctx)
 	p.readTraffic()
+	p.readActions(ctx)
 	return p, nil
 }
 
@@ -181,6 +183,8 @@ func (p *pass) observe(report analysis.Report) rollout.Observation {
 		Ready:    rollout.Ready{Known: p.facts.Known, Stable: p.facts.StableReady, Canary: p.facts.CanaryReady},
 		Report:   report,
 		Problems: p.blocked,
+		Action:   p.asked.offered,
+		Written:  p.asked.written,
 	}
 	if f := p.fleet.First; f != nil {
 		obs.Fleet.First = fmt.Sprintf("S093: proxy %s rejected %s: %s", f.Node, f.Resource, f.Message)

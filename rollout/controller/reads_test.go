@@ -45,6 +45,15 @@ func (c *cached) List(ctx context.Context, list client.ObjectList, opts ...clien
 // driven is a controller whose passes the test makes itself, each a while after the one before.
 func (w *world) driven(c *cached, digest func(context.Context, *v1alpha1.Rollout) (string, error)) (pass func() error) {
 	w.t.Helper()
+	pass, _ = w.offset(c, digest)
+	return pass
+}
+
+// shifted is the same with the clock in the test's hand.
+func (w *world) shifted(c *cached) (pass func() error, clock *time.Duration) { return w.offset(c, nil) }
+
+func (w *world) offset(c *cached, digest func(context.Context, *v1alpha1.Rollout) (string, error)) (pass func() error, clock *time.Duration) {
+	w.t.Helper()
 	offset := time.Duration(0)
 	it, err := controller.New(controller.Config{
 		Client: c, Live: w.client, Recorder: events.NewFakeRecorder(1000), Fleet: w.fleet, Mesh: w.mesh, Servers: w.prom,
@@ -58,7 +67,7 @@ func (w *world) driven(c *cached, digest func(context.Context, *v1alpha1.Rollout
 		offset += 2 * time.Second
 		_, err := it.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "reviews"}})
 		return err
-	}
+	}, &offset
 }
 
 func must(t *testing.T, errs ...error) {

@@ -30,8 +30,8 @@ const (
 	gatherMesh   = 50 * time.Millisecond
 )
 
-// SetupWithManager registers the controller: Rollouts, the Sources that bring them, the MetricTemplates they name, changes
-// of proxies and mesh.
+// SetupWithManager registers the controller: Rollouts, the Sources that bring them, what people ask of them, the
+// MetricTemplates they name, changes of proxies and mesh.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(manager.RunnableFunc(c.run)); err != nil {
 		return fmt.Errorf("adding the rollout controller: %w", err)
@@ -40,6 +40,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		Named("rollout").
 		For(&v1alpha1.Rollout{}).
 		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.ofSource)).
+		Watches(&v1alpha1.RolloutAction{}, handler.EnqueueRequestsFromMapFunc(c.ofAction)).
 		Watches(&v1alpha1.MetricTemplate{}, handler.EnqueueRequestsFromMapFunc(c.ofTemplate)).
 		WatchesRawSource(source.Func(c.wake.start)).
 		WithOptions(controller.Options{

@@ -37,7 +37,8 @@ func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool
 	}
 	p.showFaults(status)
 	moved := d.actions.Transition != nil
-	if !moved && (!p.due(before.Status, status) || p.memory.refusal.holds(p, d)) {
+	decided := d.actions.Consumed != nil
+	if !moved && (!decided && !p.due(before.Status, status) || p.memory.refusal.holds(p, d)) {
 		return false, nil
 	}
 	status.Epoch = p.epoch
@@ -50,7 +51,7 @@ func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool
 		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
 	}
 	c.announce(p, d)
-	return moved, nil
+	return moved || decided, nil
 }
 
 // patchStatus is the one place where a Rollout's status is written: what differs from before, if before is still what is
