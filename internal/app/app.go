@@ -57,7 +57,11 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 		}()
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(c.Log.Handler()))
-	mgr, err := newManager(cfg, c)
+	lead, err := newLeadership(cfg, c)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(cfg, c, lead)
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := delivery(mgr, c, deliveryParts{guard, proxies, mesh, outbox}); err != nil {
+	if err := delivery(mgr, c, deliveryParts{guard, proxies, mesh, outbox, lead}); err != nil {
 		return err
 	}
 	hooks, err := git(mgr, c, guard)
@@ -100,7 +104,7 @@ func Scheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
-func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
+func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, error) {
 	s, err := Scheme()
 	if err != nil {
 		return nil, err
@@ -108,22 +112,23 @@ func newManager(cfg *rest.Config, c Config) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = requestsPerSecond, requestsBurst
 	grace := stopWithin
-	lease, renew, retry := c.Lease, c.Lease*2/3, c.Lease*2/15
+	lease, renew, retry := c.Leader.Lease, c.Leader.Lease*2/3, c.Leader.Lease*2/15
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme:                        s,
-		Logger:                        logr.FromSlogHandler(c.Log.Handler()),
-		Metrics:                       metricsserver.Options{BindAddress: c.Listen.Metrics},
-		HealthProbeBindAddress:        c.Listen.Health,
-		LeaderElection:                c.LeaderElection,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       c.Namespace,
-		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &lease,
-		RenewDeadline:                 &renew,
-		RetryPeriod:                   &retry,
-		GracefulShutdownTimeout:       &grace,
-		Controller:                    config.Controller{SkipNameValidation: new(true)},
-		Cache:                         cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: xdscontroller.SlimPod}}},
+		Scheme:                              s,
+		Logger:                              logr.FromSlogHandler(c.Log.Handler()),
+		Metrics:                             metricsserver.Options{BindAddress: c.Listen.Metrics},
+		HealthProbeBindAddress:              c.Listen.Health,
+		LeaderElection:                      c.Leader.Election,
+		LeaderElectionID:                    leaseName,
+		LeaderElectionNamespace:             c.Namespace,
+		LeaderElectionReleaseOnCancel:       true,
+		LeaderElectionResourceLockInterface: lead,
+		LeaseDuration:                       &lease,
+		RenewDeadline:                       &renew,
+		RetryPeriod:                         &retry,
+		GracefulShutdownTimeout:             &grace,
+		Controller:                          config.Controller{SkipNameValidation: new(true)},
+		Cache:                               cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: xdscontroller.SlimPod}}},
 		// Secrets are read one by one when they are needed: no list, no copy in memory.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}, Unstructured: true}},
 	})
@@ -205,11 +210,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.Lease == 0 {
-		c.Lease = defaultLease
+	if c.Leader.Lease == 0 {
+		c.Leader.Lease = defaultLease
 	}
-	if c.Lease < minLease {
-		return c, fmt.Errorf("a leader that is replaced after %s has no time to renew its lease: at least %s", c.Lease, minLease)
+	if c.Leader.Lease < minLease {
+		return c, fmt.Errorf("a leader that is replaced after %s has no time to renew its lease: at least %s", c.Leader.Lease, minLease)
 	}
 	var err error
 	if c.Replica == "" {

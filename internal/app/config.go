@@ -10,18 +10,24 @@ import (
 // Config is all that a Sluice process needs to know besides how to reach its API server.
 // The zero value of a field means its documented default.
 type Config struct {
-	Namespace      string        // Sluice's own namespace; "sluice-system"
-	Replica        string        // name of this process; the host name
-	Listen         Listen        // where it listens
-	Proxies        Proxies       // how proxies prove who they are, and what is asked of them
-	Mesh           Mesh          // how services and Istio objects are read
-	Git            Git           // how repositories are fetched and applied
-	Prometheus     Prometheus    // which servers can be read by name; none: analysis is Blind
-	AllowLoopback  bool          // egress to loopback addresses is allowed (standalone)
-	LeaderElection bool          // off: this process is the only one
-	Lease          time.Duration // after which a leader that is silent is replaced; 15 s
-	Observe        func(Event)   // called for each transition and each settled split, in order; nil: nobody listens
-	Log            *slog.Logger  // nil: discard
+	Namespace     string       // Sluice's own namespace; "sluice-system"
+	Replica       string       // name of this process; the host name
+	Listen        Listen       // where it listens
+	Proxies       Proxies      // how proxies prove who they are, and what is asked of them
+	Mesh          Mesh         // how services and Istio objects are read
+	Git           Git          // how repositories are fetched and applied
+	Prometheus    Prometheus   // which servers can be read by name; none: analysis is Blind
+	AllowLoopback bool         // egress to loopback addresses is allowed (standalone)
+	Leader        Leader       // which of several processes decides
+	Observe       func(Event)  // called for each transition and each settled split, in order; nil: nobody listens
+	Log           *slog.Logger // nil: discard
+}
+
+// Leader says which of several processes decides, and what it keeps.
+type Leader struct {
+	Election  bool          // off: this process is the only one
+	Lease     time.Duration // after which a leader that is silent is replaced; 15 s
+	ActionTTL time.Duration // how long RolloutActions are kept after their result; 24 h
 }
 
 // Listen holds listening addresses. "0" turns one off.

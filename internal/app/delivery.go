@@ -27,6 +27,7 @@ type deliveryParts struct {
 	proxies *xdsserver.Server
 	mesh    *xdscontroller.Controller
 	outbox  *outbox
+	lead    *leadership
 }
 
 // delivery is the control loop of Rollouts.
@@ -39,15 +40,22 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	if err != nil {
 		return err
 	}
+	lead := rolloutcontroller.Lead{
+		Lease: types.NamespacedName{Namespace: c.Namespace, Name: leaseName}, Rollbacks: rollbacks, Braker: p.mesh, ActionTTL: c.Leader.ActionTTL,
+	}
+	if c.Leader.Election {
+		lead.Confirmed = p.lead.confirmed
+	}
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
 		Fleet: p.proxies, Mesh: p.mesh, Servers: servers, CheckRatio: prom.CheckRatio, Now: Now,
 		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
-		Lead: rolloutcontroller.Lead{Lease: types.NamespacedName{Namespace: c.Namespace, Name: leaseName}, Rollbacks: rollbacks, Braker: p.mesh},
+		Lead: lead,
 	})
 	if err != nil {
 		return err
 	}
+	p.lead.whenReplaced(rollouts.Replaced)
 	if err := register(rollouts.Collectors()); err != nil {
 		return fmt.Errorf("registering what is measured of Rollouts: %w", err)
 	}

@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -51,6 +54,13 @@ func (h *holds) put(one hold) bool {
 	}
 	h.all[one.uid] = one
 	return true
+}
+
+// list gives all, in the order of their keys.
+func (h *holds) list() []hold {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.SortedFunc(maps.Values(h.all), func(a, b hold) int { return cmp.Compare(a.key.String(), b.key.String()) })
 }
 
 func (h *holds) drop(uid types.UID) {

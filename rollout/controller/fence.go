@@ -120,9 +120,8 @@ func (f *fence) newest(ctx context.Context) (int64, error) {
 func (f *fence) met(s *v1alpha1.RolloutStatus) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.over && s != nil && s.Epoch > f.epoch {
-		f.over = true
-		close(f.lost)
+	if s != nil && s.Epoch > f.epoch {
+		f.stop()
 	}
 	if f.over {
 		return ErrFenced
@@ -130,16 +129,19 @@ func (f *fence) met(s *v1alpha1.RolloutStatus) error {
 	return nil
 }
 
-// behindLease reports that the lease has a higher epoch than this process, as the server knows it.
-func (f *fence) behindLease(ctx context.Context) (bool, error) {
-	lease, err := f.lease(ctx)
-	if err != nil {
-		return false, err
-	}
-	kept, _ := strconv.ParseInt(lease.Annotations[AnnotationEpoch], 10, 64) // one that cannot be read fences nobody
+// end ends this process's time for another reason.
+func (f *fence) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return kept > f.epoch && f.epoch != 0, nil
+	f.stop()
+}
+
+// stop wants the lock to be held.
+func (f *fence) stop() {
+	if !f.over {
+		f.over = true
+		close(f.lost)
+	}
 }
 
 // carrying is a patch of a status that names its epoch, whether or not that changes.

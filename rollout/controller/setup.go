@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -90,7 +91,7 @@ func (c *Controller) run(ctx context.Context) error {
 	var err error
 	select {
 	case <-c.fence.lost:
-		err = ErrFenced
+		err = errors.Join(ErrFenced, c.handOver(ctx))
 	case <-ctx.Done():
 	}
 	cancel()

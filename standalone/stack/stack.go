@@ -196,7 +196,7 @@ func (s *Stack) appConfig() app.Config {
 	c.Git.CacheDir = s.config.Dir.Path("git")
 	c.AllowLoopback = true
 	c.Git.ServiceAccount = server.Applier
-	c.LeaderElection = false
+	c.Leader.Election = false
 	if c.Log == nil {
 		c.Log = s.logger("sluice")
 	}
