@@ -98,6 +98,7 @@ func (m *Mesh) setSplit(t *rapid.T) ir.Split {
 		Weight: rapid.SampledFrom([]int{0, 15, 50, 100}).Draw(t, "weight"),
 		Seq:    uint64(rapid.IntRange(0, 5).Draw(t, "seq")),
 	}
+	s.Extra = extra(t)
 	s.Managed = rapid.SampledFrom([][]string{nil, nil, {"v1"}}).Draw(t, "managed")
 	s.Routes = rapid.SampledFrom([][]string{nil, nil, nil, {"r1"}, {"default"}}).Draw(t, "routes")
 	if at := rapid.IntRange(0, 2).Draw(t, "created"); at > 0 {
@@ -107,7 +108,21 @@ func (m *Mesh) setSplit(t *rapid.T) ir.Split {
 	return s
 }
 
-// weigh changes the weight of a split and nothing else.
+// extra is what a split renders besides weights.
+func extra(t *rapid.T) ir.Extra {
+	var out ir.Extra
+	out.Match = rapid.SampledFrom([][]ir.ClientMatch{
+		nil, nil, nil,
+		{{Headers: []ir.HeaderMatch{{Name: "x-beta", Kind: ir.Exact, Value: "1"}}}},
+		{{Cookies: []ir.HeaderMatch{{Name: "beta", Kind: ir.Prefix, Value: "a"}}}, {Headers: []ir.HeaderMatch{{Name: "x-user", Kind: ir.Regex, Value: "[ab]"}}}},
+	}).Draw(t, "match")
+	out.Copies = rapid.SampledFrom([]*ir.Copies{nil, nil, nil, {Percent: 10}, {Percent: 50, Methods: []string{"GET", "HEAD"}}}).Draw(t, "copies")
+	out.Affinity = rapid.SampledFrom([]*ir.Affinity{nil, nil, nil, {Header: "x-user"}, {Cookie: &ir.Cookie{Name: "sluice-a", Path: "/"}}}).Draw(t, "affinity")
+	out.Preview = rapid.SampledFrom([]*ir.Preview{nil, nil, nil, {Host: "b"}, {Host: "c", Canary: true}}).Draw(t, "preview")
+	return out
+}
+
+// weigh changes the weight of a split and nothing else but, now and then, what is rendered besides.
 func (m *Mesh) weigh(t *rapid.T, to Target) string {
 	keys := slices.Sorted(maps.Keys(m.splits))
 	if len(keys) == 0 {
@@ -115,6 +130,12 @@ func (m *Mesh) weigh(t *rapid.T, to Target) string {
 	}
 	s := m.splits[rapid.SampledFrom(keys).Draw(t, "split")]
 	s.Weight = rapid.SampledFrom([]int{0, 15, 50, 100}).Draw(t, "weight")
+	if rapid.IntRange(0, 3).Draw(t, "besides") == 0 {
+		preview := s.Preview
+		if s.Extra = extra(t); preview != nil {
+			s.Preview = &ir.Preview{Host: preview.Host, Canary: !preview.Canary}
+		}
+	}
 	s.Seq++
 	m.splits[s.Key] = s
 	to.SetSplit(s)

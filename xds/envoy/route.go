@@ -192,7 +192,7 @@ func edits(e ir.HeaderEdit) ([]*corev3.HeaderValueOption, []string) {
 func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 	out := &routev3.RouteAction{PrefixRewrite: f.Rewrite.Prefix, RetryPolicy: b.retry(f.Retry)}
 	if f.Weighted {
-		out.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted(f.Destinations)}
+		out.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted(f)}
 	} else {
 		out.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: f.Destinations[0].Cluster}
 	}
@@ -203,6 +203,11 @@ func (b *builder) forward(f ir.Forward) *routev3.RouteAction {
 		out.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{
 			Pattern: &matcherv3.RegexMatcher{Regex: f.Rewrite.Regex.Pattern}, Substitution: f.Rewrite.Regex.Substitution,
 		}
+	}
+	if f.Sticky != nil {
+		one := hashPolicy(*f.Sticky)
+		one.Terminal = true // what else is hashed would tell one client's requests apart
+		out.HashPolicy = append(out.HashPolicy, one)
 	}
 	for _, h := range f.Hash {
 		out.HashPolicy = append(out.HashPolicy, hashPolicy(h))
@@ -249,9 +254,12 @@ func hashPolicy(h ir.Hash) *routev3.RouteAction_HashPolicy {
 	}
 }
 
-func weighted(ds []ir.Destination) *routev3.WeightedCluster {
+func weighted(f ir.Forward) *routev3.WeightedCluster {
 	out := &routev3.WeightedCluster{}
-	for _, d := range ds {
+	if f.Sticky != nil {
+		out.RandomValueSpecifier = &routev3.WeightedCluster_UseHashPolicy{UseHashPolicy: wrapperspb.Bool(true)}
+	}
+	for _, d := range f.Destinations {
 		one := &routev3.WeightedCluster_ClusterWeight{Name: d.Cluster, Weight: wrapperspb.UInt32(d.Weight)}
 		one.RequestHeadersToAdd, one.RequestHeadersToRemove = edits(d.Headers.Request)
 		one.ResponseHeadersToAdd, one.ResponseHeadersToRemove = edits(d.Headers.Response)

@@ -13,6 +13,8 @@ type Route struct {
 	Cors       *Cors  // nil: pages of other origins are not looked at
 	StatPrefix string // empty: no statistics of its own
 	Origins    []Origin
+	// Variant: the route is for some of the requests of the next one that is none, and stays before it.
+	Variant bool
 }
 
 // Cors says which pages of other origins may read the answers.
@@ -101,6 +103,7 @@ type Forward struct {
 	Mirrors      []Mirror
 	Fault        Fault
 	Hash         []Hash // what the choice of an endpoint depends on, where a cluster hashes
+	Sticky       *Hash  // with Weighted: what the choice of a destination depends on, and that of an endpoint; nil: chance
 }
 
 // Hash is one thing of a request by which an endpoint is chosen: exactly one field is set.

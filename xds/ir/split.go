@@ -29,6 +29,14 @@ type Extra struct {
 	Preview  *Preview      // nil: no other host shows an arm
 }
 
+// PreviewHost is the host that shows an arm, as written; empty: none does.
+func (e Extra) PreviewHost() string {
+	if e.Preview == nil {
+		return ""
+	}
+	return e.Preview.Host
+}
+
 // ClientMatch is a condition on who asks: all parts must hold, and there is at least one.
 type ClientMatch struct {
 	Headers []HeaderMatch // Kind is Exact, Prefix or Regex

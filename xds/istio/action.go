@@ -7,10 +7,11 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-// action is what a rule does with the requests it matches; false: the rule is dropped.
-func (t *translator) action(r rule, catchAll bool) (ir.Route, bool) {
+// action is what a rule does with the requests it matches, and with some of them otherwise; false: the rule is dropped.
+func (t *translator) action(r rule, catchAll bool) (ir.Route, []variant, bool) {
 	out := ir.Route{Origins: r.origins()}
 	var authority string
+	var variants []variant
 	out.Cors = t.cors(r)
 	out.Headers, authority = t.headerOps(r.from, r.field+".headers", r.spec.GetHeaders())
 	ok := true
@@ -20,10 +21,10 @@ func (t *translator) action(r rule, catchAll bool) (ir.Route, bool) {
 	case r.spec.GetDirectResponse() != nil:
 		out.Direct, ok = t.direct(r)
 	default:
-		out.Forward = t.forward(r, catchAll, &out, authority)
+		out.Forward, variants = t.forward(r, catchAll, &out, authority)
 	}
 	t.reportUnbuilt(r)
-	return out, ok
+	return out, variants, ok
 }
 
 // reportUnbuilt names the policies of a rule that are not translated.
@@ -55,31 +56,35 @@ func (t *translator) reportUnbuilt(r rule) {
 }
 
 // forward sends on to clusters, with the splits laid over the destinations.
-func (t *translator) forward(r rule, catchAll bool, route *ir.Route, authority string) *ir.Forward {
+func (t *translator) forward(r rule, catchAll bool, route *ir.Route, authority string) (*ir.Forward, []variant) {
 	written := t.destinations(r)
 	f := &ir.Forward{
 		Timeout: t.positive(r.from, r.field+".timeout", r.spec.GetTimeout()), Retry: t.retry(r), Rewrite: t.rewrite(r), Mirrors: t.mirrors(r), Fault: t.fault(r),
 	}
 	f.Rewrite.Authority = cmp.Or(f.Rewrite.Authority, authority) // either beats what a destination says
-	laid, split := t.overlay(ruleSite{name: r.spec.GetName(), catchAll: catchAll, table: r.place.table, at: r.from, field: r.field}, written)
-	f.Weighted = split || len(written) > 1
-	single := len(written) == 1 && r.spec.GetRetries().GetRetryIgnorePreviousHosts() == nil
-	if len(written) == 1 { // what the only destination says comes after what the rule says, divided or not
+	if len(written) == 1 {                                       // what the only destination says comes after what the rule says, divided or not
 		route.Headers = appendOps(route.Headers, written[0].headers)
 		f.Rewrite.Authority = cmp.Or(f.Rewrite.Authority, written[0].authority)
-		for i := range laid {
-			laid[i].headers, laid[i].authority = ir.HeaderOps{}, ""
-		}
+		written[0].headers, written[0].authority = ir.HeaderOps{}, ""
 	}
-	for _, d := range laid {
+	site := ruleSite{name: r.spec.GetName(), catchAll: catchAll, table: r.place.table, at: r.from, field: r.field}
+	written = t.shown(site, written)
+	laid, taken := t.overlay(site, written)
+	f.Weighted = len(taken) > 0 || len(written) > 1
+	f.Destinations = sent(laid)
+	t.hashBy(f, len(written) == 1 && r.spec.GetRetries().GetRetryIgnorePreviousHosts() == nil)
+	return f, t.extend(site, f, taken, written)
+}
+
+// sent are the destinations that get something.
+func sent(ds []destination) []ir.Destination {
+	var out []ir.Destination
+	for _, d := range ds {
 		if d.weight > 0 {
-			f.Destinations = append(f.Destinations, ir.Destination{
-				Cluster: d.cluster(), Weight: uint32(d.weight), Headers: d.headers, Rewrite: d.authority,
-			})
+			out = append(out, ir.Destination{Cluster: d.cluster(), Weight: uint32(d.weight), Headers: d.headers, Rewrite: d.authority})
 		}
 	}
-	t.hashBy(f, single)
-	return f
+	return out
 }
 
 func appendOps(a, b ir.HeaderOps) ir.HeaderOps {

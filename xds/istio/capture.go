@@ -325,8 +325,9 @@ func (p *planner) connectionRules(host string, port registry.Port) []*virtual {
 
 func (t *translator) serviceChains(host string, port registry.Port, at site, rules []*virtual) []ir.Chain {
 	s, _ := t.service(host)
+	bare := t.shown(ruleSite{listener: at.listener}, []destination{{host: host, port: port.Number, weight: 1}})
 	own := ir.Chain{
-		Name: defaultRoute, Match: ir.ChainMatch{Prefixes: at.prefixes}, Proxy: t.proxyTo([]destination{{host: host, port: port.Number, weight: 1}}, false),
+		Name: defaultRoute, Match: ir.ChainMatch{Prefixes: at.prefixes}, Proxy: t.proxyTo(bare, false),
 		Origins: []ir.Origin{{Kind: s.Origin.Kind, Namespace: s.Origin.Namespace, Name: s.Origin.Name, Field: "spec", UID: s.Origin.UID}},
 	}
 	if port.Protocol != registry.TLS {

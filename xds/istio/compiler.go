@@ -83,12 +83,15 @@ func (c *Compiler) DropService(host, namespace string) {
 func (c *Compiler) SetSplit(s ir.Split) {
 	before, had := c.splits[s.Key]
 	c.splits[s.Key] = s
-	weight, seq, braked := before.Weight, before.Seq, before.Braked
-	before.Weight, before.Seq, before.Braked = s.Weight, s.Seq, s.Braked
+	if had && reflect.DeepEqual(before, s) {
+		return
+	}
+	same := had && before.Extra.PreviewHost() == s.Extra.PreviewHost()
+	before.Weight, before.Seq, before.Braked, before.Extra = s.Weight, s.Seq, s.Braked, s.Extra
 	switch {
-	case !had || !reflect.DeepEqual(before, s):
+	case !same || !reflect.DeepEqual(before, s):
 		c.index = nil
-	case c.index != nil && (weight != s.Weight || seq != s.Seq || braked != s.Braked):
+	case c.index != nil:
 		c.index.moveSplit(s)
 	}
 }

@@ -42,7 +42,8 @@ func (p *planner) follow(x *index) {
 	}
 	for m := range moved {
 		if m.fact == factSplit {
-			c.use(p.divided[m.name], p.readersOf(m))
+			s := p.divided[m.name]
+			c.use(s, slices.Concat(p.readersOf(m), p.readersOf(move{factPreview, s.previewHost})))
 		}
 	}
 	if !equalConfigs(p.cfg, &next) {
@@ -54,7 +55,7 @@ func (p *planner) follow(x *index) {
 }
 
 // movable reports whether a fact may change without a new index.
-func (f fact) movable() bool { return f == factSplit || f == factEndpoints }
+func (f fact) movable() bool { return f == factSplit || f == factPreview || f == factEndpoints }
 
 // readersOf are the units that have asked for a fact that may move.
 func (p *planner) readersOf(m move) []*unit {

@@ -156,8 +156,25 @@ func (t *translator) gatewayHost(name string, d *domain, at place) *ir.VirtualHo
 		}
 		out.Routes = append(out.Routes, t.routes(b.vs.virtualService, at)...)
 	}
-	slices.SortStableFunc(out.Routes, func(a, b ir.Route) int { return rank(!a.Match.CatchAll()) - rank(!b.Match.CatchAll()) })
+	out.Routes = catchAllsLast(out.Routes)
 	return out
+}
+
+// catchAllsLast moves the routes that match everything behind the others, each with its variants.
+func catchAllsLast(routes []ir.Route) []ir.Route {
+	var rest, last []ir.Route
+	for from, i := 0, 0; i < len(routes); i++ {
+		if routes[i].Variant {
+			continue
+		}
+		if routes[i].Match.CatchAll() {
+			last = append(last, routes[from:i+1]...)
+		} else {
+			rest = append(rest, routes[from:i+1]...)
+		}
+		from = i + 1
+	}
+	return append(rest, last...)
 }
 
 // collapse joins virtual hosts that answer alike into one with several domains, named after the most specific.

@@ -45,9 +45,11 @@ type index struct {
 
 // hostIndex finds what stands in the input for a host.
 type hostIndex struct {
-	divided map[string]*split         // splits that render
-	written map[string][]*writtenRule // by the host they send to
-	byHost  map[string]hostRules      // DestinationRules by the namespace they stand in
+	divided map[string]*split // splits that render, by host
+	// previews are those of which another host shows an arm, by that host.
+	previews map[string]*split
+	written  map[string][]*writtenRule // by the host they send to
+	byHost   map[string]hostRules      // DestinationRules by the namespace they stand in
 	// VirtualServices for clients inside the mesh, by exact host; those with a wildcard under "*".
 	meshHosts map[string][]meshHost
 	secrets   map[string]*Secret // by namespace/name

@@ -77,14 +77,14 @@ func (t *translator) meshRoutes(s registry.Service, port int, table string) ([]i
 	}
 	from := Meta{Kind: s.Origin.Kind, Namespace: s.Origin.Namespace, Name: s.Origin.Name, UID: s.Origin.UID}
 	bare := []destination{{host: s.Host, port: port, weight: 1}}
-	laid, split := t.overlay(ruleSite{name: defaultRoute, catchAll: true, table: table, at: from, field: "spec"}, bare)
-	f := &ir.Forward{Weighted: split, Retry: defaultRetry()}
-	for _, d := range laid {
-		f.Destinations = append(f.Destinations, ir.Destination{Cluster: d.cluster(), Weight: uint32(d.weight)})
-	}
+	site := ruleSite{name: defaultRoute, catchAll: true, table: table, at: from, field: "spec"}
+	bare = t.shown(site, bare)
+	laid, taken := t.overlay(site, bare)
+	f := &ir.Forward{Weighted: len(taken) > 0, Retry: defaultRetry(), Destinations: sent(laid)}
 	t.hashBy(f, true)
 	origins := []ir.Origin{from.origin("spec")}
-	return []ir.Route{{Name: defaultRoute, Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Forward: f, Origins: origins}}, origins
+	route := ir.Route{Name: defaultRoute, Match: ir.Match{Path: ir.PathMatch{Kind: ir.PathPrefix, Value: "/"}}, Forward: f, Origins: origins}
+	return varied(route, t.extend(site, f, taken, bare)), origins
 }
 
 // sidecarListeners makes one listener and table per port on which some visible service speaks HTTP, and what forwards

@@ -24,6 +24,7 @@ const (
 	factKnown                   // whether any service has the host, seen or not
 	factPolicy                  // what DestinationRules say about the service of a host
 	factSplit                   // the split that divides a host
+	factPreview                 // the split that a host previews
 	factOwner                   // the VirtualService that decides for a host inside the mesh
 	factHash                    // what requests to a cluster are told apart by
 	factLeftOut                 // whether a cluster that should exist is left out
@@ -51,6 +52,8 @@ func (p *planner) answer(f fact, name string) any {
 		return p.policies[name]
 	case factSplit:
 		return p.divided[name]
+	case factPreview:
+		return p.previews[name]
 	case factOwner:
 		return p.owners.of(name)
 	case factHash:
@@ -115,6 +118,9 @@ func (t *translator) policy(host string) *policy {
 
 // split is what divides the traffic of a host; nil: nothing does.
 func (t *translator) split(host string) *split { return ask[*split](t, factSplit, host) }
+
+// preview is the split of which a host shows one arm; nil: it is a host like any other.
+func (t *translator) preview(host string) *split { return ask[*split](t, factPreview, host) }
 
 // owner is the VirtualService that decides for a host inside the mesh; nil: none does.
 func (t *translator) owner(host string) *virtual { return ask[*virtual](t, factOwner, host) }

@@ -101,7 +101,7 @@ func (t *translator) routesOf(r rule, matches []namedMatch) []ir.Route {
 	for _, m := range matches {
 		catchAll = catchAll || (m.match.CatchAll() && !m.chosen)
 	}
-	base, ok := t.action(r, catchAll)
+	base, variants, ok := t.action(r, catchAll)
 	if !ok {
 		return nil
 	}
@@ -113,7 +113,7 @@ func (t *translator) routesOf(r rule, matches []namedMatch) []ir.Route {
 		if m.name != "" {
 			route.Name += "." + m.name
 		}
-		out = append(out, route)
+		out = append(out, varied(route, variants)...)
 		if r.place.ends(m) {
 			break
 		}
@@ -182,6 +182,7 @@ type destination struct {
 	weight    int64
 	headers   ir.HeaderOps
 	authority string
+	fixed     bool // an arm that a preview shows: no split divides it
 }
 
 func (d destination) cluster() string { return ir.ClusterName(d.port, d.subset, d.host) }

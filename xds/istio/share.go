@@ -31,7 +31,8 @@ func (x *index) moveEndpoints(s registry.Service) {
 	}
 }
 
-// moveSplit puts a split in the place of one that differs in weight, seq and brake only.
+// moveSplit puts a split in the place of one that differs in weight, seq, brake and what is rendered besides, but not in the
+// host that previews it.
 func (x *index) moveSplit(s ir.Split) {
 	for i, have := range x.splits {
 		if have.Key != s.Key {
@@ -43,6 +44,10 @@ func (x *index) moveSplit(s ir.Split) {
 		if x.divided[next.host] == have {
 			x.divided[next.host] = &next
 			x.moved = append(x.moved, move{factSplit, next.host})
+		}
+		if x.previews[next.previewHost] == have {
+			x.previews[next.previewHost] = &next
+			x.moved = append(x.moved, move{factPreview, next.previewHost})
 		}
 	}
 }
@@ -94,13 +99,16 @@ func (x *index) shareSplits(before *index) {
 			continue
 		}
 		old := before.splits[j]
-		if old.host != s.host || old.blocked != s.blocked || !reflect.DeepEqual(old.Split, s.Split) {
+		if old.host != s.host || old.previewHost != s.previewHost || old.blocked != s.blocked || !reflect.DeepEqual(old.Split, s.Split) {
 			continue
 		}
 		old.place = i
 		x.splits[i] = old
 		if x.divided[s.host] == s {
 			x.divided[s.host] = old
+		}
+		if x.previews[s.previewHost] == s {
+			x.previews[s.previewHost] = old
 		}
 	}
 }

@@ -14,10 +14,12 @@ import (
 // split is a Rollout's split with its host resolved.
 type split struct {
 	ir.Split
-	meta    Meta // of the Rollout
-	host    string
-	place   int  // among all splits
-	blocked bool // renders nothing: host not its own, or taken by another Rollout
+	meta Meta // of the Rollout
+	host string
+	// previewHost shows one arm; empty: none does.
+	previewHost string
+	place       int  // among all splits
+	blocked     bool // renders nothing: host not its own, or taken by another Rollout
 }
 
 // readSplits resolves hosts and drops what may not be rendered: a host outside the Rollout's namespace, and the second
@@ -27,7 +29,7 @@ func (x *index) readSplits() {
 	slices.SortFunc(in, func(a, b ir.Split) int {
 		return cmp.Or(registry.CompareCreated(a.Created, b.Created), cmp.Compare(a.Key, b.Key))
 	})
-	x.divided = map[string]*split{}
+	x.divided, x.previews = map[string]*split{}, map[string]*split{}
 	for i, s := range in {
 		namespace, name, _ := strings.Cut(s.Key, "/")
 		one := &split{Split: s, meta: Meta{Kind: "Rollout", Namespace: namespace, Name: name, UID: s.UID}, place: i}
@@ -42,6 +44,7 @@ func (x *index) readSplits() {
 			x.found.fail(one.meta, "S061", "spec.host", fmt.Sprintf("Rollout %s already moves the traffic of %s", first.Key, one.host), "delete one of the two Rollouts")
 		} else if !one.blocked {
 			x.divided[one.host] = one
+			x.readPreview(one)
 		}
 		x.splits = append(x.splits, one)
 	}
@@ -58,7 +61,7 @@ const (
 
 func (s *split) role(d destination) role {
 	switch {
-	case d.host != s.host:
+	case d.host != s.host || d.fixed:
 		return other
 	case d.subset == "" || d.subset == s.Stable || slices.Contains(s.Managed, d.subset):
 		return main
@@ -119,8 +122,9 @@ func (s *split) part(site ruleSite, ds []destination) part {
 	}
 }
 
-// overlay divides the destinations of a rule by the splits that it takes part in; false: none, and they stay as written.
-func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, bool) {
+// overlay divides the destinations of a rule by the splits that it takes part in, and says which those are; none: the
+// destinations stay as written.
+func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, []*split) {
 	var taken []*split
 	for _, s := range t.splits(ds) {
 		if p := s.part(site, ds); (p == partTakes || p == partSwept) && t.owns(s) {
@@ -128,27 +132,37 @@ func (t *translator) overlay(site ruleSite, ds []destination) ([]destination, bo
 		}
 	}
 	if len(taken) == 0 {
-		return ds, false
+		return ds, nil
 	}
-	l := layout{arms: t.armsOf}
-	for _, d := range ds {
-		l.add(taken, d)
-	}
-	out, total := l.result()
+	out, total := divided(taken, ds, t.armsOf)
 	if total > math.MaxUint32 {
 		for _, s := range taken {
 			t.found.fail(s.meta, "S069", site.field, fmt.Sprintf("the weights of %s %s add up to %d, which is too much to divide", site.at.ref(), site.field, total),
 				"use smaller weights; until then the rule stays as written")
 		}
-		return ds, false
+		return ds, nil
 	}
 	for _, s := range taken {
-		if site.table+site.listener == "" {
-			break // nothing of it is served
-		}
-		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table, listener: site.listener, clusters: s.fed(out)})
+		t.use(site, s, s.fed(out))
 	}
-	return out, true
+	return out, taken
+}
+
+// divided is the list of destinations with the arms of each split in the place of its host, and the sum of the weights.
+func divided(taken []*split, ds []destination, of func(s *split, port int) arms) ([]destination, int64) {
+	l := layout{arms: of}
+	for _, d := range ds {
+		l.add(taken, d)
+	}
+	return l.result()
+}
+
+// use notes where a split is rendered, and which clusters get requests by it; a rule that is served nowhere counts for
+// nothing.
+func (t *translator) use(site ruleSite, s *split, clusters []string) {
+	if site.table+site.listener != "" {
+		t.unit.uses = append(t.unit.uses, use{split: s, table: site.table, listener: site.listener, clusters: clusters})
+	}
 }
 
 // fed are the clusters of the split that divided destinations give weight to.

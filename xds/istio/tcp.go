@@ -18,8 +18,9 @@ func (t *translator) forwarding(r connectionRule, at site) *ir.TCPProxy {
 		}
 		written = append(written, to)
 	}
-	laid, split := t.overlay(ruleSite{catchAll: r.catchAll(), listener: at.listener, at: r.vs.Meta, field: r.field}, written)
-	return t.proxyTo(laid, split || len(written) > 1)
+	site := ruleSite{catchAll: r.catchAll(), listener: at.listener, at: r.vs.Meta, field: r.field}
+	laid, taken := t.overlay(site, t.shown(site, written))
+	return t.proxyTo(laid, len(taken) > 0 || len(written) > 1)
 }
 
 // proxyTo forwards to destinations whose weight is above 0, under the settings of the first that has any.
