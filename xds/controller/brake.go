@@ -29,10 +29,13 @@ func (b brake) over(s seen) bool {
 	return b.uid != "" && b.uid == s.uid && (s.attempt > b.attempt || s.attempt == b.attempt && !s.open)
 }
 
-// braked is a split without requests for its canary: none by weight, by match, or by copy.
+// braked is a split without requests for its canary: none by weight, by match, by copy, or by preview.
 func braked(s ir.Split) *ir.Split {
 	s.Weight, s.Braked = 0, true
 	s.Match, s.Copies = nil, nil
+	if s.Preview != nil {
+		s.Preview = &ir.Preview{Host: s.Preview.Host}
+	}
 	return &s
 }
 

@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
+	"github.com/sluice-dev/sluice/xds/manifest"
 	"github.com/sluice-dev/sluice/xds/registry"
 	"github.com/sluice-dev/sluice/xds/registry/kube"
 )
@@ -222,9 +224,9 @@ func compare(before, next *ir.Split) urgency {
 	case before == nil || next == nil:
 		return atOnce
 	case before.UID != next.UID || before.Host != next.Host || before.Stable != next.Stable || before.Canary != next.Canary ||
-		!before.Created.Equal(next.Created) || !slices.Equal(before.Managed, next.Managed) || !slices.Equal(before.Routes, next.Routes):
+		!before.Created.Equal(next.Created) || !slices.Equal(before.Managed, next.Managed) || !slices.Equal(before.Routes, next.Routes) || before.PreviewHost() != next.PreviewHost():
 		return atOnce
-	case before.Weight != next.Weight || before.Seq != next.Seq || before.Braked != next.Braked:
+	case before.Weight != next.Weight || before.Seq != next.Seq || before.Braked != next.Braked || !reflect.DeepEqual(before.Extra, next.Extra):
 		return weighed
 	default:
 		return unchanged
@@ -233,19 +235,11 @@ func compare(before, next *ir.Split) urgency {
 
 // splitOf is what the stored status of a Rollout renders; nil before a version is adopted.
 func splitOf(ro *v1alpha1.Rollout) *ir.Split {
-	st := ro.Status
-	if st == nil || st.Stable.Name == "" {
+	if st := ro.Status; st == nil || st.Stable.Name == "" {
 		return nil
 	}
-	s := &ir.Split{
-		Key: ro.Namespace + "/" + ro.Name, UID: string(ro.UID), Host: ro.Spec.Host,
-		Stable: st.Stable.Name, Weight: int(st.Weight), Seq: uint64(max(0, st.Traffic.Seq)),
-		Managed: slices.Clone(st.Managed), Routes: slices.Clone(ro.Spec.Routes), Created: ro.CreationTimestamp.Time,
-	}
-	if st.Canary != nil {
-		s.Canary = st.Canary.Name
-	}
-	return s
+	s := manifest.SplitOf(ro)
+	return &s
 }
 
 // snapshot is everything as the compiler reads it. It is made once per change and must not be changed.

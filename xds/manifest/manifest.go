@@ -233,10 +233,10 @@ func (m *Mesh) Input(suffix, root string) istio.Input {
 func SplitOf(ro *v1alpha1.Rollout) ir.Split {
 	s := ir.Split{
 		Key: ro.Namespace + "/" + ro.Name, UID: string(ro.UID), Host: ro.Spec.Host, Stable: ro.Spec.Subset,
-		Routes: ro.Spec.Routes, Created: ro.CreationTimestamp.Time,
+		Routes: slices.Clone(ro.Spec.Routes), Created: ro.CreationTimestamp.Time,
 	}
 	if st := ro.Status; st != nil && st.Stable.Name != "" {
-		s.Stable, s.Weight, s.Seq, s.Managed = st.Stable.Name, int(st.Weight), uint64(max(0, st.Traffic.Seq)), st.Managed
+		s.Stable, s.Weight, s.Seq, s.Managed = st.Stable.Name, int(st.Weight), uint64(max(0, st.Traffic.Seq)), slices.Clone(st.Managed)
 		if st.Canary != nil {
 			s.Canary = st.Canary.Name
 		}
