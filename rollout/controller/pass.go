@@ -136,6 +136,9 @@ func (p *pass) readTraffic() {
 	if split.Stable == "" {
 		split.Stable = or(p.spec.InitialStable, p.object.Spec.Subset)
 	}
+	if host := p.object.Spec.PreviewHost; host != "" {
+		split.Preview = &ir.Preview{Host: host, Canary: true}
+	}
 	p.facts = p.controller.config.Mesh.Facts(split)
 	p.fleet = p.controller.config.Fleet.Convergence(split.Key, split.UID, split.Seq)
 	if p.facts.Known && (!p.facts.SubsetDefined || len(p.facts.BlockingCodes) > 0) || p.starts() && p.templates.unusable() {

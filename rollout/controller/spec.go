@@ -79,7 +79,7 @@ func inconclusive(p v1alpha1.InconclusivePolicy) rollout.Policy {
 // mistakes are those that the API server would refuse too, for objects that were stored before it did.
 func mistakes(ro *v1alpha1.Rollout, plan []rollout.Stage) error {
 	var errs []error
-	for _, p := range append(ro.Validate(), ro.Unserved()...) {
+	for _, p := range ro.Validate() {
 		if p.Severity == problem.Error {
 			p.Object = ""
 			errs = append(errs, errors.New(p.String()))

@@ -238,7 +238,10 @@ func splitOf(ro *v1alpha1.Rollout) *ir.Split {
 	if st := ro.Status; st == nil || st.Stable.Name == "" {
 		return nil
 	}
-	s := manifest.SplitOf(ro)
+	s, renders := manifest.SplitOf(ro)
+	if !renders {
+		return nil
+	}
 	return &s
 }
 

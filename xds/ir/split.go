@@ -69,14 +69,23 @@ type SplitUse struct {
 	Weight    int
 	Rest      bool     // no canary takes part
 	Braked    bool     // it is no rendering of Seq: the canary has nothing until the end of its attempt is stored
+	Besides   bool     // the canary is sent requests whatever the weight: by match, copy or preview
 	Tables    []string // names of route tables
 	Listeners []string // names of listeners with tcp splits
-	Clusters  []string // names of clusters that it gives weight to
+	Clusters  []string // names of clusters that it sends to
+}
+
+// Gives is how much the canary is sent: its weight, and never 0 while it is sent anything.
+func (u SplitUse) Gives() int {
+	if u.Besides {
+		return max(u.Weight, 1)
+	}
+	return u.Weight
 }
 
 // Equal reports whether both uses say the same.
 func (u SplitUse) Equal(other SplitUse) bool {
-	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight && u.Rest == other.Rest && u.Braked == other.Braked &&
+	return u.Key == other.Key && u.UID == other.UID && u.Seq == other.Seq && u.Weight == other.Weight && u.Rest == other.Rest && u.Braked == other.Braked && u.Besides == other.Besides &&
 		slices.Equal(u.Tables, other.Tables) && slices.Equal(u.Listeners, other.Listeners) && slices.Equal(u.Clusters, other.Clusters)
 }
 

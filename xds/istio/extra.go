@@ -15,6 +15,11 @@ type variant struct {
 	forward *ir.Forward
 }
 
+// besides reports whether the canary is sent requests whatever the weight.
+func (s *split) besides() bool {
+	return s.Canary != "" && (len(s.Match) > 0 || s.Copies != nil || s.Preview != nil && s.Preview.Canary)
+}
+
 // maxVariants bounds how many copies of a rule the matches of several splits may make together.
 const maxVariants = 64
 

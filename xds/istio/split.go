@@ -351,7 +351,7 @@ func (p *planner) splitUses() []*ir.SplitUse {
 
 // splitUse says where units have rendered a split; false: nowhere.
 func splitUse(s *split, units []*unit) (ir.SplitUse, bool) {
-	out := ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Rest: s.Canary == "", Braked: s.Braked}
+	out := ir.SplitUse{Key: s.Key, UID: s.UID, Seq: s.Seq, Weight: s.Weight, Rest: s.Canary == "", Braked: s.Braked, Besides: s.besides()}
 	for _, u := range units {
 		for _, one := range u.uses {
 			if one.split != s {

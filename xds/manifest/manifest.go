@@ -25,7 +25,6 @@ import (
 	"github.com/sluice-dev/sluice/api/document"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/xds/ir"
 	"github.com/sluice-dev/sluice/xds/istio"
 	"github.com/sluice-dev/sluice/xds/registry/kube"
 )
@@ -224,22 +223,9 @@ func (m *Mesh) Input(suffix, root string) istio.Input {
 		NodeLabels: func(name string) map[string]string { return m.nodes[name] },
 	})
 	for _, ro := range m.rollouts {
-		in.Splits = append(in.Splits, SplitOf(ro))
-	}
-	return in
-}
-
-// SplitOf is the split that a Rollout renders. One without status is taken as just adopted.
-func SplitOf(ro *v1alpha1.Rollout) ir.Split {
-	s := ir.Split{
-		Key: ro.Namespace + "/" + ro.Name, UID: string(ro.UID), Host: ro.Spec.Host, Stable: ro.Spec.Subset,
-		Routes: slices.Clone(ro.Spec.Routes), Created: ro.CreationTimestamp.Time,
-	}
-	if st := ro.Status; st != nil && st.Stable.Name != "" {
-		s.Stable, s.Weight, s.Seq, s.Managed = st.Stable.Name, int(st.Weight), uint64(max(0, st.Traffic.Seq)), slices.Clone(st.Managed)
-		if st.Canary != nil {
-			s.Canary = st.Canary.Name
+		if s, ok := SplitOf(ro); ok {
+			in.Splits = append(in.Splits, s)
 		}
 	}
-	return s
+	return in
 }

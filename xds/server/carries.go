@@ -13,7 +13,7 @@ type carries []*ir.SplitUse
 // alike reports whether both give canaries the same weights for the same reason, and weight to the same clusters.
 func (c carries) alike(other carries) bool {
 	return slices.EqualFunc(c, other, func(a, b *ir.SplitUse) bool {
-		return a == b || a.Key == b.Key && a.Weight == b.Weight && a.Braked == b.Braked && (a.Weight == 0 || slices.Equal(a.Clusters, b.Clusters))
+		return a == b || a.Key == b.Key && a.Weight == b.Weight && a.Besides == b.Besides && a.Braked == b.Braked && (a.Gives() == 0 || slices.Equal(a.Clusters, b.Clusters))
 	})
 }
 
@@ -24,7 +24,7 @@ func (c carries) braked() bool {
 
 // feeds reports whether a split with a canary gives weight to a cluster, here or elsewhere.
 func (c carries) feeds(cluster string) bool {
-	return slices.ContainsFunc(c, func(use *ir.SplitUse) bool { return use.Weight > 0 && slices.Contains(use.Clusters, cluster) })
+	return slices.ContainsFunc(c, func(use *ir.SplitUse) bool { return use.Gives() > 0 && slices.Contains(use.Clusters, cluster) })
 }
 
 // useOf finds the use of a split; nil: there is none.

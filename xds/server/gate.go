@@ -47,7 +47,7 @@ func (c *conversation) pass(e *entry, next *item, now time.Time) {
 // lowers reports whether next takes weight from a canary, compared with what the client has or will have.
 func lowers(e *entry, next *item) bool {
 	for _, use := range next.carries {
-		if use.Weight == 0 && e.have != nil && !e.have.known() {
+		if use.Gives() == 0 && e.have != nil && !e.have.known() {
 			return true // whatever it has, this is no more
 		}
 		for _, before := range []*item{e.have, e.sent} {
@@ -62,7 +62,7 @@ func lowers(e *entry, next *item) bool {
 // lessThan reports whether a canary gets fewer requests by use than by what was before it (nil: nothing). A brake takes
 // away those by match and by copy, too.
 func lessThan(use, before *ir.SplitUse) bool {
-	return before != nil && (use.Weight < before.Weight || use.Braked && !before.Braked)
+	return before != nil && (use.Gives() < before.Gives() || before.Besides && !use.Besides || use.Braked && !before.Braked)
 }
 
 // missing are the clusters that next names, that the client has subscribed to, and that it has not acknowledged.

@@ -206,7 +206,7 @@ func (s *set) weighs(before *set) bool {
 		if at < len(before.uses) && before.uses[at] == use {
 			continue
 		}
-		if was := useOf(before.uses, use.Key); was != nil && was.Weight != use.Weight {
+		if was := useOf(before.uses, use.Key); was != nil && was.Gives() != use.Gives() {
 			return true
 		}
 	}

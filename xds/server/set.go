@@ -158,7 +158,7 @@ func (s *set) lowers(before *set) bool {
 			continue
 		}
 		use := useOf(s.uses, was.Key)
-		if other := use == nil || use.UID != was.UID; other && was.Weight > 0 || !other && lessThan(use, was) {
+		if other := use == nil || use.UID != was.UID; other && was.Gives() > 0 || !other && lessThan(use, was) {
 			return true
 		}
 	}
