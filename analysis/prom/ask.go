@@ -2,7 +2,6 @@ package prom
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,9 +79,9 @@ func refused(code int, body []byte) *Failure {
 	case code >= 200 && code < 300:
 		return nil
 	}
-	var answer envelope
-	if json.Unmarshal(body, &answer) == nil && answer.Status == "error" {
-		return answer.rejected()
+	answer := matrix{scan: scan{text: body}}
+	if answer.envelope(answer.skip) == nil && answer.head.status == "error" {
+		return answer.head.rejected()
 	}
 	return failed(analysis.HTTPStatus, "the server answered %d %s", code, http.StatusText(code))
 }

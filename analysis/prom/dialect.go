@@ -19,6 +19,7 @@ type names struct {
 	class   string // label
 	code    string // label that a series of classed with a single code has, and one of a class has not; empty: there are no such
 	suffix  string // of a class
+	buckets string // of the time that responses took, in ms
 }
 
 func (d Dialect) names() (names, error) {
@@ -26,12 +27,12 @@ func (d Dialect) names() (names, error) {
 	case Envoy, "":
 		return names{
 			total: "envoy_cluster_upstream_rq_completed", classed: "envoy_cluster_upstream_rq_xx",
-			cluster: "envoy_cluster_name", class: "envoy_response_code_class",
+			cluster: "envoy_cluster_name", class: "envoy_response_code_class", buckets: "envoy_cluster_upstream_rq_time_bucket",
 		}, nil
 	case Istio:
 		return names{
 			total: "envoy_cluster_upstream_rq_completed", classed: "envoy_cluster_upstream_rq",
-			cluster: "cluster_name", class: "response_code_class", code: "response_code", suffix: "xx",
+			cluster: "cluster_name", class: "response_code_class", code: "response_code", suffix: "xx", buckets: "envoy_cluster_upstream_rq_time_bucket",
 		}, nil
 	}
 	return names{}, fmt.Errorf("dialect %q is unknown: want %s or %s", d, Envoy, Istio)

@@ -9,12 +9,15 @@
 package prom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -30,6 +33,7 @@ const (
 	MaxSeries      = 20_000
 	MaxSamples     = 2_000_000
 	MaxAtOnce      = 20 // queries at a time
+	MaxBounds      = 64 // finite bounds of a histogram
 )
 
 // Config says which server to read and how.
@@ -43,6 +47,8 @@ type Config struct {
 	ServerName   string   // expected in the certificate; empty: the URL's host
 	Dialect      Dialect  // of the proxies; Envoy
 	TargetLabels []string // that tell scraped targets apart; job and instance
+	// Gather is how long a query waits for others that can be asked together with it; DefaultGather, negative: not at all.
+	Gather time.Duration
 }
 
 // Server is one Prometheus. It is an analysis.Querier and may be used by many goroutines.
@@ -53,7 +59,10 @@ type Server struct {
 	secrets []string // never to be shown
 	names   names
 	targets []string
+	gather  time.Duration
 	slots   chan struct{}
+	plans   plans
+	batches batches
 	close   func()
 }
 
@@ -72,7 +81,10 @@ func New(cfg Config) (*Server, error) {
 	if len(cfg.TargetLabels) == 0 {
 		cfg.TargetLabels = []string{"job", "instance"}
 	}
-	out := &Server{timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
+	if cfg.Gather == 0 {
+		cfg.Gather = DefaultGather
+	}
+	out := &Server{gather: max(0, cfg.Gather), batches: batches{open: map[string]*batch{}, alone: map[string]int{}, most: firstTogether}, timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
 	if err := cfg.Access.check(u.Scheme); err != nil {
 		return nil, err
 	}
@@ -133,62 +145,92 @@ func (s *Server) connect(u *url.URL, cfg Config) error {
 	return nil
 }
 
-// Close closes idle connections.
-func (s *Server) Close() { s.close() }
+// Close waits for the queries under way and closes the connections.
+func (s *Server) Close() {
+	s.batches.running.Wait()
+	s.close()
+}
 
-// Series implements analysis.Querier. Its errors are *Failure. Both arms of a built-in metric come by one query, so from
-// the same scrapes; a ratio of one's own takes four or more, at one time and within one timeout.
+// Series implements analysis.Querier. Its errors are *Failure. What several queries read is asked for together where that
+// is possible: both arms always, and so from the same scrapes.
 func (s *Server) Series(ctx context.Context, q analysis.Query) ([]analysis.Series, error) {
 	all, fail := s.series(ctx, q)
 	if fail != nil {
-		return nil, &Failure{Reason: fail.Reason, Detail: clean(scrub(fail.Detail, s.secrets))}
+		return nil, s.shown(fail)
 	}
 	return all, nil
+}
+
+// shown is a failure without secrets, and not too long.
+func (s *Server) shown(fail *Failure) *Failure {
+	return &Failure{Reason: fail.Reason, Detail: clean(scrub(fail.Detail, s.secrets))}
 }
 
 func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Series, *Failure) {
-	ask, fail := s.plan(q)
+	if !q.From.Before(q.Until) {
+		return nil, failed(analysis.QueryRejected, "an empty range of time is asked for")
+	}
+	groups, fail := s.plans.of(q, s.wants)
 	if fail != nil {
 		return nil, fail
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return nil, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
+	members := make([]*member, len(groups))
+	fails := make([]*Failure, len(groups))
+	var running sync.WaitGroup
+	for i, wants := range groups {
+		members[i] = &member{wants: wants, from: q.From, until: q.Until}
+		if i > 0 {
+			running.Go(func() { fails[i] = s.join(ctx, members[i]) })
+		}
 	}
-	var all []analysis.Series
-	for _, question := range ask {
-		body, fail := s.ask(ctx, question.expression, q.Until)
-		if fail != nil {
-			return nil, fail
-		}
-		matrix, fail := decode(body)
-		if fail != nil {
-			return nil, fail
-		}
-		series, fail := s.sorted(matrix, q, question.label)
-		if fail != nil {
-			return nil, fail
-		}
-		all = append(all, series...)
-	}
-	if fail := lacking(q, all); fail != nil {
+	fails[0] = s.join(ctx, members[0])
+	running.Wait()
+	if fail := cmp.Or(fails...); fail != nil {
 		return nil, fail
 	}
-	return all, nil
+	var all []analysis.Series
+	for _, m := range members {
+		all = append(all, m.series...)
+	}
+	slices.SortStableFunc(all, func(a, b analysis.Series) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Le, b.Le))
+	})
+	return all, complete(q, all)
 }
 
-// Base implements analysis.Querier.
-func (s *Server) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
-	return nil, failed(analysis.QueryRejected, "histograms are not read yet")
+// plans remembers what queries read: to parse templates at each look would cost more than to read them.
+type plans struct {
+	mu  sync.Mutex // guards all
+	all map[string][][]want
 }
 
-// Measure implements analysis.Querier.
-func (s *Server) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
-	return analysis.Measurement{}, failed(analysis.QueryRejected, "conditions are not read yet")
+// of are the wants of a query, those together that have one shape.
+func (p *plans) of(q analysis.Query, make func(analysis.Query) ([]want, *Failure)) ([][]want, *Failure) {
+	key := source(q)
+	p.mu.Lock()
+	groups, known := p.all[key]
+	p.mu.Unlock()
+	if known {
+		return groups, nil
+	}
+	wants, fail := make(q)
+	if fail != nil {
+		return nil, fail
+	}
+	for _, w := range wants {
+		i := slices.IndexFunc(groups, func(g []want) bool { return g[0].shape() == w.shape() })
+		if i < 0 {
+			i, groups = len(groups), append(groups, nil)
+		}
+		groups[i] = append(groups[i], w)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil || len(p.all) >= maxRemembered {
+		p.all = map[string][][]want{}
+	}
+	p.all[key] = groups
+	return groups, nil
 }
 
 // Failure says why a read gave no data. Detail is for people: at most 256 bytes, without credentials.

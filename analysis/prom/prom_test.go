@@ -93,9 +93,9 @@ func TestSeries_asksOneRawRangeOfBothArms(t *testing.T) {
 	}
 	target := `"envoy"/"gw-1"`
 	want := []analysis.Series{
-		{Target: target, Arm: analysis.Stable, Role: analysis.Total, Points: []analysis.Point{{T: 1005_000, V: 70}}},
-		{Target: target, Arm: analysis.Canary, Role: analysis.Total, Points: []analysis.Point{{T: 1001_500, V: 5}, {T: 1005_000, V: 9}}},
 		{Target: target, Arm: analysis.Canary, Role: analysis.Bad, Points: []analysis.Point{{T: 1005_000, V: 2}}},
+		{Target: target, Arm: analysis.Canary, Role: analysis.Total, Points: []analysis.Point{{T: 1001_500, V: 5}, {T: 1005_000, V: 9}}},
+		{Target: target, Arm: analysis.Stable, Role: analysis.Total, Points: []analysis.Point{{T: 1005_000, V: 70}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
@@ -188,8 +188,9 @@ func TestSeries_oddAnswersAreFailuresWithAReason(t *testing.T) {
 		"foreign cluster":   {200, success(series(completed, "other", "", "", `[1005,"5"]`)), analysis.BadResponse},
 		"foreign metric":    {200, success(series("up", canary, "", "", `[1005,"5"]`)), analysis.BadResponse},
 		"foreign class":     {200, success(series(classes, canary, "2", "", `[1005,"5"]`)), analysis.BadResponse},
-		"too many series":   {200, success(strings.Repeat(`{"metric":{},"values":[]},`, prom.MaxSeries) + good), analysis.TooManySeries},
+		"too many series":   {200, success(strings.Repeat(good+",", prom.MaxSeries) + good), analysis.TooManySeries},
 		"too large a body":  {200, strings.Repeat(" ", prom.MaxBody) + success(good), analysis.TooLarge},
+		"data twice":        {200, strings.Replace(success(good), `"data":`, `"data":{"resultType":"matrix","result":[]},"data":`, 1), analysis.BadResponse},
 		"null for a series": {200, success("null"), analysis.BadResponse},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -294,7 +295,7 @@ func TestSeries_refusesQueriesThatCompareNothing(t *testing.T) {
 		assertFailure(t, got, err, want)
 	}
 	for _, change := range []func(q *analysis.Query){
-		func(q *analysis.Query) { q.Metric = "latency" },
+		func(q *analysis.Query) { q.Metric = "attempts" },
 		func(q *analysis.Query) { q.Until = q.From },
 	} {
 		q := query()

@@ -318,7 +318,9 @@ func TestServers_dialThroughTheGuard(t *testing.T) {
 func TestServers_followNoRedirect(t *testing.T) {
 	target := newWeb(t, empty())
 	target.Start()
-	w := newWeb(t, func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, target.URL, http.StatusTemporaryRedirect) })
+	w := newWeb(t, func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, target.URL, http.StatusTemporaryRedirect)
+	})
 	w.Start()
 	v := newVault()
 	v.data["team-a/metrics"] = map[string][]byte{"token": []byte(secret)}
@@ -421,4 +423,8 @@ func TestSeries_ofIstioProxiesAndOtherTargets(t *testing.T) {
 			t.Errorf("asked %s, want %s in it", asked, want)
 		}
 	}
+}
+
+func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
 }

@@ -128,12 +128,12 @@ func TestPartsOf_asksOnceForEachPortThatIsNamed(t *testing.T) {
 	}
 }
 
-func TestSeries_ofATemplateTakesFourQueries(t *testing.T) {
+func TestSeries_ofATemplateAsksForBothArmsTogether(t *testing.T) {
+	good := `{"metric":{"__name__":"app_total","instance":"p2","version":"v2","result":"ok"},"values":[[1050,"8"]]},`
 	answers := map[string]string{
-		`app_total{version="v2"}[60s]`:             `{"metric":{"__name__":"app_total","instance":"p2"},"values":[[1050,"9"]]}`,
-		`app_total{version="v1"}[60s]`:             `{"metric":{"__name__":"app_total","instance":"p1"},"values":[[1050,"90"]]}`,
-		`app_total{version="v2",result="ok"}[60s]`: `{"metric":{"__name__":"app_total","instance":"p2"},"values":[[1050,"8"]]}`,
-		`app_total{version="v1",result="ok"}[60s]`: `{"metric":{"__name__":"app_total","instance":"p1"},"values":[[1050,"80"]]}`,
+		`{__name__="app_total",version=~"v2|v1"}[60s]`: `{"metric":{"__name__":"app_total","instance":"p2","version":"v2"},"values":[[1050,"9"]]},
+			{"metric":{"__name__":"app_total","instance":"p1","version":"v1"},"values":[[1050,"90"]]}`,
+		`{__name__="app_total",result="ok",version=~"v2|v1"}[60s]`: good + `{"metric":{"__name__":"app_total","instance":"p1","version":"v1","result":"ok"},"values":[[1050,"80"]]}`,
 	}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
@@ -144,7 +144,7 @@ func TestSeries_ofATemplateTakesFourQueries(t *testing.T) {
 		_, _ = w.Write([]byte(`{"status":"success","data":{"resultType":"matrix","result":[` + body + `]}}`))
 	}))
 	t.Cleanup(web.Close)
-	server, err := New(Config{URL: web.URL})
+	server, err := New(Config{URL: web.URL, Gather: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,15 +160,17 @@ func TestSeries_ofATemplateTakesFourQueries(t *testing.T) {
 	}
 	point := func(v float64) []analysis.Point { return []analysis.Point{{T: 1050_000, V: v}} }
 	want := []analysis.Series{
-		{Target: `""/"p2"`, Arm: analysis.Canary, Role: analysis.Total, Points: point(9)},
+		{Target: `""/"p1"`, Arm: analysis.Stable, Role: analysis.Good, Points: point(80)},
 		{Target: `""/"p1"`, Arm: analysis.Stable, Role: analysis.Total, Points: point(90)},
 		{Target: `""/"p2"`, Arm: analysis.Canary, Role: analysis.Good, Points: point(8)},
-		{Target: `""/"p1"`, Arm: analysis.Stable, Role: analysis.Good, Points: point(80)},
+		{Target: `""/"p2"`, Arm: analysis.Canary, Role: analysis.Total, Points: point(9)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
-	answers[`app_total{version="v2",result="ok"}[60s]`] = ""
+	for question, body := range answers {
+		answers[question] = strings.Replace(body, good, "", 1)
+	}
 	if _, err := server.Series(t.Context(), q); err == nil || !strings.HasPrefix(err.Error(), "NoSeries") {
 		t.Errorf("without good series of the canary: %v", err)
 	}

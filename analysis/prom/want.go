@@ -1,0 +1,249 @@
+package prom
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-dev/sluice/analysis"
+)
+
+// want is a set of series that count one thing for one arm: those with an exact value for each of its labels. The name
+// of the metric is a label as any other; an empty value means that there is none.
+type want struct {
+	labels []string // the same ones, in the same order, for all that can be asked together
+	values []string // one for each label
+	rest   string   // further matchers, as PromQL, the same for all that can be asked together
+	arm    analysis.Arm
+	role   analysis.Role
+	unit   float64 // of le, in ms; of role Within only
+}
+
+// shape is what wants have in common that can be asked for together.
+func (w want) shape() string { return strings.Join(w.labels, ",") + "{" + w.rest }
+
+// nameLabel holds the name of a metric, bucketLabel the bound of a bucket.
+const (
+	nameLabel   = "__name__"
+	bucketLabel = "le"
+)
+
+// wants are the series that a query reads.
+func (s *Server) wants(q analysis.Query) ([]want, *Failure) {
+	switch {
+	case q.Ratio != nil:
+		parts, err := partsOf(*q.Ratio, q.Arms)
+		return templated(parts, err, 0)
+	case q.Histogram != nil:
+		parts, err := bucketsOf(*q.Histogram, q.Arms)
+		unit := 1000.0
+		if q.Histogram.Unit == analysis.Milliseconds {
+			unit = 1
+		}
+		return templated(parts, err, unit)
+	case len(q.Arms.Canary) == 0 || len(q.Arms.Stable) == 0:
+		return nil, failed(analysis.NoSeries, "no cluster of canary or stable is known")
+	}
+	var out []want
+	for _, side := range []struct {
+		arm      analysis.Arm
+		clusters []string
+	}{{analysis.Canary, q.Arms.Canary}, {analysis.Stable, q.Arms.Stable}} {
+		for _, cluster := range side.clusters {
+			if side.arm == analysis.Canary && slices.Contains(q.Arms.Stable, cluster) {
+				return nil, failed(analysis.QueryRejected, "cluster %.128q is on both sides: that compares nothing", cluster)
+			}
+			of := s.names.wants(q.Metric, cluster)
+			if of == nil {
+				return nil, failed(analysis.QueryRejected, "metric %.63q is not built in", q.Metric)
+			}
+			for _, w := range of {
+				w.arm = side.arm
+				out = append(out, w)
+			}
+		}
+	}
+	return out, nil
+}
+
+// wants are the series of a cluster that a built-in metric reads.
+func (n names) wants(metric, cluster string) []want {
+	if metric == "latency" {
+		return []want{{
+			labels: []string{nameLabel, n.cluster}, values: []string{n.buckets, cluster}, role: analysis.Within, unit: 1,
+		}}
+	}
+	class, known := map[string]string{"errors": "5", "clientErrors": "4"}[metric]
+	if !known {
+		return nil
+	}
+	labels, rest := []string{nameLabel, n.cluster, n.class}, ""
+	if n.code != "" {
+		rest = n.code + `=""`
+	}
+	return []want{
+		{labels: labels, values: []string{n.total, cluster, ""}, rest: rest, role: analysis.Total},
+		{labels: labels, values: []string{n.classed, cluster, class + n.suffix}, rest: rest, role: analysis.Bad},
+	}
+}
+
+// templated are the series that selectors of a template read.
+func templated(parts []part, err error, unit float64) ([]want, *Failure) {
+	out := make([]want, 0, len(parts))
+	for _, p := range parts {
+		var sel instant
+		if err == nil {
+			sel, err = parse(p.selector)
+		}
+		if err != nil {
+			break
+		}
+		w := sel.want()
+		w.arm, w.role, w.unit = p.arm, p.role, unit
+		out = append(out, w)
+	}
+	if err != nil {
+		return nil, failed(analysis.QueryRejected, "%v", err)
+	}
+	return out, nil
+}
+
+// want takes a selector apart into exact values and the rest.
+func (sel instant) want() want {
+	exact, rest := map[string]string{nameLabel: sel.name}, []string(nil)
+	for _, m := range sel.matchers {
+		if _, twice := exact[m.label]; m.op == "=" && !twice {
+			exact[m.label] = m.value
+			continue
+		}
+		rest = append(rest, m.label+m.op+strconv.Quote(m.value))
+	}
+	out := want{labels: slices.Sorted(maps.Keys(exact)), rest: strings.Join(rest, ",")}
+	for _, label := range out.labels {
+		out.values = append(out.values, exact[label])
+	}
+	return out
+}
+
+// source tells queries apart by what they read, whatever the time.
+func source(q analysis.Query) string {
+	var b strings.Builder
+	add := func(texts ...string) {
+		for _, text := range texts {
+			b.WriteString(text)
+			b.WriteByte(0xff) // no UTF-8: it separates
+		}
+	}
+	vars := func(sets ...map[string]string) {
+		for _, set := range sets {
+			for _, name := range slices.Sorted(maps.Keys(set)) {
+				add(name, set[name])
+			}
+			add("")
+		}
+	}
+	switch {
+	case q.Ratio != nil:
+		add("ratio", q.Ratio.Bad, q.Ratio.Good, q.Ratio.Total)
+		vars(q.Ratio.Args)
+		vars(q.Arms.CanaryVars...)
+		add("")
+		vars(q.Arms.StableVars...)
+	case q.Histogram != nil:
+		add("histogram", q.Histogram.Buckets, string(q.Histogram.Unit))
+		vars(q.Histogram.Args)
+		vars(q.Arms.CanaryVars...)
+		add("")
+		vars(q.Arms.StableVars...)
+	default:
+		add("builtin", q.Metric)
+		add(q.Arms.Canary...)
+		add("")
+		add(q.Arms.Stable...)
+	}
+	return b.String()
+}
+
+// complete refuses what lacks something that must not be read as zero.
+func complete(q analysis.Query, all []analysis.Series) *Failure {
+	if fail := lacking(q, all); fail != nil {
+		return fail
+	}
+	bounds := map[analysis.Arm]map[float64]bool{analysis.Canary: {}, analysis.Stable: {}}
+	for _, s := range all {
+		if s.Role == analysis.Within {
+			bounds[s.Arm][s.Le] = true
+		}
+	}
+	canary, stable := bounds[analysis.Canary], bounds[analysis.Stable]
+	if most := max(len(canary), len(stable)); most > MaxBounds+1 {
+		return failed(analysis.WrongType, "%d bounds: at most %d", most-1, MaxBounds)
+	}
+	if len(canary) == 0 || len(stable) == 0 {
+		return nil
+	}
+	for le := range canary {
+		if stable[le] && !math.IsInf(le, 1) {
+			return nil
+		}
+	}
+	return failed(analysis.WrongType, "the versions count by no common bound")
+}
+
+// lacking refuses an arm that has requests but no series of good ones: that all are bad may not be read out of
+// something that is missing.
+func lacking(q analysis.Query, all []analysis.Series) *Failure {
+	if q.Ratio == nil || q.Ratio.Good == "" {
+		return nil
+	}
+	has := func(arm analysis.Arm, role analysis.Role) bool {
+		return slices.ContainsFunc(all, func(s analysis.Series) bool { return s.Arm == arm && s.Role == role })
+	}
+	for _, arm := range []analysis.Arm{analysis.Canary, analysis.Stable} {
+		if has(arm, analysis.Total) && !has(arm, analysis.Good) {
+			return failed(analysis.NoSeries, "%s has series of all events but none of good ones", arm)
+		}
+	}
+	return nil
+}
+
+// expression asks for all that wants of one shape select, over a range in whole seconds.
+func expression(wants []want, seconds int64) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, label := range wants[0].labels {
+		var values []string
+		seen := map[string]bool{}
+		for _, w := range wants {
+			if v := w.values[i]; !seen[v] {
+				seen[v] = true
+				values = append(values, v)
+			}
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(label)
+		b.WriteString(alternatives(values))
+	}
+	if wants[0].rest != "" {
+		b.WriteString("," + wants[0].rest)
+	}
+	return b.String() + fmt.Sprintf("}[%ds]", seconds)
+}
+
+// alternatives is a matcher for any of the values: quoted for the regular expression, then for the string.
+func alternatives(values []string) string {
+	if len(values) == 1 {
+		return "=" + strconv.Quote(values[0])
+	}
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = regexp.QuoteMeta(v)
+	}
+	return "=~" + strconv.Quote(strings.Join(quoted, "|"))
+}
