@@ -192,7 +192,7 @@ func (s *Server) fetch(ctx context.Context, members []*member) (int, *Failure) {
 	case <-ctx.Done():
 		return 0, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	m := &matrix{targets: s.targets, owners: map[string][]owner{}, names: map[string]string{}}
+	m := &matrix{targets: s.targets, asked: asked{owners: map[string][]owner{}}, names: map[string]string{}}
 	from, until := members[0].from, members[0].until
 	var wants []want
 	for _, one := range members {

@@ -14,20 +14,25 @@ import (
 // matrix reads an answer and sorts its series to those who asked.
 type matrix struct {
 	scan
-	labels  []string             // that tell wants apart
-	known   []map[string]bool    // values of each that were asked for
-	owners  map[string][]owner   // by the values of labels
+	asked
 	targets []string             // labels
 	names   map[string]string    // of targets, so that each is made once
 	whole   map[string]*gathered // by identity, where replicas answered too; else nil
 
-	pairs   []pair
-	points  []analysis.Point
+	pairs   []pair           // labels of the present series
+	points  []analysis.Point // and its samples
 	key     []byte
 	out     []*gathered
 	head    envelope
 	done    bool // there was a result
 	samples int
+}
+
+// asked is what those who asked want.
+type asked struct {
+	labels []string           // that tell wants apart
+	known  []map[string]bool  // values of each that were asked for
+	owners map[string][]owner // by the values of labels
 }
 
 // owner is a want of a member of the batch.
@@ -114,11 +119,11 @@ func (m *matrix) read() *Failure {
 }
 
 // envelope reads what stands around the result. A key that stands twice is refused: which one holds?
-func (s *matrix) envelope(result func() error) *Failure {
-	if len(bytes.TrimSpace(s.text)) == 0 {
+func (m *matrix) envelope(result func() error) *Failure {
+	if len(bytes.TrimSpace(m.text)) == 0 {
 		return failed(analysis.BadResponse, "the answer is empty")
 	}
-	if s.blank() == '<' {
+	if m.blank() == '<' {
 		return failed(analysis.BadResponse, "the answer is HTML: is there a login page or a proxy in between?")
 	}
 	seen := map[string]bool{}
@@ -129,29 +134,29 @@ func (s *matrix) envelope(result func() error) *Failure {
 		seen[key] = true
 		return nil
 	}
-	err := s.object(func(key []byte) error {
+	err := m.object(func(key []byte) error {
 		switch name := string(key); name {
 		case "status", "errorType", "error":
-			into := map[string]*string{"status": &s.head.status, "errorType": &s.head.errorType, "error": &s.head.message}[name]
+			into := map[string]*string{"status": &m.head.status, "errorType": &m.head.errorType, "error": &m.head.message}[name]
 			if err := once(name); err != nil {
 				return err
 			}
-			return s.text1(into)
+			return m.text1(into)
 		case "warnings":
 			if err := once(name); err != nil {
 				return err
 			}
-			return s.warnings()
+			return m.warnings()
 		case "data":
 			if err := once(name); err != nil {
 				return err
 			}
-			return s.data(once, result)
+			return m.data(once, result)
 		}
-		return s.skip()
+		return m.skip()
 	})
-	if err == nil && s.blank() != 0 {
-		err = s.wrong("the end")
+	if err == nil && m.blank() != 0 {
+		err = m.wrong("the end")
 	}
 	if err != nil {
 		return unreadable(err)
@@ -167,52 +172,52 @@ func unreadable(err error) *Failure {
 }
 
 // text1 reads a string, or null, which says nothing.
-func (s *matrix) text1(into *string) error {
-	if s.blank() == 'n' {
-		return s.literal("null")
+func (m *matrix) text1(into *string) error {
+	if m.blank() == 'n' {
+		return m.literal("null")
 	}
-	text, err := s.str()
+	text, err := m.str()
 	*into = string(text)
 	return err
 }
 
-func (s *matrix) warnings() error {
-	if s.blank() == 'n' {
-		return s.literal("null")
+func (m *matrix) warnings() error {
+	if m.blank() == 'n' {
+		return m.literal("null")
 	}
-	return s.array(func() error {
+	return m.array(func() error {
 		var text string
-		if err := s.text1(&text); err != nil {
+		if err := m.text1(&text); err != nil {
 			return err
 		}
-		if !s.head.warned {
-			s.head.warned, s.head.warning = true, text
+		if !m.head.warned {
+			m.head.warned, m.head.warning = true, text
 		}
 		return nil
 	})
 }
 
-func (s *matrix) data(once func(string) error, result func() error) error {
-	if s.blank() == 'n' {
-		return s.literal("null")
+func (m *matrix) data(once func(string) error, result func() error) error {
+	if m.blank() == 'n' {
+		return m.literal("null")
 	}
-	return s.object(func(key []byte) error {
+	return m.object(func(key []byte) error {
 		switch name := string(key); name {
 		case "resultType":
 			if err := once(name); err != nil {
 				return err
 			}
-			return s.text1(&s.head.resultType)
+			return m.text1(&m.head.resultType)
 		case "result":
 			if err := once(name); err != nil {
 				return err
 			}
-			if s.blank() == 'n' {
-				return s.literal("null")
+			if m.blank() == 'n' {
+				return m.literal("null")
 			}
 			return result()
 		}
-		return s.skip()
+		return m.skip()
 	})
 }
 

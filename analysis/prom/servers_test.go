@@ -269,7 +269,7 @@ func TestServers_showNoSecret(t *testing.T) {
 		"status":    answer(200, `{"status":"`+secret+`"}`),
 		"wrongtype": answer(200, `{"status":"success","data":{"resultType":"`+secret+`","result":[]}}`),
 		"cut":       answer(400, `{"status":"error","errorType":"x","error":"`+strings.Repeat("x", 230)+secret+`"}`),
-		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+secret+"/", 302) },
+		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+secret+"/", http.StatusFound) },
 		"label":     answer(200, success(series(secret, canary, "", "", `[1005,"5"]`))),
 		"echo": func(w http.ResponseWriter, r *http.Request) {
 			answer(400, fmt.Sprintf(`{"status":"error","errorType":"x","error":%q}`, fmt.Sprint(r.Header)))(w, r)

@@ -75,7 +75,7 @@ func secretsOf(reader client.Reader) prom.Secrets {
 		case apierrors.IsNotFound(err):
 			return nil, errors.New("there is no such Secret")
 		case apierrors.IsForbidden(err):
-			return nil, errors.New("Sluice may not read it")
+			return nil, errors.New("reading it is forbidden to Sluice")
 		case err != nil:
 			return nil, errors.New("the API server does not give it")
 		}
