@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	}
 	var mesh *xdscontroller.Controller // asked only after proxies.Open
 	proxies, err := xdsserver.New(xdsserver.Config{
-		Now: Now, Log: c.Log, Identifier: "sluice/" + c.Replica, TrustDomain: c.Proxies.TrustDomain, Prover: proofs,
+		Now: Now, Log: c.Log, Identifier: "sluice/" + cmp.Or(c.Proxies.Version, "dev") + "/" + c.Replica, TrustDomain: c.Proxies.TrustDomain, Prover: proofs,
 		Barrier: func(ctx context.Context) error { return mesh.Barrier(ctx) },
 		Readers: c.Proxies.StatusReaders, LoadInterval: c.Proxies.LoadInterval,
 	})

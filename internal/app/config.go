@@ -48,6 +48,7 @@ type Proxies struct {
 	Identities  string // file of what proxies outside the cluster are; empty: only Pods prove their labels
 
 	StatusReaders []string      // identities that may read the status of all proxies over mutual TLS; on this machine everybody may
+	Version       string        // of this program, as they are told; "dev"
 	LoadInterval  time.Duration // between a proxy's reports of its requests, whole seconds from 1 to 60; 1 s
 }
 

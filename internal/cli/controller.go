@@ -11,8 +11,9 @@ import (
 	"github.com/sluice-dev/sluice/internal/app"
 )
 
-func newController(s Streams) *cobra.Command {
+func newController(s Streams, version string) *cobra.Command {
 	c := app.Config{}
+	c.Proxies.Version = version
 	all := genericclioptions.NewConfigFlags(true)
 	cluster := &genericclioptions.ConfigFlags{KubeConfig: all.KubeConfig, Context: all.Context}
 	cmd := &cobra.Command{

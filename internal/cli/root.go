@@ -118,7 +118,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newJudge(s),
 		newSimulate(s),
 		newBootstrap(s),
-		newController(s),
+		newController(s, version),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
 		newOnlyStandalone("down", "Stop what up started"),
 		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),

@@ -106,7 +106,8 @@ func (c *churn) weigh(ctx context.Context, weight, n int) error {
 	return c.server.settled(ctx, seq, n)
 }
 
-// slowReader measures what one client that does not read costs the others.
+// slowReader measures what one client that does not read costs the others. A third of the rounds is a control, without
+// it again: what they differ by is noise.
 func slowReader(ctx context.Context, s settings) (fields, error) { return slowed(ctx, s, 1000) }
 
 func slowed(ctx context.Context, s settings, n int) (fields, error) {
@@ -119,10 +120,10 @@ func slowed(ctx context.Context, s settings, n int) (fields, error) {
 	if err != nil {
 		return nil, errors.Join(err, ours.stop())
 	}
-	var with, without []time.Duration
+	var with, without, control []time.Duration
 	seq := uint64(1)
-	for round := 0; round < 2*s.rounds && err == nil; round++ {
-		slow := round%2 == 1
+	for round := 0; round < 3*s.rounds && err == nil; round++ {
+		slow := round%3 == 1
 		open := make(chan struct{})
 		if slow {
 			f.first(func(c *client) { c.blocked = open })
@@ -130,11 +131,9 @@ func slowed(ctx context.Context, s settings, n int) (fields, error) {
 		for i := 0; i < s.pushes && err == nil; i++ {
 			seq++
 			var took time.Duration
-			if took, err = ours.others(ctx, scene{seq: seq, size: size, weight: int(seq % 1000)}, n-1); slow {
-				with = append(with, took)
-			} else {
-				without = append(without, took)
-			}
+			took, err = ours.others(ctx, scene{seq: seq, size: size, weight: int(seq % 1000)}, n-1)
+			to := []*[]time.Duration{&without, &with, &control}[round%3]
+			*to = append(*to, took)
 		}
 		f.first(func(c *client) { c.blocked = nil })
 		close(open)
@@ -143,6 +142,7 @@ func slowed(ctx context.Context, s settings, n int) (fields, error) {
 	return fields{
 		{"p50", quantile(with, 0.5)}, {"p99", quantile(with, 0.99)}, {"p50_without", quantile(without, 0.5)}, {"p99_without", quantile(without, 0.99)},
 		{"ratio_p50", ratio(quantile(with, 0.5), quantile(without, 0.5))}, {"ratio_p99", ratio(quantile(with, 0.99), quantile(without, 0.99))},
+		{"noise_p50", ratio(quantile(control, 0.5), quantile(without, 0.5))}, {"noise_p99", ratio(quantile(control, 0.99), quantile(without, 0.99))},
 	}, errors.Join(err, f.close(), ours.stop())
 }
 

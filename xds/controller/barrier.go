@@ -51,7 +51,8 @@ func (s *sightings) drop(o client.Object) {
 
 // listed is what a kind really held at one time.
 type listed struct {
-	watch   *watch
+	kind    string
+	seen    *sightings
 	version string // of the list
 	objects map[types.NamespacedName]string
 }
@@ -99,7 +100,7 @@ func (c *Controller) Barrier(ctx context.Context) error {
 	}
 }
 
-// list asks for the metadata of every object of every watched kind but Pods.
+// list asks for the metadata of every object of every watched kind but Pods, and for the Secrets that are in use.
 func (c *Controller) list(ctx context.Context) ([]listed, error) {
 	ctx, cancel := context.WithTimeout(ctx, listWithin)
 	defer cancel()
@@ -111,7 +112,7 @@ func (c *Controller) list(ctx context.Context) ([]listed, error) {
 		if w.kind() == "Pod" {
 			continue
 		}
-		one := listed{watch: w, objects: map[types.NamespacedName]string{}}
+		one := listed{kind: w.kind(), seen: &w.seen, objects: map[types.NamespacedName]string{}}
 		page := &metav1.PartialObjectMetadataList{}
 		page.SetGroupVersionKind(w.object.GetObjectKind().GroupVersionKind())
 		for first := true; first || page.Continue != ""; first = false {
@@ -125,7 +126,8 @@ func (c *Controller) list(ctx context.Context) ([]listed, error) {
 		}
 		out = append(out, one)
 	}
-	return out, nil
+	secrets, err := c.secrets.list(ctx)
+	return append(out, secrets...), err
 }
 
 // catchUp waits until all that was listed was seen; false: not in time.
@@ -137,9 +139,9 @@ func (c *Controller) catchUp(ctx context.Context, lists []listed) (bool, error) 
 	for {
 		shown := true
 		for _, l := range lists {
-			ok, err := l.watch.seen.shows(l)
+			ok, err := l.seen.shows(l)
 			if err != nil {
-				return false, fmt.Errorf("comparing versions of %s: %w", l.watch.kind(), err)
+				return false, fmt.Errorf("comparing versions of %s: %w", l.kind, err)
 			}
 			shown = shown && ok
 		}

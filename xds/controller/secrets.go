@@ -50,6 +50,7 @@ type secretWatch struct {
 	since  time.Time
 	synced func() bool // what the server says has been seen
 	failed bool        // the server refuses to tell
+	seen   sightings
 }
 
 // want makes the watches those of the given names.
@@ -91,6 +92,7 @@ func (s *secrets) begin(ctx context.Context, name types.NamespacedName) *secretW
 	take := func(o any) {
 		if secret, ok := o.(*corev1.Secret); ok && ctx.Err() == nil {
 			s.set(name, secret)
+			w.seen.put(secret)
 		}
 	}
 	told, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
@@ -98,6 +100,7 @@ func (s *secrets) begin(ctx context.Context, name types.NamespacedName) *secretW
 		DeleteFunc: func(any) {
 			if ctx.Err() == nil {
 				s.set(name, nil)
+				w.seen.drop(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}})
 			}
 		},
 	})

@@ -22,9 +22,13 @@ const (
 type Book struct {
 	base   time.Time // second 0; with the monotonic clock, so that a corrected clock moves nothing
 	series map[string]*series
-	splits map[string]bool // clusters that splits give weight to
-	swept  int64           // second in which clusters without reports were last looked for
+	splits map[string]bool  // clusters that splits give weight to
+	left   map[string]int64 // those that they gave weight to until then; lately: until the next report
+	swept  int64            // second in which clusters without reports were last looked for
 }
+
+// lately stands for the second of a cluster that has left since it was reported last.
+const lately = math.MaxInt64
 
 // series is one cluster: its buckets, oldest first, each second at most once.
 type series struct {
@@ -57,14 +61,20 @@ type Reporter struct {
 // NewBook makes an empty Book whose seconds are those of the clock.
 func NewBook(now time.Time) *Book {
 	base := now.Add(-time.Duration(now.Nanosecond())) // Truncate would lose the monotonic clock
-	return &Book{base: base, series: map[string]*series{}, splits: map[string]bool{}}
+	return &Book{base: base, series: map[string]*series{}, splits: map[string]bool{}, left: map[string]int64{}}
 }
 
-// Follow says which clusters splits give weight to.
+// Follow says which clusters splits give weight to. What is kept of one that loses its weight grows old, as it would
+// have: why a canary was taken back is asked afterwards.
 func (b *Book) Follow(clusters []string) {
+	for name := range b.splits {
+		b.left[name] = lately
+	}
+	maps.DeleteFunc(b.left, func(name string, _ int64) bool { return b.series[name] == nil })
 	b.splits = make(map[string]bool, len(clusters))
 	for _, name := range clusters {
 		b.splits[name] = true
+		delete(b.left, name)
 	}
 }
 
@@ -77,7 +87,7 @@ func (b *Book) Add(from *Reporter, s Stats, now time.Time) bool {
 	if of == nil {
 		return false
 	}
-	keep := b.keep(s.Cluster)
+	keep := b.keep(s.Cluster, last)
 	counts := [counted]uint64{issued: s.Issued, ok: s.OK, failed: s.Failed, dropped: s.Dropped}
 	for at := max(second(begin), last-keep+1); at <= last; at++ {
 		one := of.at(at)
@@ -115,11 +125,24 @@ func second(at int64) int64 {
 	return n
 }
 
-func (b *Book) keep(cluster string) int64 {
+// keep is how many seconds are kept of a cluster, now.
+func (b *Book) keep(cluster string, now int64) int64 {
 	if b.splits[cluster] {
 		return keepSplit
 	}
-	return keepOther
+	left, did := b.left[cluster]
+	switch {
+	case !did:
+		return keepOther
+	case left == lately:
+		b.left[cluster] = now
+		return keepSplit
+	case now-left < keepSplit-keepOther:
+		return keepSplit // from the bucket before it left to the newest
+	default:
+		delete(b.left, cluster)
+		return keepOther
+	}
 }
 
 // open finds or makes a cluster's series; nil: there is no room. One that a split gives weight to takes the place of
@@ -131,7 +154,7 @@ func (b *Book) open(cluster string, now int64) *series {
 	}
 	if len(b.series) >= maxClusters && b.swept != now {
 		b.swept = now
-		maps.DeleteFunc(b.series, func(name string, of *series) bool { return of.newest() <= now-b.keep(name) })
+		maps.DeleteFunc(b.series, func(name string, of *series) bool { return of.newest() <= now-b.keep(name, now) })
 	}
 	if len(b.series) >= maxClusters {
 		if !b.splits[cluster] || !b.evict() {

@@ -115,6 +115,36 @@ func TestBook_keepsSplitClustersForLong(t *testing.T) {
 	}
 }
 
+func TestBook_keepsWhatACanaryDidAfterItHasLostItsWeight(t *testing.T) {
+	b, r := NewBook(start), &Reporter{}
+	add := func(from, to int) {
+		for at := from; at < to; at++ {
+			b.Add(r, one("canary", time.Second, 1), on(float64(at+1)))
+		}
+	}
+	oldest := func() int { return int(b.Loads("canary", time.Time{}, on(9999))[0].From.Sub(on(0)).Seconds()) }
+	b.Follow([]string{"canary"})
+	add(0, 1000)
+	b.Follow(nil)
+	now := 1000
+	for _, tt := range []struct{ until, want int }{{1001, 101}, {1500, 600}, {1839, 939}, {1841, 1781}, {2000, 1940}} {
+		add(now, tt.until)
+		now = tt.until
+		if got := oldest(); got != tt.want {
+			t.Errorf("at second %d the oldest is %d, want %d", tt.until, got, tt.want)
+		}
+	}
+	if len(b.left) > 0 {
+		t.Errorf("it is remembered for ever: %v", b.left)
+	}
+	b.Follow([]string{"canary"})
+	b.Follow(nil)
+	b.Follow([]string{"canary"})
+	if len(b.left) > 0 {
+		t.Errorf("it has its weight again: %v", b.left)
+	}
+}
+
 func TestBook_boundOfClusters(t *testing.T) {
 	b, r := NewBook(start), &Reporter{}
 	for i := range maxClusters {

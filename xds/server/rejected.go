@@ -97,3 +97,28 @@ func (b *book) describe(at key, parts map[string]ban) Rejected {
 	}
 	return out
 }
+
+// tell writes down what the client has rejected, where others are kept from it because of that: the thousandth proxy that
+// says the same is not written down.
+func (ss *session) tell(outcomes []outcome) {
+	for _, o := range outcomes {
+		if o.what != rejected {
+			continue
+		}
+		ss.server.log.Warn("a proxy rejects a resource; others like it keep the last good one", "code", "S093",
+			"node", ss.who.id, "namespace", ss.class.of.Namespace, "type", o.kind.String(), "resource", o.name,
+			"version", o.item.version, "message", problem.Clean(o.message, maxMessage), "objects", objects(o.item.origins))
+	}
+}
+
+// objects are those that a resource is made from, as people name them.
+func objects(origins []ir.Origin) []string {
+	var out []string
+	for _, o := range origins {
+		if o.Kind != "" {
+			out = append(out, o.Kind+"/"+o.Namespace+"/"+o.Name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -315,6 +315,7 @@ func (ss *session) enter() {
 	}
 	if ss.server.ledger.record(ss.client, outcomes) {
 		ss.server.quarantined(ss.class)
+		ss.tell(outcomes)
 	}
 	if ss.client.grown {
 		ss.client.grown = false
