@@ -16,32 +16,42 @@ import (
 func newSimulate(s Streams) *cobra.Command {
 	o := newSimulateOptions()
 	cmd := &cobra.Command{
-		Use:   "simulate",
+		Use:   "simulate [ROLLOUT|-]",
 		Short: "Play made-up traffic through the real judge, many times over",
 		Long: "Play seeded traffic with a fault through the same analysis that a rollout is judged by, on virtual time, and say how often\n" +
 			"and how soon the canary is rolled back or may pass, and how many bad requests it serves until then. Nothing is sent\n" +
 			"anywhere, and the same flags give the same bytes.\n\n" +
-			"One step at --weight is played, without bake and warm-up unless asked for; times count from the fault.\n" +
+			"Without a file one step at --weight is played, without bake and warm-up unless asked for. With a file that holds a\n" +
+			"Rollout all its steps are, with bake, warm-up and policies, through the real engine; a timeline shows the first run.\n" +
+			"--scenario plays a script of the engine instead. Times count from the fault, those of completion from the start.\n" +
 			"--canary-errors takes a list, a row each. --reference plays the worlds that the documentation speaks of, other\n" +
 			"tools' published rules beside ours, and says whether each row reaches its bar.\n\n" +
-			"Exit code 0; 1 if a row of --reference misses its bar; 2 wrong usage.",
+			"Exit code 0; 1 if a row of --reference misses its bar or an expectation of --scenario fails; 2 wrong usage.",
 		Example: "  sluice simulate --rps 20 --canary-errors 0.1%,1%,5%\n" +
+			"  sluice simulate rollout.yaml --canary-errors 1% --fault-at 8m\n" +
 			"  sluice simulate --config rollout.yaml --weight 25 --pods 12 --outages 2/h:20s\n" +
 			"  sluice simulate --reference --runs 500 -o md",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &Exit{Code: ExitUsage, Err: fmt.Errorf("unexpected argument %q", args[0]), Next: "sluice simulate --help"}
+			if len(args) > 1 {
+				return &Exit{Code: ExitUsage, Err: errors.New("give at most one file"), Next: "sluice simulate --help"}
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.complete(cmd.Flags().Changed); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, given := len(args) == 1, cmd.Flags().Changed
+			if err := errors.Join(o.fits(plan, given), o.complete(plan, given)); err != nil {
 				return &Exit{Code: ExitUsage, Err: err, Next: "sluice simulate --help"}
 			}
-			if o.reference {
+			switch {
+			case o.scenario != "":
+				return playScenario(s, o.scenario)
+			case plan:
+				return o.runPlan(cmd.Context(), s, args[0])
+			case o.reference:
 				return o.runReference(cmd.Context(), s)
+			default:
+				return o.runStep(cmd.Context(), s)
 			}
-			return o.runStep(cmd.Context(), s)
 		},
 	}
 	o.register(cmd.Flags())

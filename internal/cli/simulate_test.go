@@ -101,6 +101,8 @@ func TestSimulate_wrongFlags(t *testing.T) {
 		{"--incidents", "1/h:5s:x"}, {"--canary-errors", "2"}, {"--canary-errors", "x"}, {"--stable-errors", "200%"}, {"--rps", "-1"},
 		{"--scrape", "10ms"}, {"--proxies", "-1"}, {"--missed", "3"}, {"--endpoints", "-1"}, {"--config", "no-such-file"}, {"--rho0", "1"},
 		{"--reference", "--rps", "3"}, {"--reference", "--noise", "independent"},
+		{"--reference", "--scenario", "x"}, {"--scenario", "no-such-file"}, {"--scenario", "x", "--seed", "2"}, {"a", "b"}, {"no-such-file"},
+		{"x", "--weight", "20"}, {"x", "--reference"},
 	} {
 		if code, out, stderr := simulate(t, args...); code != ExitUsage || stderr == "" || out != "" {
 			t.Errorf("%v: exit %d, %q, %q", args, code, out, stderr)

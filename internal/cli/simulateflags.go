@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,7 @@ type simulateOptions struct {
 	seed      uint64
 	output    string
 	reference bool
+	scenario  string
 }
 
 // worldFlags describe the traffic.
@@ -120,6 +122,7 @@ func (o *simulateOptions) register(f *pflag.FlagSet) {
 	f.Uint64Var(&o.seed, "seed", 1, "what chance begins with")
 	f.StringVarP(&o.output, "output", "o", "table", "table, md or json")
 	f.BoolVar(&o.reference, "reference", false, "play the worlds of the documentation, and those alone")
+	f.StringVar(&o.scenario, "scenario", "", "play this script of the engine, and that alone")
 	o.judge.tuning.register(f)
 	f.StringVar(&o.judge.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
 	f.IntVar(&o.judge.endpoints, "endpoints", 3, "ready canary endpoints, for the hard rule")
@@ -139,19 +142,34 @@ func (w *worldFlags) register(f *pflag.FlagSet) {
 	f.Var(&w.incidents, "incidents", "RATE/h:DURATION[:SHARE]: incidents that hit both versions, such as 6/h:90s:40%")
 }
 
-// complete checks the flags and makes the Config; given says which flags were.
-func (o *simulateOptions) complete(given func(string) bool) error {
-	if o.reference {
-		for _, flag := range []string{
-			"weight", "horizon", "config", "endpoints", "hard-fail", "rps", "stable-errors", "canary-errors", "fault-at", "scrape",
-			"proxies", "missed", "pods", "outages", "incidents", "alpha", "beta", "rho0", "rho1", "delta", "objective", "noise", "window",
-			"warmup", "bake", "start", "tau", "grid",
-		} {
-			if given(flag) {
-				return fmt.Errorf("--reference plays given worlds under the defaults: leave --%s out", flag)
-			}
+// fits says which flag has no meaning for what is asked: a Rollout brings its own steps and analysis, the reference and
+// scenarios all they need.
+func (o *simulateOptions) fits(plan bool, given func(string) bool) error {
+	worlds := []string{"rps", "stable-errors", "canary-errors", "fault-at", "scrape", "proxies", "missed", "pods", "outages", "incidents", "endpoints"}
+	judged := []string{"weight", "horizon", "config", "hard-fail", "alpha", "beta", "rho0", "rho1", "delta", "objective", "noise", "window",
+		"warmup", "bake", "start", "tau", "grid"}
+	var without []string
+	what := ""
+	switch {
+	case o.scenario != "" && (plan || o.reference) || plan && o.reference:
+		return errors.New("give a Rollout, --reference or --scenario, not several of them")
+	case o.scenario != "":
+		what, without = "--scenario", slices.Concat(worlds, judged, []string{"runs", "seed", "output"})
+	case o.reference:
+		what, without = "--reference", slices.Concat(worlds, judged)
+	case plan:
+		what, without = "a Rollout", judged
+	}
+	for _, flag := range without {
+		if given(flag) {
+			return fmt.Errorf("%s says itself what --%s would: leave it out", what, flag)
 		}
 	}
+	return nil
+}
+
+// complete checks the flags and makes the Config; given says which flags were.
+func (o *simulateOptions) complete(plan bool, given func(string) bool) error {
 	switch {
 	case o.runs < 1 || o.runs > mostRuns:
 		return fmt.Errorf("--runs is %d: want 1 to %d", o.runs, mostRuns)
@@ -159,7 +177,7 @@ func (o *simulateOptions) complete(given func(string) bool) error {
 		return fmt.Errorf("--weight is %d: want 1 to 100", o.weight)
 	case o.horizon < time.Second || o.horizon > 24*time.Hour:
 		return fmt.Errorf("--horizon is %v: want 1s to 24h", o.horizon)
-	case o.world.Fault >= o.horizon:
+	case o.world.Fault >= o.horizon && !plan:
 		return fmt.Errorf("--fault-at is %v: the step of %v ends before", o.world.Fault, o.horizon)
 	case o.output != "table" && o.output != "md" && o.output != "json":
 		return fmt.Errorf("--output %q is none of [table md json]", o.output)

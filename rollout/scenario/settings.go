@@ -14,6 +14,7 @@ type settings struct {
 	spec     rollout.Spec
 	steps    []rollout.StageSpec
 	min, max time.Duration
+	fixed    *rollout.Spec // instead of all others; nil: none
 }
 
 func defaults() settings {
@@ -30,6 +31,9 @@ func defaults() settings {
 }
 
 func (s settings) engine() rollout.Spec {
+	if s.fixed != nil {
+		return *s.fixed
+	}
 	out := s.spec
 	out.Plan = rollout.Resolve(s.steps, s.min, s.max)
 	return out
