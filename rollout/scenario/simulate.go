@@ -104,9 +104,12 @@ func (r *run) over() bool {
 	if st.Phase.Rest() {
 		return r.ack == 0
 	}
-	hold := st.Progress.Hold
-	waits := hold == rollout.InconclusiveTimeout || hold == rollout.DeadlineExceeded
-	return st.Phase == rollout.Holding && waits || r.mono-r.start > unended
+	switch st.Progress.Hold {
+	case rollout.InconclusiveTimeout, rollout.DeadlineExceeded, rollout.PauseStep, rollout.ApprovalNeeded, rollout.InsufficientCapacity:
+		return st.Phase == rollout.Holding
+	default:
+		return r.mono-r.start > unended
+	}
 }
 
 // forward goes to whatever comes first: an acknowledgement, a look, or what the engine waits for.
