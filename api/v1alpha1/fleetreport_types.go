@@ -36,7 +36,7 @@ type FleetReportList struct {
 
 // The bounds of a FleetReport.
 const (
-	MaxFleetSplits     = 200
+	MaxFleetSplits     = 1000
 	MaxFleetPending    = 20
 	MaxFleetExceptions = 200
 )
@@ -50,10 +50,11 @@ type FleetReportStatus struct {
 	// Proxies in numbers.
 	// +optional
 	Proxies FleetProxies `json:"proxies"`
-	// Splits that are not at rest, or that some proxy does not run as they are; sorted.
+	// Splits that the replica renders, for proxies or not; first those that some proxy does not run, then those that are
+	// not at rest.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=200
+	// +kubebuilder:validation:MaxItems=1000
 	Splits []FleetSplit `json:"splits,omitempty"`
 	// SplitsOmitted is how many more there are.
 	// +optional
@@ -103,6 +104,9 @@ type FleetSplit struct {
 	// Weight of the canary at that seq, in percent.
 	// +optional
 	Weight int32 `json:"weight"`
+	// Rest says that no canary takes part.
+	// +optional
+	Rest bool `json:"rest,omitempty"`
 	// Rendered says that every class of proxies is served that seq.
 	// +optional
 	Rendered bool `json:"rendered"`

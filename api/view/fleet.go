@@ -89,9 +89,9 @@ func (v FleetView) Table() string {
 	p := v.Proxies
 	fmt.Fprintf(&b, "%d/%d proxies in sync: %d pending, %d rejected, %d lost (replicas: %s)\n",
 		p.Synced, p.Connected, p.Pending, p.Rejected, p.Lost, strings.Join(v.Replicas, ", "))
-	if len(v.Splits) > 0 {
+	if splits := v.moving(); len(splits) > 0 {
 		rows := [][]string{{"SPLIT", "WEIGHT", "SEQ", "RUN", "REJECTED", "REPLICA"}}
-		for _, s := range v.Splits {
+		for _, s := range splits {
 			rows = append(rows, []string{s.Split, fmt.Sprint(s.Weight, "%"), fmt.Sprint(s.Seq), fmt.Sprint(s.Acked, "/", s.Connected), fmt.Sprint(s.Nacked), s.Replica})
 		}
 		columns(&b, rows, v.SplitsOmitted)
@@ -104,6 +104,13 @@ func (v FleetView) Table() string {
 		columns(&b, rows, v.ExceptionsOmitted)
 	}
 	return b.String()
+}
+
+// moving are the splits that people look for: those that are not at rest, or that some proxy does not run.
+func (v FleetView) moving() []SplitView {
+	return slices.DeleteFunc(slices.Clone(v.Splits), func(s SplitView) bool {
+		return s.Rest && s.Rendered && s.Acked == s.Connected && s.Lost == 0 && s.FirstNack == nil
+	})
 }
 
 // columns writes rows below an empty line, each cell as wide as the widest; omitted is how many more there are.

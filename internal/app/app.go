@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -76,11 +77,15 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
+	fleet, err := addFleet(mgr, c, own{proxies, mesh})
+	if err != nil {
+		return err
+	}
 	outbox, err := notes(mgr, guard)
 	if err != nil {
 		return err
 	}
-	if err := delivery(mgr, c, deliveryParts{guard, proxies, mesh, outbox, lead}); err != nil {
+	if err := delivery(mgr, c, deliveryParts{guard, fleet, mesh, outbox, lead}); err != nil {
 		return err
 	}
 	hooks, err := git(mgr, c, guard)
@@ -129,7 +134,7 @@ func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, err
 		RetryPeriod:                         &retry,
 		GracefulShutdownTimeout:             &grace,
 		Controller:                          config.Controller{SkipNameValidation: new(true)},
-		Cache:                               cache.Options{ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: xdscontroller.SlimPod}}},
+		Cache:                               cache.Options{ByObject: watched(c)},
 		// Secrets are read one by one when they are needed: no list, no copy in memory.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}, Unstructured: true}},
 	})
@@ -137,6 +142,16 @@ func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, err
 		return nil, fmt.Errorf("making the controller manager: %w", err)
 	}
 	return mgr, nil
+}
+
+// watched says what is kept of some kinds.
+func watched(c Config) map[client.Object]cache.ByObject {
+	here := cache.ByObject{Namespaces: map[string]cache.Config{c.Namespace: {}}}
+	return map[client.Object]cache.ByObject{
+		&corev1.Pod{}:           {Transform: xdscontroller.SlimPod},
+		&coordinationv1.Lease{}: here, // those of other programs are not our business
+		&v1alpha1.FleetReport{}: here,
+	}
 }
 
 // traffic is the data plane's side: the xDS server and the projection loop that feeds it.
@@ -154,9 +169,6 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 		Readers: c.Proxies.StatusReaders, LoadInterval: c.Proxies.LoadInterval,
 	})
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := addFleet(mgr, c, proxies); err != nil {
 		return nil, nil, err
 	}
 	secrets, err := client.NewWithWatch(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})

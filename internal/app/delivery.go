@@ -18,16 +18,16 @@ import (
 	notifycontroller "github.com/sluice-dev/sluice/notify/controller"
 	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
 	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
-	xdsserver "github.com/sluice-dev/sluice/xds/server"
+	"github.com/sluice-dev/sluice/xds/fleet"
 )
 
 // deliveryParts are what the rollout controller is wired to.
 type deliveryParts struct {
-	guard   *egress.Guard
-	proxies *xdsserver.Server
-	mesh    *xdscontroller.Controller
-	outbox  *outbox
-	lead    *leadership
+	guard  *egress.Guard
+	fleet  *fleet.Reader
+	mesh   *xdscontroller.Controller
+	outbox *outbox
+	lead   *leadership
 }
 
 // delivery is the control loop of Rollouts.
@@ -48,7 +48,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	}
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: p.proxies, Mesh: p.mesh, Servers: servers, CheckRatio: prom.CheckRatio, Now: Now,
+		Fleet: p.fleet, Mesh: p.mesh, Servers: servers, CheckRatio: prom.CheckRatio, Now: Now,
 		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
 		Lead: lead,
 	})

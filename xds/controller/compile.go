@@ -43,6 +43,9 @@ func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, due l
 		work = work || before == nil || !sameSlice(before.problems, next.problems)
 		c.classes[of] = c.publish(ctx, of, before, next)
 	}
+	if !held {
+		c.keepRendered(classes)
+	}
 	if due.any() {
 		c.metrics.compiled(due, c.config.Now().Sub(began))
 	}
@@ -54,6 +57,7 @@ func (c *Controller) compile(ctx context.Context, classes []ir.ProxyClass, due l
 
 // learn tells the compiler the news.
 func (c *Controller) learn(n news) {
+	c.renders.learn(n)
 	if n.whole != nil {
 		c.input = *n.whole
 		c.compiler.Replace(c.input)

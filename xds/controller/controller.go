@@ -67,9 +67,15 @@ type Controller struct {
 	mu       sync.Mutex // guards everything below
 	pace     pace
 	known    bool // everything that exists has been seen
-	problems []problem.Problem
+	shown
 	changed  chan struct{} // closed at the next change of facts
 	proving  proving
+}
+
+// shown is what others may ask for.
+type shown struct {
+	problems []problem.Problem
+	rendered []ir.SplitUse // by every class in demand
 }
 
 // demand is what is known of the proxies that are connected, and what they need.
@@ -90,6 +96,7 @@ type compilation struct {
 	verifying *verification // nil: none is on its way
 	verified  time.Time     // when the newest began
 	edits     int           // since then
+	renders   renders
 	checks    sync.WaitGroup
 }
 

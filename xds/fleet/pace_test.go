@@ -102,12 +102,12 @@ func TestPace_whatChangesBackIsNotWritten(t *testing.T) {
 func TestStatus_isBoundedAndKeepsInstants(t *testing.T) {
 	t.Parallel()
 	r := step(1, 300, 0, 0)
-	for i := range 250 {
+	for i := range 1050 {
 		r.Splits = append(r.Splits, ir.SplitReport{Use: ir.SplitUse{Key: fmt.Sprint("shop/", i)}})
 	}
 	r.Splits[0].Convergence.Laggards = make([]string, 30)
 	first := statusOf(r, v1alpha1.FleetReportStatus{}, "i", start)
-	if len(first.Exceptions) != 200 || first.ExceptionsOmitted != 100 || len(first.Splits) != 200 || first.SplitsOmitted != 51 || len(first.Splits[0].Pending) != 20 {
+	if len(first.Exceptions) != 200 || first.ExceptionsOmitted != 100 || len(first.Splits) != 1000 || first.SplitsOmitted != 51 || len(first.Splits[0].Pending) != 20 {
 		t.Errorf("%d exceptions and %d more, %d splits and %d more, %d pending", len(first.Exceptions), first.ExceptionsOmitted,
 			len(first.Splits), first.SplitsOmitted, len(first.Splits[0].Pending))
 	}

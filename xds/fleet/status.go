@@ -59,7 +59,7 @@ func statusOf(r ir.Report, before v1alpha1.FleetReportStatus, incarnation string
 func splitOf(s ir.SplitReport) v1alpha1.FleetSplit {
 	c := s.Convergence
 	out := v1alpha1.FleetSplit{
-		Split: s.Use.Key, UID: s.Use.UID, Seq: int64(s.Use.Seq), Weight: int32(s.Use.Weight), Rendered: c.Rendered,
+		Split: s.Use.Key, UID: s.Use.UID, Seq: int64(s.Use.Seq), Weight: int32(s.Use.Weight), Rest: s.Use.Rest, Rendered: c.Rendered,
 		Connected: int32(c.Connected), Acked: int32(c.Acked), Nacked: int32(c.Nacked), Lost: int32(c.Lost),
 	}
 	for _, node := range c.Laggards[:min(len(c.Laggards), v1alpha1.MaxFleetPending)] {

@@ -169,7 +169,7 @@ func (w *Writer) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	if w.lease == nil {
-		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: w.config.Namespace, Name: "sluice-replica-" + w.name}}
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: w.config.Namespace, Name: leasePrefix + w.name}}
 		err := w.config.Client.Get(ctx, client.ObjectKeyFromObject(lease), lease)
 		if apierrors.IsNotFound(err) {
 			err = w.config.Client.Create(ctx, w.held(lease))

@@ -9,8 +9,9 @@ type Report struct {
 	Pending   int // have not acknowledged something yet
 	Rejected  int // have rejected something, or are kept from it since others like them have
 	Lost      int // went away while they were pending, a moment ago
+	Unserved  int // streams for which nothing is published yet
 
-	Splits     []SplitReport // those not at rest, or that some proxy does not run as they are; sorted by key and UID
+	Splits     []SplitReport // sorted by key and UID
 	Exceptions []Exception   // the proxies that are not in sync, worst first and then by node
 }
 

@@ -10,7 +10,7 @@ import (
 const maxLaggards = 20
 
 // convergence says how far the proxies are with a split of the Rollout with the uid. While some class still carries a
-// use of an older seq, or of another Rollout that had the name before, nothing is Rendered.
+// use of an older seq, or of another Rollout that had the name before, or is served nothing yet, nothing is Rendered.
 func (l *ledger) convergence(split, uid string, seq uint64) ir.Convergence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -24,6 +24,9 @@ func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 	rendered, behind, braked, stored := false, false, false, false
 	carriers := map[ir.ProxyClass][]key{}
 	for class, b := range l.books {
+		if b.set == nil && b.streams > 0 {
+			behind = true // they may run something older of it
+		}
 		use, a := b.account(split)
 		if use == nil {
 			continue

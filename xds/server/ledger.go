@@ -40,6 +40,7 @@ type key struct {
 // book is the ledger of one class.
 type book struct {
 	set      *set
+	streams  int
 	rows     map[key]*row
 	accounts map[bearerNames]*account
 	plain    bool               // the accounts were opened when no kind of proxy rejected anything
@@ -150,7 +151,7 @@ func (l *ledger) forget(class ir.ProxyClass) {
 func (l *ledger) join(who identity, class ir.ProxyClass) *client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.book(class)
+	l.book(class).streams++
 	node := who.key()
 	l.live[node]++
 	if l.lost[node] != nil {
@@ -169,6 +170,7 @@ func (l *ledger) leave(c *client) {
 	delete(l.clients, c)
 	pending := map[key]bool{}
 	b := l.book(c.class)
+	b.streams--
 	for at, of := range c.cells {
 		if want := b.want(at); want != "" && of.version != want && of.refused != want {
 			pending[at] = true
@@ -195,6 +197,8 @@ func (l *ledger) leave(c *client) {
 func (l *ledger) move(c *client, class ir.ProxyClass) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.book(c.class).streams--
+	l.book(class).streams++
 	cells := c.cells
 	for at := range cells {
 		l.dropCell(c, at)

@@ -30,7 +30,7 @@ func (s standings) note(node string, e ir.Exception) {
 func (l *ledger) report() ir.Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	proxies := standings{}
+	proxies, unserved := standings{}, 0
 	for c := range l.clients {
 		e := c.stands(ir.Synced)
 		if b := l.books[c.class]; len(c.cells) == 0 && b != nil && b.holds() {
@@ -39,11 +39,14 @@ func (l *ledger) report() ir.Report {
 		proxies.note(c.key, e)
 	}
 	for _, b := range l.books {
+		if b.set == nil {
+			unserved += b.streams
+		}
 		for at, r := range b.rows {
 			l.behind(b, at, r, proxies)
 		}
 	}
-	out := ir.Report{Connected: len(proxies), Lost: len(l.lost), Splits: l.splits()}
+	out := ir.Report{Connected: len(proxies), Unserved: unserved, Lost: len(l.lost), Splits: l.splits()}
 	for node, of := range l.lost {
 		proxies[node] = of.stands(node)
 	}
@@ -124,11 +127,7 @@ func (l *ledger) splits() []ir.SplitReport {
 	}
 	var out []ir.SplitReport
 	for _, use := range newest {
-		c := l.converge(use.Key, use.UID, use.Seq)
-		if use.Rest && c.Rendered && c.Acked == c.Connected && c.Lost == 0 && c.First == nil {
-			continue
-		}
-		out = append(out, ir.SplitReport{Use: use, Convergence: c})
+		out = append(out, ir.SplitReport{Use: use, Convergence: l.converge(use.Key, use.UID, use.Seq)})
 	}
 	slices.SortFunc(out, func(a, b ir.SplitReport) int {
 		return cmp.Or(cmp.Compare(a.Use.Key, b.Use.Key), cmp.Compare(a.Use.UID, b.Use.UID))

@@ -42,11 +42,14 @@ func TestReport_followsAStep(t *testing.T) {
 	h.publish(atRest)
 	p1, _ := subscribed(t, h, "n1")
 	fresh := ir.Exception{Node: "n1", Namespace: "shop", Kind: ir.KindGateway, Standing: ir.Pending}
-	h.reported("one that has acknowledged nothing", ir.Report{Connected: 1, Pending: 1, Exceptions: []ir.Exception{fresh}})
+	resting := func(proxies int) []ir.SplitReport {
+		return []ir.SplitReport{{Use: *atRest.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: proxies, Acked: proxies}}}
+	}
+	h.reported("one that has acknowledged nothing", ir.Report{Connected: 1, Pending: 1, Splits: resting(0), Exceptions: []ir.Exception{fresh}})
 	p1.ack(routes)
 	p2, _ := subscribed(t, h, "n2")
 	p2.ack(routes)
-	h.reported("at rest", ir.Report{Connected: 2, Synced: 2})
+	h.reported("at rest", ir.Report{Connected: 2, Synced: 2, Splits: resting(2)})
 
 	step := tabled(t, 2, 15, "y=15")
 	h.publish(step)
@@ -86,5 +89,21 @@ func TestReport_namesWhoRejectsAndWhoIsKeptFromIt(t *testing.T) {
 		p.holds()
 		p.ack(routes)
 	}
-	h.reported("new content is taken", ir.Report{Connected: 2, Synced: 2})
+	h.reported("new content is taken", ir.Report{Connected: 2, Synced: 2,
+		Splits: []ir.SplitReport{{Use: *good.Splits[0], Convergence: ir.Convergence{Rendered: true, Connected: 2, Acked: 2}}}})
+}
+
+// TestReport_countsWhoIsServedNothingYet holds that a proxy whose class is not published yet keeps a split from counting as
+// rendered: it may have come with something older.
+func TestReport_countsWhoIsServedNothingYet(t *testing.T) {
+	h := start(t, Timing{})
+	h.publish(tabled(t, 1, 15, "y=15"))
+	p1, _ := subscribed(t, h, "n1")
+	p1.ack(routes)
+	h.converged(1, func(c ir.Convergence) bool { return c.Done() })
+	h.SetClassKeys(ir.ClassKeys{Labels: []string{"istio"}})
+	h.converged(1, func(c ir.Convergence) bool { return !c.Rendered && !c.Done() })
+	if got := h.Report(); got.Unserved != 1 || got.Connected != 1 {
+		t.Errorf("%d of %d are served nothing, want 1 of 1", got.Unserved, got.Connected)
+	}
 }

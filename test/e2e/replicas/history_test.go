@@ -56,6 +56,16 @@ func (h *history) all() []entry {
 	return slices.Clone(h.seen)
 }
 
+// last is the newest status.
+func (h *history) last() v1alpha1.RolloutStatus {
+	h.site.t.Helper()
+	all := h.all()
+	if len(all) == 0 {
+		h.site.t.Fatal("there is no status yet")
+	}
+	return all[len(all)-1].status
+}
+
 // first waits for the first status since an instant that is as described, even if it has passed already.
 func (h *history) first(since time.Time, what string, ok func(*v1alpha1.RolloutStatus) bool) entry {
 	h.site.t.Helper()
