@@ -473,7 +473,7 @@ func TestPublish_badSetIsRefusedAndTheOldOneStays(t *testing.T) {
 // one resource.
 func TestWeightChange_isOneRouteConfigurationForEach(t *testing.T) {
 	const n = 200
-	h := start(t, Timing{})
+	h := start(t, Timing{FirstMessage: time.Minute}) // all connect before the first one speaks
 	h.publish(two("t1"))
 	proxies := make([]*proxy, n)
 	for i := range proxies {
