@@ -30,15 +30,16 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 			start = cut.Since
 		}
 		back := lookback(seconds(ev.metrics[c.Name].Interval))
+		since := start.Add(-back)
 		if !ev.fixed(c.Name, m) {
-			back = expectedFor // the interval is still to be found
+			back, since = expectedFor, time.Time{} // the interval is still to be found
 		}
 		from := earliest(start.Add(-back), until.Add(-expectedFor))
 		if oldest := until.Add(-longestRange); from.Before(oldest) {
 			from = oldest
 		}
 		queries = append(queries, Query{
-			Metric: c.Name, Ratio: c.Ratio, Histogram: c.Histogram, Arms: arms, From: from, Until: until, Base: ev.wantsBase(c, m),
+			Metric: c.Name, Ratio: c.Ratio, Histogram: c.Histogram, Arms: arms, From: from, Until: until, Since: since, Base: ev.wantsBase(c, m),
 		})
 	}
 	return queries

@@ -57,6 +57,7 @@ type Query struct {
 	Arms      Arms
 	From      time.Time
 	Until     time.Time
+	Since     time.Time // before it the newest sample of a target is enough, where it is known; zero: all are needed
 	Base      bool // of a histogram: stable's hour is wanted too, to choose bounds by
 }
 

@@ -82,24 +82,36 @@ func (s *Server) enter(ctx context.Context, m *member) *batch {
 		}
 	}
 	id := m.id()
-	solitary := all.alone[id] > 0
-	if solitary {
-		if all.alone[id]--; all.alone[id] == 0 {
+	if all.alone[id] > 0 || s.gather < 0 {
+		if all.alone[id]--; all.alone[id] <= 0 {
 			delete(all.alone, id)
 		}
+		b := newBatch()
+		b.add(m, length)
+		close(b.full)
+		s.start(ctx, key, b)
+		return b
 	}
 	b := all.open[key]
-	if b == nil || solitary {
-		b = s.start(ctx, key, solitary)
+	if b == nil {
+		b = newBatch()
+		all.open[key] = b
+		s.start(ctx, key, b)
 	}
-	b.members = append(b.members, m)
-	b.waiting++
-	b.length += length
-	if !solitary && (len(b.members) >= all.most || b.length >= maxLength) {
+	b.add(m, length)
+	if len(b.members) >= all.most || b.length >= maxLength {
 		delete(all.open, key)
 		close(b.full)
 	}
 	return b
+}
+
+func newBatch() *batch { return &batch{full: make(chan struct{}), done: make(chan struct{})} }
+
+func (b *batch) add(m *member, length int) {
+	b.members = append(b.members, m)
+	b.waiting++
+	b.length += length
 }
 
 // spanClass is rising with a length of time, by doublings of half a minute.
@@ -124,29 +136,20 @@ func (m *member) id() string {
 	return b.String()
 }
 
-// start opens a batch and lets it run. A query that is given up does not end what others wait for.
-func (s *Server) start(ctx context.Context, key string, solitary bool) *batch {
-	b := &batch{full: make(chan struct{}), done: make(chan struct{})}
+// start lets a batch run, which takes members until it is full. A query that is given up does not end what others wait for.
+func (s *Server) start(ctx context.Context, key string, b *batch) {
 	ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if solitary {
-		close(b.full)
-	} else {
-		s.batches.open[key] = b
-	}
 	s.batches.running.Go(func() {
 		defer b.cancel()
 		defer close(b.done)
-		if !solitary {
-			s.gatherInto(ctx, key, b)
-		}
+		s.gatherInto(ctx, key, b)
 		s.run(ctx, b)
 	})
-	return b
 }
 
 // gatherInto waits until the batch is full or its time is up.
 func (s *Server) gatherInto(ctx context.Context, key string, b *batch) {
-	timer := time.NewTimer(s.gather)
+	timer := time.NewTimer(max(0, s.gather))
 	defer timer.Stop()
 	select {
 	case <-b.full:

@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +46,7 @@ type Config struct {
 	ServerName   string   // expected in the certificate; empty: the URL's host
 	Dialect      Dialect  // of the proxies; Envoy
 	TargetLabels []string // that tell scraped targets apart; job and instance
-	// Gather is how long a query waits for others that can be asked together with it; DefaultGather, negative: not at all.
+	// Gather is how long a query waits for others that can be asked together with it; DefaultGather. Negative: each is made alone.
 	Gather time.Duration
 }
 
@@ -62,6 +61,7 @@ type Server struct {
 	gather  time.Duration
 	slots   chan struct{}
 	plans   plans
+	seen    memory
 	batches batches
 	close   func()
 }
@@ -84,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Gather == 0 {
 		cfg.Gather = DefaultGather
 	}
-	out := &Server{gather: max(0, cfg.Gather), batches: batches{open: map[string]*batch{}, alone: map[string]int{}, most: firstTogether}, timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
+	out := &Server{gather: cfg.Gather, batches: batches{open: map[string]*batch{}, alone: map[string]int{}, most: firstTogether}, timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
 	if err := cfg.Access.check(u.Scheme); err != nil {
 		return nil, err
 	}
@@ -174,11 +174,12 @@ func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	if fail != nil {
 		return nil, fail
 	}
+	from, recent := s.seen.since(q)
 	members := make([]*member, len(groups))
 	fails := make([]*Failure, len(groups))
 	var running sync.WaitGroup
 	for i, wants := range groups {
-		members[i] = &member{wants: wants, from: q.From, until: q.Until}
+		members[i] = &member{wants: wants, from: from, until: q.Until}
 		if i > 0 {
 			running.Go(func() { fails[i] = s.join(ctx, members[i]) })
 		}
@@ -192,45 +193,14 @@ func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	for _, m := range members {
 		all = append(all, m.series...)
 	}
-	slices.SortStableFunc(all, func(a, b analysis.Series) int {
-		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Le, b.Le))
-	})
-	return all, complete(q, all)
-}
-
-// plans remembers what queries read: to parse templates at each look would cost more than to read them.
-type plans struct {
-	mu  sync.Mutex // guards all
-	all map[string][][]want
-}
-
-// of are the wants of a query, those together that have one shape.
-func (p *plans) of(q analysis.Query, make func(analysis.Query) ([]want, *Failure)) ([][]want, *Failure) {
-	key := source(q)
-	p.mu.Lock()
-	groups, known := p.all[key]
-	p.mu.Unlock()
-	if known {
-		return groups, nil
-	}
-	wants, fail := make(q)
-	if fail != nil {
+	if fail := complete(q, all); fail != nil {
 		return nil, fail
 	}
-	for _, w := range wants {
-		i := slices.IndexFunc(groups, func(g []want) bool { return g[0].shape() == w.shape() })
-		if i < 0 {
-			i, groups = len(groups), append(groups, nil)
-		}
-		groups[i] = append(groups[i], w)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all == nil || len(p.all) >= maxRemembered {
-		p.all = map[string][][]want{}
-	}
-	p.all[key] = groups
-	return groups, nil
+	return s.seen.fill(q, all, recent), nil
+}
+
+func inOrder(a, b analysis.Series) int {
+	return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Le, b.Le))
 }
 
 // Failure says why a read gave no data. Detail is for people: at most 256 bytes, without credentials.

@@ -269,8 +269,10 @@ func TestServers_showNoSecret(t *testing.T) {
 		"status":    answer(200, `{"status":"`+secret+`"}`),
 		"wrongtype": answer(200, `{"status":"success","data":{"resultType":"`+secret+`","result":[]}}`),
 		"cut":       answer(400, `{"status":"error","errorType":"x","error":"`+strings.Repeat("x", 230)+secret+`"}`),
-		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://"+secret+"/", http.StatusFound) },
-		"label":     answer(200, success(series(secret, canary, "", "", `[1005,"5"]`))),
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+secret+"/", http.StatusFound)
+		},
+		"label": answer(200, success(series(secret, canary, "", "", `[1005,"5"]`))),
 		"echo": func(w http.ResponseWriter, r *http.Request) {
 			answer(400, fmt.Sprintf(`{"status":"error","errorType":"x","error":%q}`, fmt.Sprint(r.Header)))(w, r)
 		},
@@ -427,4 +429,11 @@ func TestSeries_ofIstioProxiesAndOtherTargets(t *testing.T) {
 
 func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), d)
+}
+
+func serverOf(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	w := httptest.NewServer(handler)
+	t.Cleanup(w.Close)
+	return w.URL
 }

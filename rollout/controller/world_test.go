@@ -344,10 +344,13 @@ func (p *prometheus) Measure(context.Context, analysis.Query) (analysis.Measurem
 	return analysis.Measurement{}, errors.New("this Prometheus has no conditions")
 }
 
-// Querier implements controller.Servers: this one is known by every name but one.
+// Querier implements controller.Servers: this one is known by every name but two.
 func (p *prometheus) Querier(_ string, ref *v1alpha1.PrometheusReference) (analysis.Querier, error) {
 	if ref != nil && ref.Name == "unknown" {
 		return nil, errors.New("no Prometheus is named unknown")
+	}
+	if ref != nil && ref.Name == "hangs" {
+		return hanging{}, nil
 	}
 	return p, nil
 }
