@@ -58,7 +58,7 @@ type Query struct {
 	From      time.Time
 	Until     time.Time
 	Since     time.Time // before it the newest sample of a target is enough, where it is known; zero: all are needed
-	Base      bool // of a histogram: stable's hour is wanted too, to choose bounds by
+	Base      bool      // of a histogram: stable's hour is wanted too, to choose bounds by
 }
 
 // Querier fetches raw samples; it computes nothing, so that windows stay a function of the samples alone.

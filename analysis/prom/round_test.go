@@ -45,7 +45,7 @@ func serve() {
 var ( //nolint:gochecknoglobals // compiled once
 	span     = regexp.MustCompile(`\[(\d+)s\]$`)
 	named    = regexp.MustCompile(`__name__=~?"([^"]*)"`)
-	kinds    = regexp.MustCompile(`kind="([^"]*)"`)
+	kinds    = regexp.MustCompile(`kind=~?"([^"]*)"`)
 	clusters = regexp.MustCompile(`(?:envoy_cluster_name|cluster)=~?"([^"]*)"`)
 )
 
@@ -90,7 +90,9 @@ func steady(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case name == "shop_total":
 					if !strings.Contains(q, "result=") {
-						series(common+fmt.Sprintf(`,"cluster":%q,"kind":%q`, cluster, kinds.FindStringSubmatch(q)[1]), 20)
+						for _, kind := range strings.Split(kinds.FindStringSubmatch(q)[1], "|") {
+							series(common+fmt.Sprintf(`,"cluster":%q,"kind":%q`, cluster, kind), 20)
+						}
 					}
 				case strings.HasSuffix(name, "_bucket"):
 					for i, le := range []string{"0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000", "300000", "600000", "1.8e+06", "3.6e+06", "+Inf"} {
