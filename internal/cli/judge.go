@@ -21,8 +21,10 @@ func newJudge(s Streams) *cobra.Command {
 		Long: "Run the analysis over recorded windows, one JSON object a line, and print the verdict as one line of JSON:\n" +
 			`  {"t":5,"metric":"errors","canary":{"n":75,"bad":1},"stable":{"n":425,"bad":0}}` + "\n" +
 			`  {"t":10,"metric":"errors","gap":"Timeout"}` + "\n" +
+			`  {"t":5,"metric":"latency","le":[25,50],"canary":{"n":75,"le":[15,38]},"stable":{"n":425,"le":[82,213]}}` + "\n" +
 			"t is the end of the line in seconds. A line begins where the last one of its metric ended. Lines are merged until a\n" +
-			"window is full and both sides have a request. Optional: \"weight\" (percent; a change begins a step), \"endpoints\".\n" +
+			"window is full and both sides have a request. Optional: \"weight\" (percent; a change begins a step), \"endpoints\",\n" +
+			"and in an arm \"started\". Lines of a histogram count what took at most each bound, in ms.\n" +
 			"Exit code 0, with --exit-code: Promote 0, Rollback 3, Inconclusive 4, Blind 6. Input that is wrong: 2.",
 		Example: "  sluice judge windows.jsonl\n" +
 			"  sluice judge --trace --noise independent --bake 5m - < windows.jsonl",
@@ -64,6 +66,11 @@ func runJudge(in io.Reader, out io.Writer, o *judgeOptions) error {
 		}
 		if err := j.read(lines.Bytes()); err != nil {
 			return errors.Join(&Exit{Code: ExitUsage, Err: fmt.Errorf("line %d: %w", number, err)}, w.Flush())
+		}
+		if o.trace {
+			if err := w.Flush(); err != nil {
+				return fmt.Errorf("writing the trace: %w", err)
+			}
 		}
 		if o.stop && (j.rollbackAt != nil || j.promotableAt != nil) {
 			break

@@ -217,7 +217,7 @@ func TestJudge_wrongInputNamesTheLine(t *testing.T) {
 
 func TestJudge_wrongFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{"--metric", "latency,kind=histogram"}, {"--metric", "x,share=0"}, {"--metric", "x,rho0=1"}, {"--metric", "x,y=1"},
+		{"--metric", "latency,kind=summary"}, {"--metric", "x,share=0"}, {"--metric", "x,rho0=1"}, {"--metric", "x,y=1"},
 		{"--metric", "errors", "--metric", "errors"}, {"--rho0", "1.05"}, {"--rho0", "1"}, {"--rho0", "3"}, {"--alpha", "0.9"}, {"--alpha", "x"},
 		{"--noise", "pink"}, {"--window", "10ms"}, {"--weight", "101"}, {"--from", "-1"}, {"--config", "no-such-file"},
 		{"no-such-file"}, {"a", "b"}, {"--grid", "0.5"}, {"--tau", "1ms"}, {"--start", "2"}, {"--delta", "200%"}, {"--objective", "200%"},

@@ -73,7 +73,7 @@ func newJudgeOptions() *judgeOptions { return &judgeOptions{} }
 
 func (o *judgeOptions) register(f *pflag.FlagSet) {
 	o.tuning.register(f)
-	f.StringArrayVar(&o.metrics, "metric", nil, "NAME[,kind=ratio][,share=N][,rho0=X]; may be repeated (default errors)")
+	f.StringArrayVar(&o.metrics, "metric", nil, "NAME[,kind=ratio|histogram][,share=N][,rho0=X]; may be repeated (default errors)")
 	f.StringVar(&o.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
 	f.Float64Var(&o.from, "from", 0, "start of the first line in seconds")
 	f.IntVar(&o.weight, "weight", 0, "percent of the canary where a line does not say; at 100 the guard judges (0: unknown)")
@@ -116,7 +116,7 @@ func (o *judgeOptions) complete(given func(string) bool) error {
 	} else if err := o.addMetrics(); err != nil {
 		return err
 	}
-	o.apply(func(flag string) bool { return o.config == "" || given(flag) })
+	o.apply(func(flag string) bool { return o.config == "" || given(flag) }, given("rho0"))
 	if !(o.from >= 0 && o.from <= 1e9) || o.weight < 0 || o.weight > 100 || o.endpoints < 0 {
 		return errors.New("--from must be 0 or more, --weight 0 to 100 and --endpoints 0 or more")
 	}
@@ -127,8 +127,8 @@ func (o *judgeOptions) complete(given func(string) bool) error {
 	return errors.Join(o.cfg.Validate()...)
 }
 
-// apply puts the flags for which use holds into the Config.
-func (o *judgeOptions) apply(use func(flag string) bool) {
+// apply puts the flags for which use holds into the Config. The default of --rho0 is not that of histograms.
+func (o *judgeOptions) apply(use func(flag string) bool, rho0 bool) {
 	t, c := o.tuning, &o.cfg
 	set(use("alpha"), &c.Alpha, float64(t.alpha))
 	set(use("beta"), &c.Beta, float64(t.beta))
@@ -137,7 +137,7 @@ func (o *judgeOptions) apply(use func(flag string) bool) {
 	c.Mixture = t.mixture
 	for i := range c.Criteria {
 		k := &c.Criteria[i]
-		set(use("rho0") && (k.Tolerance == 0 || o.config != ""), &k.Tolerance, t.rho0-1) // a metric's own wins
+		set(use("rho0") && (rho0 || k.Kind != analysis.KindHistogram) && (k.Tolerance == 0 || o.config != ""), &k.Tolerance, t.rho0-1) // a metric's own wins
 		set(use("rho1"), &k.Harmful.Ratio, t.rho1)
 		set(use("delta"), &k.Harmful.Rate, float64(t.delta))
 		set(use("noise"), &k.Noise, analysis.Noise(t.noise))
@@ -163,6 +163,9 @@ func (o *judgeOptions) addMetrics() error {
 	for _, text := range o.metrics {
 		name, options, _ := strings.Cut(text, ",")
 		c := spec.Metric(name)
+		if b, builtin := analysis.Builtin(name); builtin {
+			c.Kind = b.Kind
+		}
 		for option := range strings.SplitSeq(options, ",") {
 			if option == "" {
 				continue
@@ -180,11 +183,13 @@ func metricOption(c *analysis.Criterion, option string) error {
 	key, value, _ := strings.Cut(option, "=")
 	switch key {
 	case "kind":
-		if value == "histogram" {
-			return errors.New("kind=histogram is not judged by this version: give the metric as a ratio, such as slower than a bound")
-		}
-		if value != "ratio" {
-			return fmt.Errorf("kind %q: want ratio", value)
+		switch value {
+		case "ratio":
+			c.Kind = analysis.KindRatio
+		case "histogram":
+			c.Kind = analysis.KindHistogram
+		default:
+			return fmt.Errorf("kind %q: want ratio or histogram", value)
 		}
 	case "share":
 		n, err := strconv.Atoi(value)
@@ -199,7 +204,7 @@ func metricOption(c *analysis.Criterion, option string) error {
 		}
 		c.Tolerance = v - 1
 	default:
-		return fmt.Errorf("%q: want kind=ratio, share=N or rho0=X", option)
+		return fmt.Errorf("%q: want kind=ratio, kind=histogram, share=N or rho0=X", option)
 	}
 	return nil
 }

@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"time"
@@ -13,24 +10,6 @@ import (
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/spec"
 )
-
-// judgeLine is one line of input.
-type judgeLine struct {
-	T         *float64          `json:"t"`
-	Metric    string            `json:"metric"`
-	Canary    *judgeArm         `json:"canary"`
-	Stable    *judgeArm         `json:"stable"`
-	Gap       string            `json:"gap"`
-	Weight    *int              `json:"weight"`
-	Endpoints *int              `json:"endpoints"`
-	Buckets   []json.RawMessage `json:"le"` // of histograms, which are refused by name
-}
-
-type judgeArm struct {
-	N       *uint64           `json:"n"`
-	Bad     uint64            `json:"bad"`
-	Buckets []json.RawMessage `json:"le"`
-}
 
 // epoch keeps the instants of recorded time away from the zero time.
 const epoch = int64(1_000_000_000_000) // Unix ms
@@ -45,6 +24,8 @@ type recorded struct {
 	windows int    // closed
 	lines   int    // with counts
 	asked   uint64 // canary requests of all lines
+	le      []float64
+	closed  analysis.Tally // of load reports: what the last windows held in all
 }
 
 // judgement runs the analysis line by line.
@@ -85,55 +66,17 @@ func newJudgement(o *judgeOptions, out *json.Encoder) *judgement {
 }
 
 func (j *judgement) moment() analysis.Moment {
+	check := analysis.CheckBoth
+	if j.step.weight == 0 {
+		check = analysis.CheckNone
+	}
 	return analysis.Moment{
-		At: instantOf(j.now), Step: j.step.index, Weight: j.step.weight, Endpoints: j.step.endpoints,
+		Traffic: check, At: instantOf(j.now), Step: j.step.index, Weight: j.step.weight, Endpoints: j.step.endpoints,
 		Since: instantOf(j.step.begun), Settled: instantOf(j.step.begun),
 	}
 }
 
 func instantOf(ms int64) time.Time { return time.UnixMilli(epoch + ms).UTC() }
-
-// parseLine reads one line strictly.
-func parseLine(text []byte) (judgeLine, error) {
-	var l judgeLine
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&l); err != nil {
-		return l, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return l, errors.New("more than one JSON value")
-	}
-	switch {
-	case l.Buckets != nil || (l.Canary != nil && l.Canary.Buckets != nil) || (l.Stable != nil && l.Stable.Buckets != nil):
-		return l, errors.New("le: histograms are not judged by this version")
-	case l.T == nil:
-		return l, errors.New("t is missing: the end of the line in seconds")
-	case !(*l.T >= 0 && *l.T <= 1e9):
-		return l, fmt.Errorf("t is %v: want seconds from 0 on", *l.T)
-	case l.Gap != "" && (l.Canary != nil || l.Stable != nil):
-		return l, errors.New("a gap has no counts")
-	case len(l.Gap) > 63:
-		return l, errors.New("gap: want a reason of at most 63 bytes")
-	case l.Weight != nil && (*l.Weight < 0 || *l.Weight > 100):
-		return l, fmt.Errorf("weight is %d: want 0 to 100", *l.Weight)
-	case l.Endpoints != nil && *l.Endpoints < 0:
-		return l, fmt.Errorf("endpoints is %d: want 0 or more", *l.Endpoints)
-	case l.Gap != "":
-		return l, nil
-	}
-	for name, arm := range map[string]*judgeArm{"canary": l.Canary, "stable": l.Stable} {
-		switch {
-		case arm == nil || arm.N == nil:
-			return l, fmt.Errorf("%s: n is missing", name)
-		case arm.Bad > *arm.N:
-			return l, fmt.Errorf("%s: bad is %d of %d", name, arm.Bad, *arm.N)
-		case *arm.N > 1<<53:
-			return l, fmt.Errorf("%s: n is %d: at most 2^53", name, *arm.N)
-		}
-	}
-	return l, nil
-}
 
 // read takes in a line: the end of the last one of its metric begins it.
 func (j *judgement) read(text []byte) error {
@@ -160,15 +103,20 @@ func (j *judgement) read(text []byte) error {
 		batch.Gaps = []analysis.Gap{{Metric: l.Metric, Reason: analysis.Reason(l.Gap)}}
 		return j.judge(batch)
 	}
-	w := analysis.Window{
-		Metric: l.Metric, Start: instantOf(start), End: instantOf(t),
-		Canary: analysis.Counts{N: *l.Canary.N, Bad: l.Canary.Bad}, Stable: analysis.Counts{N: *l.Stable.N, Bad: l.Stable.Bad},
+	w, err := m.window(l, j.criterion(l.Metric))
+	if err != nil {
+		return err
 	}
+	w.Start, w.End = instantOf(start), instantOf(t)
 	m.gapped = false
 	m.lines++
 	m.asked += w.Canary.N
+	batch.Loads = j.reported(l, w)
+	if j.loads(l.Metric) {
+		return j.judge(batch) // the judge cuts reports into windows itself
+	}
 	batch.Coverage = []analysis.Coverage{{
-		Metric: l.Metric, Newest: w.End, LastCanary: w.End, LastStable: w.End, Total: true, Expected: 1,
+		Metric: l.Metric, Newest: w.End, LastCanary: w.End, LastStable: w.End, Total: true, Expected: 1, Bounds: w.Le,
 	}}
 	if j.o.hardFail && l.Metric == j.ruled() {
 		batch.Rules = []analysis.Window{w}
@@ -177,6 +125,32 @@ func (j *judgement) read(text []byte) error {
 		batch.Windows = []analysis.Window{closed}
 	}
 	return j.judge(batch)
+}
+
+// loads reports whether lines of the metric are load reports to the judge. Without hard rules they are windows like others:
+// the judge cannot take the one without the other.
+func (j *judgement) loads(metric string) bool {
+	return metric == spec.Attempts && j.o.hardFail && j.criterion(metric).Kind == analysis.KindRatio
+}
+
+// reported is what the line tells as a load report would: for the traffic check where a weight is known, and for the
+// hard rules where it says what was started, or is about attempts.
+func (j *judgement) reported(l judgeLine, w analysis.Window) []analysis.Window {
+	counted := l.Canary.Started != nil || l.Stable.Started != nil
+	checked := j.step.weight > 0 && j.step.weight < 100
+	if l.Metric != j.ruled() || len(w.Le) > 0 {
+		return nil
+	}
+	w.Metric = analysis.Attempts
+	switch {
+	case j.loads(l.Metric), j.o.hardFail && (counted || checked):
+		return []analysis.Window{w}
+	case !checked || l.Metric == spec.Attempts || 10*w.Canary.Bad > w.Canary.N || 10*w.Stable.Bad > w.Stable.N:
+		return nil // where many fail, retries may inflate the counts
+	}
+	w.Canary.Bad, w.Canary.Started = 0, w.Canary.N
+	w.Stable.Bad, w.Stable.Started = 0, w.Stable.N
+	return []analysis.Window{w}
 }
 
 // turn takes in what the line says of the state; another weight begins a step, and no window spans it.
@@ -213,8 +187,7 @@ func (m *recorded) merge(w analysis.Window, c analysis.Criterion, begun int64, w
 		m.drop(end)
 		return w, false
 	}
-	m.canary.N, m.canary.Bad = m.canary.N+w.Canary.N, m.canary.Bad+w.Canary.Bad
-	m.stable.N, m.stable.Bad = m.stable.N+w.Stable.N, m.stable.Bad+w.Stable.Bad
+	m.canary, m.stable = sum(m.canary, w.Canary), sum(m.stable, w.Stable)
 	long := time.Duration(end-m.start) * time.Millisecond
 	full := m.canary.N > 0 && (m.stable.N > 0 || weight == 100)
 	if long < c.Window || !full {
@@ -229,6 +202,15 @@ func (m *recorded) merge(w analysis.Window, c analysis.Criterion, begun int64, w
 	return w, true
 }
 
+// sum adds counts that are by the same bounds; nothing that was given away is changed.
+func sum(a, b analysis.Counts) analysis.Counts {
+	out := analysis.Counts{N: a.N + b.N, Bad: a.Bad + b.Bad, Le: slices.Clone(b.Le)}
+	for i, n := range a.Le {
+		out.Le[i] += n
+	}
+	return out
+}
+
 // ruled is the metric that the hard rule reads.
 func (j *judgement) ruled() string {
 	for _, name := range []string{spec.Attempts, "errors"} {
@@ -236,7 +218,12 @@ func (j *judgement) ruled() string {
 			return name
 		}
 	}
-	return j.o.cfg.Criteria[0].Name
+	for _, c := range j.o.cfg.Criteria {
+		if c.Kind == analysis.KindRatio {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 func (j *judgement) criterion(name string) analysis.Criterion {
@@ -257,13 +244,34 @@ func (j *judgement) judge(b analysis.Batch) error {
 			j.decided = j.report.LogE
 		}
 	}
+	closed := append(slices.Clone(b.Windows), j.attempts()...)
 	if !j.o.trace {
 		return nil
 	}
-	for _, w := range b.Windows {
+	for _, w := range closed {
 		if err := j.out.Encode(j.traceOf(w)); err != nil {
 			return fmt.Errorf("writing the trace: %w", err)
 		}
 	}
 	return nil
+}
+
+// attempts is the window that the judge closed of load reports, if it did: what was not counted before.
+func (j *judgement) attempts() []analysis.Window {
+	m, declared := j.metrics[spec.Attempts]
+	i := slices.IndexFunc(j.report.Metrics, func(r analysis.MetricReport) bool { return r.Name == spec.Attempts })
+	if !declared || i < 0 || !j.loads(spec.Attempts) {
+		return nil
+	}
+	now, was := j.report.Metrics[i].Tally, m.closed
+	if now.Windows == was.Windows {
+		return nil
+	}
+	m.closed = now
+	m.windows += now.Windows - was.Windows
+	less := func(a, b analysis.Counts) analysis.Counts { return analysis.Counts{N: a.N - b.N, Bad: a.Bad - b.Bad} }
+	w := analysis.Window{Metric: spec.Attempts, Start: instantOf(m.start), End: instantOf(j.now),
+		Canary: less(now.Attempt.Canary, was.Attempt.Canary), Stable: less(now.Attempt.Stable, was.Attempt.Stable)}
+	m.start = j.now
+	return []analysis.Window{w}
 }

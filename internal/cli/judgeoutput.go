@@ -26,6 +26,14 @@ type judgedResult struct {
 	Difference *[3]float64 `json:"difference"` // estimate, low, high
 	Margin     float64     `json:"margin"`
 	judgedEvidence
+	Promotion float64       `json:"promotionBound,omitempty"` // of a histogram, ms: slower is bad; 0: not chosen
+	Bounds    []judgedBound `json:"bounds,omitempty"`         // of a histogram, by which it is judged
+}
+
+type judgedBound struct {
+	Le   float64 `json:"le"`
+	Fast bool    `json:"fast"` // it is about the requests within the bound
+	LogE float64 `json:"logE"`
 }
 
 type judgedEvidence struct {
@@ -71,6 +79,7 @@ type traceEvidence struct {
 	LogPromote float64   `json:"logPromote"`
 	LogTotal   float64   `json:"logTotal"`
 	LogGuard   *float64  `json:"logGuard"` // at weight 100 only
+	LogShare   *float64  `json:"logShare"` // of the traffic check, where one runs
 }
 
 // conclude draws the verdict over all of the input.
@@ -116,6 +125,12 @@ func resultOf(m analysis.MetricReport) judgedResult {
 	if d := m.Estimate.Difference; d != nil {
 		r.Difference = &[3]float64{d.Value, d.Low, d.High}
 	}
+	if b := m.Bounds; b != nil {
+		r.Promotion = b.Promotion
+		for _, one := range b.Judged {
+			r.Bounds = append(r.Bounds, judgedBound{Le: one.Le, Fast: one.Fast, LogE: finite(one.LogE)})
+		}
+	}
 	return r
 }
 
@@ -130,6 +145,9 @@ func (j *judgement) traceOf(w analysis.Window) traceLine {
 		line.Vote = 1
 	}
 	for _, g := range j.o.cfg.Mixture.Grid {
+		if c.Kind == analysis.KindHistogram {
+			break // each bound has factors of its own
+		}
 		line.LogFactor = append(line.LogFactor, finite(analysis.LogFactor(w.Canary, w.Stable, g*rho0, rho0)))
 	}
 	for _, m := range j.report.Metrics {
@@ -142,6 +160,10 @@ func (j *judgement) traceOf(w analysis.Window) traceLine {
 	if g := j.report.Guard; g != nil {
 		v := finite(g.LogE)
 		line.LogGuard = &v
+	}
+	if l := j.report.Progress.Loads; l != nil && j.step.weight > 0 && j.step.weight < 100 {
+		v := finite(l.LogE)
+		line.LogShare = &v
 	}
 	return line
 }
