@@ -3,7 +3,11 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,11 +18,13 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/view"
+	"github.com/sluice-dev/sluice/xds/bootstrap"
 )
 
 const (
@@ -49,7 +55,11 @@ func (o *proxyStatusOptions) node(ctx context.Context, s Streams, id string) err
 
 // ask asks the discovery service for the status of clients.
 func (o *proxyStatusOptions) ask(ctx context.Context, id string) ([]*statusv3.ClientConfig, error) {
-	conn, err := grpc.NewClient(o.xds, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxStatus)))
+	creds, err := o.credentials()
+	if err != nil {
+		return nil, &Exit{Code: ExitUsage, Err: err, Next: "sluice proxy-status --help"}
+	}
+	conn, err := grpc.NewClient(o.xds, grpc.WithTransportCredentials(creds), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxStatus)))
 	if err != nil {
 		return nil, &Exit{Code: ExitUsage, Err: fmt.Errorf("--xds %q: %w", o.xds, err), Next: "sluice proxy-status --help"}
 	}
@@ -75,6 +85,30 @@ func (o *proxyStatusOptions) ask(ctx context.Context, id string) ([]*statusv3.Cl
 		return nil, &Exit{Code: ExitNotFound, Err: fmt.Errorf("no proxy %q is connected to %s", id, o.xds), Next: "sluice proxy-status"}
 	}
 	return out.GetConfig(), nil
+}
+
+// credentials are what the discovery service is asked with: plain text, or a certificate on both sides.
+func (o *proxyStatusOptions) credentials() (credentials.TransportCredentials, error) {
+	f := o.files
+	switch {
+	case f == bootstrap.TLS{}:
+		return insecure.NewCredentials(), nil
+	case f.Cert == "" || f.Key == "" || f.CA == "":
+		return nil, errors.New("--cert, --key and --ca are needed together")
+	}
+	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading --cert and --key: %w", err)
+	}
+	signers, err := os.ReadFile(f.CA)
+	if err != nil {
+		return nil, fmt.Errorf("reading --ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(signers) {
+		return nil, fmt.Errorf("reading --ca: %s holds no certificate in PEM", f.CA)
+	}
+	return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}, RootCAs: pool}), nil
 }
 
 // proxyView puts together what the streams of one proxy have.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
+	"github.com/sluice-dev/sluice/xds/bootstrap"
 )
 
 // proxyStatusOptions are the flags of `sluice proxy-status`.
@@ -17,6 +18,7 @@ type proxyStatusOptions struct {
 	cluster *cluster
 	output  string
 	xds     string
+	files   bootstrap.TLS
 }
 
 func newProxyStatus(s Streams) *cobra.Command {
@@ -30,7 +32,8 @@ func newProxyStatus(s Streams) *cobra.Command {
 			"Exit code: 0 all are in sync, 1 some are not, 5 no replica reports or knows NODE, 6 no answer, 7 not authorised.",
 		Example: "  sluice proxy-status\n" +
 			"  sluice proxy-status -o json\n" +
-			"  sluice proxy-status gateway.shop --xds 127.0.0.1:15010",
+			"  sluice proxy-status gateway.shop --xds 127.0.0.1:15010\n" +
+			"  sluice proxy-status gateway.shop --xds sluice.example:15012 --cert tls.crt --key tls.key --ca ca.crt",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -38,15 +41,18 @@ func newProxyStatus(s Streams) *cobra.Command {
 				return &Exit{Code: ExitUsage, Err: fmt.Errorf("--output %q: want table or json", o.output), Next: "sluice proxy-status --help"}
 			case len(args) == 1:
 				return o.node(cmd.Context(), s, args[0])
-			case cmd.Flags().Changed("xds"):
-				return &Exit{Code: ExitUsage, Err: errors.New("--xds is asked about one NODE"), Next: "sluice proxy-status"}
+			case cmd.Flags().Changed("xds") || o.files != bootstrap.TLS{}:
+				return &Exit{Code: ExitUsage, Err: errors.New("--xds, with --cert, --key and --ca, is asked about one NODE"), Next: "sluice proxy-status"}
 			}
 			return o.fleet(cmd.Context(), s, cmd.Flags().Changed("namespace"))
 		},
 	}
 	o.cluster = addCluster(cmd)
 	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
-	cmd.Flags().StringVar(&o.xds, "xds", "127.0.0.1:15010", "host:port of the discovery service of the replica that NODE is connected to, in plain text")
+	cmd.Flags().StringVar(&o.xds, "xds", "127.0.0.1:15010", "host:port of the discovery service of the replica that NODE is connected to; in plain text without --cert")
+	cmd.Flags().StringVar(&o.files.Cert, "cert", "", "file of the certificate to show to it; the controller's --csds-readers names its identity")
+	cmd.Flags().StringVar(&o.files.Key, "key", "", "file of the key of --cert")
+	cmd.Flags().StringVar(&o.files.CA, "ca", "", "file of the authorities that sign its certificate")
 	cmd.Flags().Lookup("namespace").Usage = "namespace that Sluice runs in; empty: its reports are found wherever they are"
 	return cmd
 }
