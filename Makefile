@@ -80,6 +80,10 @@ race: $(FULL) envoy ## the unit and component tests under the race detector
 scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites the files, SEEDS and SEED steer the walks
 	go test ./rollout/scenario -count=1 -v -run 'Scenario|Walk|Play' -args -walks=$(SEEDS) $(if $(REWRITE),-rewrite) $(if $(SEED),-seed=$(SEED))
 
+.PHONY: model
+model: ## the engine's behaviours within bounds, all of them, and the mutants it must find; DEEP=1 takes minutes and gigabytes
+	go test ./rollout/model -count=1 -v -timeout 60m -args $(if $(DEEP),-deep)
+
 .PHONY: fuzz
 fuzz: ## each Fuzz target for FUZZTIME; FUZZ=regexp selects
 	@for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -r -n1 dirname | sort -u); do \
