@@ -25,7 +25,7 @@ type TrafficCheck int
 // The ways of the traffic check.
 const (
 	CheckBoth TrafficCheck = iota // too much and too little are a mismatch
-	CheckLow                      // only too little: rules besides the split send or mirror to the canary, or requests keep to an arm
+	CheckLow                      // only too little: rules besides the split send or mirror to the canary
 	CheckNone                     // stable gets requests outside the split, so nothing is known
 )
 

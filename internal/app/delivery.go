@@ -48,7 +48,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	}
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: p.fleet, Mesh: p.mesh, Servers: servers, CheckRatio: prom.CheckRatio, Now: Now,
+		Fleet: p.heard(c), Mesh: p.mesh, Servers: servers, CheckRatio: prom.CheckRatio, Now: Now,
 		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
 		Lead: lead,
 	})

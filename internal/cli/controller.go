@@ -51,6 +51,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Proxies.Identities, "proxy-identities", "", "file of what proxies outside the cluster are: identity, kind, labels")
 	f.StringSliceVar(&c.Proxies.StatusReaders, "csds-readers", nil, "identity that may read the status of all proxies over mutual TLS, as spiffe://...; repeats")
 	f.DurationVar(&c.Proxies.LoadInterval, "load-report-interval", time.Second, "how often proxies report their requests: whole seconds, 1s to 60s")
+	f.BoolVar(&c.Proxies.IgnoreLoads, "ignore-load-reports", false, "judge by Prometheus alone, not by what proxies report as well")
 	f.StringVar(&c.Listen.Hooks, "hook-addr", "127.0.0.1:9292", "address of the webhook receiver; 0 turns it off")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")

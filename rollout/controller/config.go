@@ -24,6 +24,14 @@ type Fleet interface {
 	Changed() <-chan struct{}
 }
 
+// Loads knows what proxies report of their requests.
+type Loads interface {
+	// LoadsOf several clusters, second by second, of the seconds that begin at since or later and are known.
+	LoadsOf(clusters []string, since time.Time) []ir.Load
+	// Reported is closed when another second is known.
+	Reported() <-chan struct{}
+}
+
 // Mesh knows what a split would mean before it is rendered.
 type Mesh interface {
 	// Facts about a split: endpoints, clusters, and what forbids raising it.
@@ -49,12 +57,13 @@ type Outbox interface {
 	Forget(uid types.UID)
 }
 
-// Config is what the controller works with. All fields are required but Outbox, Observe and Digest.
+// Config is what the controller works with. All fields are required but Loads, Outbox, Observe and Digest.
 type Config struct {
 	Client   client.Client        // reads from the cache, writes to the server
 	Live     client.Reader        // reads from the server
 	Recorder events.EventRecorder // of events.k8s.io
 	Fleet    Fleet
+	Loads    Loads // nil: nobody reports
 	Mesh     Mesh
 	Servers  Servers
 	// CheckRatio says why a Querier would not take the counters of a template; nil: it would.

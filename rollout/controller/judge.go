@@ -30,11 +30,10 @@ func (p *pass) judge() analysis.Report {
 	}
 	if a := p.memory.take(); a != nil && a.attempt == p.state.Attempt && a.moment.Seq == p.state.Traffic.Seq && a.moment.Step == p.state.Traffic.Step {
 		batch := analysis.Collect(p.analysis, j.evidence, a.moment, a.reads)
-		j.evidence, j.report = analysis.Judge(p.analysis, j.evidence, batch)
-		j.report.Message = analysis.Clause(j.report, p.state.Canary.Name)
-		j.seq, j.step = a.moment.Seq, a.moment.Step
-		p.reset = p.reset || j.report.Reset
+		j.looked = lookedAt{at: a.moment.At, coverage: batch.Coverage, gaps: batch.Gaps}
+		j.take(p, batch)
 	}
+	p.judgeLoads(j)
 	p.ask(j)
 	if j.seq != p.state.Traffic.Seq || j.step != p.state.Traffic.Step {
 		return analysis.Report{}
@@ -66,17 +65,31 @@ func (p *pass) ask(j *judged) {
 		return
 	}
 	j.at = p.mono
-	moment := analysis.Moment{
-		At: p.now, Seq: p.state.Traffic.Seq, Step: p.state.Traffic.Step, Weight: p.state.Traffic.Weight,
-		Endpoints: p.facts.CanaryReady, Since: p.state.Since, Settled: p.state.Progress.SettledAt,
-	}
-	if !moment.Settled.IsZero() {
-		moment.Since = moment.Settled
-	}
+	moment := p.moment()
 	p.controller.queries.run(look{
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
 		questions: p.questions(analysis.Queries(p.analysis, j.evidence, moment, p.arms())),
 	})
+}
+
+// moment is the present one, as the judge takes it.
+func (p *pass) moment() analysis.Moment {
+	out := analysis.Moment{
+		At: p.now, Seq: p.state.Traffic.Seq, Step: p.state.Traffic.Step, Weight: p.state.Traffic.Weight,
+		Endpoints: p.facts.CanaryReady, Since: p.state.Since, Settled: p.state.Progress.SettledAt, Traffic: checkOf(p.facts),
+	}
+	if !out.Settled.IsZero() {
+		out.Since = out.Settled
+	}
+	return out
+}
+
+// take folds a batch in.
+func (j *judged) take(p *pass, b analysis.Batch) {
+	j.evidence, j.report = analysis.Judge(p.analysis, j.evidence, b)
+	j.report.Message = analysis.Clause(j.report, p.state.Canary.Name)
+	j.seq, j.step = b.Seq, b.Step
+	p.reset = p.reset || j.report.Reset
 }
 
 // tick is the time between two looks: the shortest window.

@@ -47,6 +47,7 @@ type judged struct {
 	seq      uint64 // traffic seq of the report
 	step     int
 	at       time.Duration // when a query was last begun
+	looked   lookedAt      // what the newest look held besides windows
 }
 
 // memories are the memories of all objects.
@@ -118,4 +119,12 @@ func (m *memory) take() *answer {
 	a := m.answer
 	m.answer = nil
 	return a
+}
+
+// lookedAt is what a look at the metrics held besides windows. It stands for the metrics until the next one, while load
+// reports go on.
+type lookedAt struct {
+	at       time.Time
+	coverage []analysis.Coverage
+	gaps     []analysis.Gap
 }

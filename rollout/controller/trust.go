@@ -14,7 +14,7 @@ func (p *pass) trusted(r analysis.Report) analysis.Report {
 	switch at := p.memory.judged.at; {
 	case r.Verdict == analysis.Rollback:
 	case !r.At.IsZero():
-		age = p.now.Sub(r.At)
+		age = p.now.Sub(lookOf(r.At, p.memory.judged.looked.at))
 	case at != 0 && p.judging() && p.memory.looking():
 		age = p.mono - at
 	}
@@ -57,4 +57,12 @@ func (m *memory) looking() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.asked
+}
+
+// lookOf is when the metrics in a report were looked at: load reports make it newer than they are.
+func lookOf(report, looked time.Time) time.Time {
+	if looked.IsZero() {
+		return report
+	}
+	return looked
 }

@@ -55,6 +55,7 @@ type world struct {
 	mesh   *mesh
 	prom   *prometheus
 	outbox *outbox
+	loads  *loads
 
 	mu     sync.Mutex // guards events
 	events []controller.Event
@@ -75,7 +76,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return &world{t: t, config: cfg, ns: kube.Namespace(t, cfg), client: c,
-		fleet: newFleet(), mesh: newMesh(), prom: newPrometheus(), outbox: &outbox{}}
+		fleet: newFleet(), mesh: newMesh(), prom: newPrometheus(), outbox: &outbox{}, loads: newLoads()}
 }
 
 // manager has a controller in it, and is not started yet.
@@ -91,7 +92,7 @@ func (w *world) manager() ctrl.Manager {
 	}
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: w.fleet, Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+		Fleet: w.fleet, Loads: w.loads, Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
 		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
 	})
 	if err != nil {

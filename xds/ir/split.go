@@ -145,4 +145,7 @@ type SplitFacts struct {
 	SubsetDefined   bool     // some DestinationRule defines Split.Canary (Split.Stable where Canary is empty)
 	BlockingCodes   []string // Problem codes that forbid starting and raising (never lowering)
 	BlockingMessage string   // first of them, in words
+	// What of the arms' traffic the split does not decide: a weight cannot be read off their requests then.
+	CanaryBesides bool // rules send or mirror to the canary outside the split
+	StableBesides bool // rules send or mirror to stable outside the split
 }

@@ -219,6 +219,7 @@ func rehearse(in Input, s ir.Split, classes []ir.ProxyClass) (ir.SplitFacts, []R
 	i := slices.IndexFunc(x.splits, func(o *split) bool { return o.Key == s.Key })
 	one := x.splits[i]
 	facts := ir.SplitFacts{Known: true}
+	facts.CanaryBesides, facts.StableBesides = x.besides(one)
 	if svc, ok := x.ownService(one); ok {
 		x.countArms(&facts, one, svc)
 	} else {

@@ -52,6 +52,19 @@ func (s *Server) Loads(cluster string, since time.Time) []ir.Load {
 	return s.loads.book.Loads(cluster, since, s.loads.reported(now))
 }
 
+// LoadsOf is Loads of several clusters as they were at one moment: what is known of a second of one is known of all.
+func (s *Server) LoadsOf(clusters []string, since time.Time) []ir.Load {
+	now := s.now()
+	s.loads.mu.Lock()
+	defer s.loads.mu.Unlock()
+	until := s.loads.reported(now)
+	var out []ir.Load
+	for _, name := range clusters {
+		out = append(out, s.loads.book.Loads(name, since, until)...)
+	}
+	return out
+}
+
 // fed are the clusters that splits give weight to, sorted.
 func (s *set) fed() []string {
 	var out []string

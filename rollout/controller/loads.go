@@ -1,0 +1,88 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// gatherLoads is how long reports of proxies are gathered before the objects concerned are looked at.
+const gatherLoads = 20 * time.Millisecond
+
+// judgeLoads folds in what proxies have reported since the last pass. That goes on while metrics cannot be read, and what
+// the newest look at them held stands meanwhile. Before the first look of this process at the step, load reports alone
+// only roll back.
+func (p *pass) judgeLoads(j *judged) {
+	moment := p.moment()
+	windows := p.reported(moment, j.evidence)
+	if len(windows) == 0 {
+		return
+	}
+	b := analysis.Batch{Moment: moment, Loads: windows}
+	if j.seq == moment.Seq && j.step == moment.Step {
+		b.Coverage, b.Gaps = j.looked.coverage, j.looked.gaps
+		j.take(p, b)
+		return
+	}
+	before := *j
+	j.take(p, b)
+	if j.report.Verdict != analysis.Rollback {
+		j.report, j.seq, j.step = before.report, before.seq, before.step
+	}
+}
+
+// reported are the increments of both arms that proxies have reported and that the evidence does not hold yet.
+func (p *pass) reported(m analysis.Moment, ev analysis.Evidence) []analysis.Window {
+	source := p.controller.config.Loads
+	if source == nil || len(p.facts.CanaryClusters) == 0 {
+		return nil
+	}
+	arms := map[string]analysis.Arm{}
+	var clusters []string
+	for _, name := range p.facts.StableClusters {
+		arms[name], clusters = analysis.Stable, append(clusters, name)
+	}
+	for _, name := range p.facts.CanaryClusters {
+		arms[name], clusters = analysis.Canary, append(clusters, name)
+	}
+	loads := source.LoadsOf(clusters, ev.LoadsSince(m))
+	out := make([]analysis.Load, 0, len(loads))
+	for _, l := range loads {
+		out = append(out, loadOf(l, arms[l.Cluster]))
+	}
+	return analysis.Reported(m.Seq, out)
+}
+
+// loadOf is a load as the analysis takes it.
+func loadOf(l ir.Load, arm analysis.Arm) analysis.Load {
+	out := analysis.Load{
+		Arm: arm, Start: l.From, End: l.To, Open: l.InProgress,
+		Counts: analysis.Counts{N: l.OK + l.Failed, Bad: l.Failed, Started: l.Issued},
+	}
+	if arm == analysis.Canary {
+		for _, e := range l.Endpoints {
+			out.Endpoints = append(out.Endpoints, analysis.Endpoint{ID: e.ID, N: e.OK + e.Failed, Bad: e.Failed})
+		}
+	}
+	return out
+}
+
+// checkOf says what a share of requests can be held against.
+func checkOf(f ir.SplitFacts) analysis.TrafficCheck {
+	switch {
+	case f.StableBesides:
+		return analysis.CheckNone
+	case f.CanaryBesides:
+		return analysis.CheckLow
+	default:
+		return analysis.CheckBoth
+	}
+}
+
+// fed reports that load reports matter to an object: its canary is sent traffic.
+func fed(ro *v1alpha1.Rollout) bool {
+	s := ro.Status
+	return s != nil && s.Weight > 0 && !s.Phase.AtRest()
+}
