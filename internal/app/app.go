@@ -85,7 +85,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := delivery(mgr, c, deliveryParts{guard, fleet, mesh, outbox, lead}); err != nil {
+	if err := delivery(mgr, c, deliveryParts{guard, fleet, proxies, mesh, outbox, lead}); err != nil {
 		return err
 	}
 	hooks, err := git(mgr, c, guard)

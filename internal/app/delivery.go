@@ -25,6 +25,7 @@ import (
 type deliveryParts struct {
 	guard  *egress.Guard
 	fleet  *fleet.Reader
+	loads  rolloutcontroller.Loads // what proxies report to this replica
 	mesh   *xdscontroller.Controller
 	outbox *outbox
 	lead   *leadership

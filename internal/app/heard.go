@@ -4,12 +4,13 @@ import (
 	"time"
 
 	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
+	"github.com/sluice-dev/sluice/xds/fleet"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
 // heard is the fleet with what its proxies report to this replica.
 func (p deliveryParts) heard(c Config) rolloutcontroller.Fleet {
-	out := listened{Convergences: p.fleet, Loads: p.proxies}
+	out := listened{Reader: p.fleet, Loads: p.loads}
 	if c.Proxies.IgnoreLoads {
 		out.Loads = unheard{}
 	}
@@ -18,7 +19,7 @@ func (p deliveryParts) heard(c Config) rolloutcontroller.Fleet {
 
 // listened puts together who knows how far proxies are and who hears their reports.
 type listened struct {
-	rolloutcontroller.Convergences
+	*fleet.Reader
 	rolloutcontroller.Loads
 }
 

@@ -16,8 +16,9 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-// Fleet knows how far the proxies are.
+// Fleet knows how far the proxies are, and what they report.
 type Fleet interface {
+	Loads
 	// Convergence of a split, "namespace/name", of the Rollout with the uid at a traffic seq.
 	Convergence(key, uid string, seq uint64) ir.Convergence
 	// Changed is closed at the next change of any convergence.
@@ -57,13 +58,12 @@ type Outbox interface {
 	Forget(uid types.UID)
 }
 
-// Config is what the controller works with. All fields are required but Loads, Outbox, Observe and Digest.
+// Config is what the controller works with. All fields are required but Outbox, Observe and Digest.
 type Config struct {
 	Client   client.Client        // reads from the cache, writes to the server
 	Live     client.Reader        // reads from the server
 	Recorder events.EventRecorder // of events.k8s.io
 	Fleet    Fleet
-	Loads    Loads // nil: nobody reports
 	Mesh     Mesh
 	Servers  Servers
 	// CheckRatio says why a Querier would not take the counters of a template; nil: it would.

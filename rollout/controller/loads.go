@@ -35,8 +35,7 @@ func (p *pass) judgeLoads(j *judged) {
 
 // reported are the increments of both arms that proxies have reported and that the evidence does not hold yet.
 func (p *pass) reported(m analysis.Moment, ev analysis.Evidence) []analysis.Window {
-	source := p.controller.config.Loads
-	if source == nil || len(p.facts.CanaryClusters) == 0 {
+	if len(p.facts.CanaryClusters) == 0 {
 		return nil
 	}
 	arms := map[string]analysis.Arm{}
@@ -47,7 +46,7 @@ func (p *pass) reported(m analysis.Moment, ev analysis.Evidence) []analysis.Wind
 	for _, name := range p.facts.CanaryClusters {
 		arms[name], clusters = analysis.Canary, append(clusters, name)
 	}
-	loads := source.LoadsOf(clusters, ev.LoadsSince(m))
+	loads := p.controller.config.Fleet.LoadsOf(clusters, ev.LoadsSince(m))
 	out := make([]analysis.Load, 0, len(loads))
 	for _, l := range loads {
 		out = append(out, loadOf(l, arms[l.Cluster]))

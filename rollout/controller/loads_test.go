@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout/controller"
 	"github.com/sluice-dev/sluice/test/kube"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
@@ -104,4 +105,12 @@ func TestLoads_holdWhereTrafficIsNotAsAsked(t *testing.T) {
 	if ro := w.get(); ro.Status.Weight != 15 || ro.Status.Outcome == v1alpha1.OutcomeRolledBack {
 		t.Errorf("weight %d, outcome %s: traffic that is not as asked is no fault of the version", ro.Status.Weight, ro.Status.Outcome)
 	}
+}
+
+// proxies are the fleet with its reports.
+func (w *world) proxies() controller.Fleet {
+	return struct {
+		*fleet
+		*loads
+	}{w.fleet, w.loads}
 }

@@ -95,9 +95,7 @@ func (c *Controller) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	cancel()
-	if c.config.Loads != nil {
-		running.Go(func() { c.follow(ctx, c.config.Loads.Reported, follower{gather: gatherLoads, concerns: fed}) })
-	}
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, concerns: fed}) })
 	running.Wait()
 	c.queries.wait()
 	return err

@@ -92,7 +92,7 @@ func (w *world) manager() ctrl.Manager {
 	}
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: w.fleet, Loads: w.loads, Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+		Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
 		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
 	})
 	if err != nil {
