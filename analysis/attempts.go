@@ -85,7 +85,7 @@ func (j *judge) coverLoads() {
 	switch {
 	case at-m.Seen[0] >= quietLoads.Milliseconds():
 		m.Gap = &gap{Reason: Stale, Since: m.Seen[0]}
-	case j.ev.at != 0 && m.Seen[0]-m.Seen[1] >= quietCanary.Milliseconds() && m.Seen[0]-m.Seen[2] < quietCanary.Milliseconds():
+	case j.ev.at != 0 && m.Seen[0]-m.Seen[1] >= quietCanary.Milliseconds() && m.Seen[0]-m.Seen[2] < quietCanary.Milliseconds() && !j.ev.share.holds(j.b.At):
 		m.Gap = &gap{Reason: NoCanaryTraffic, Since: m.Seen[1]}
 	default:
 		m.Gap = nil

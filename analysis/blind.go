@@ -44,7 +44,7 @@ func (j *judge) silence(m metricState, cov Coverage) *gap {
 		return nil
 	case m.Seen[0]-max(m.Seen[1], m.Seen[2]) >= quietBoth.Milliseconds():
 		return &gap{Reason: NoTraffic, Since: max(m.Seen[1], m.Seen[2])}
-	case m.Seen[0]-m.Seen[1] >= quietCanary.Milliseconds() && m.Seen[0]-m.Seen[2] < quietCanary.Milliseconds():
+	case m.Seen[0]-m.Seen[1] >= quietCanary.Milliseconds() && m.Seen[0]-m.Seen[2] < quietCanary.Milliseconds() && !j.ev.share.holds(j.b.At):
 		return &gap{Reason: NoCanaryTraffic, Since: m.Seen[1]}
 	default:
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// full is the Config of errors and attempts, as a Rollout has it.
+// lookAt is a look at loads, sec after base.
 func lookAt(sec int64, loads ...Window) Batch { return Batch{Moment: moment(sec), Loads: loads} }
 
 func steady(from, to int64, nc, xc, ns, xs uint64) []Window {
@@ -167,7 +167,7 @@ func TestAttempts_windowsCloseByTraffic(t *testing.T) {
 	m := r.Metrics[0]
 	// 10 to 15 with 9 requests; 15 to 25 with the next of the canary; 25 to 30.
 	want := Pair{Canary: Counts{N: 27, Bad: 3}, Stable: Counts{N: 3*17 + 7*17 + 90, Bad: 9}}
-	if m.Name != Attempts || m.Tally.Windows != 3 || m.Tally.Attempt.Canary != (Counts{}) && !cmp.Equal(m.Tally.Attempt, want) {
+	if m.Name != Attempts || m.Tally.Windows != 3 || !cmp.Equal(m.Tally.Attempt, want) {
 		t.Errorf("%+v, want 3 windows of %+v", m.Tally, want)
 	}
 	if m.Tally.Observed != 19*time.Second {
@@ -180,17 +180,19 @@ func TestAttempts_windowsCloseByTraffic(t *testing.T) {
 
 func TestAttempts_silence(t *testing.T) {
 	cfg := withAttempts()
-	cfg.Criteria[1].Required = true
-	cfg.Criteria = cfg.Criteria[1:]
+	cfg.Criteria = cfg.Criteria[:1]
+	cfg.Criteria[0].Required = true
 	ev, _ := Judge(cfg, Evidence{}, lookAt(30, steady(1, 30, 15, 0, 85, 0)...))
 	_, r := Judge(cfg, ev, lookAt(89))
 	assertVerdict(t, r, Inconclusive, NeedsRequests)
 	_, r = Judge(cfg, ev, lookAt(91))
 	assertVerdict(t, r, Blind, Stale)
-	_, r = Judge(cfg, ev, lookAt(100, steady(31, 100, 0, 0, 85, 0)...))
-	if r.Verdict != Blind || r.Reason != NoCanaryTraffic {
-		assertVerdict(t, r, Blind, NoCanaryTraffic)
-	}
+	b := lookAt(100, steady(31, 100, 0, 0, 85, 0)...)
+	_, r = Judge(cfg, ev, b)
+	assertVerdict(t, r, Inconclusive, TrafficMismatch) // it knows better
+	b.Traffic = CheckNone
+	_, r = Judge(cfg, ev, b)
+	assertVerdict(t, r, Blind, NoCanaryTraffic)
 }
 
 // TestLoads_evidenceIsTheSameHoweverTheyAreCut cuts reports of a stormy attempt into batches, repeats some, shuffles them,
