@@ -13,7 +13,7 @@ func families() []family {
 		{"S001", "Objects"}, {"S010", "References"}, {"S020", "Routes"}, {"S030", "Gateways"}, {"S041", "Policies, services and endpoints"},
 		{"S060", "Rollouts in the mesh"}, {"S080", "What is not supported"}, {"S090", "Resources and proxies"},
 		{"S205", "Sources"}, {"S301", "Files of a commit"}, {"S401", "Applying"}, {"S501", "Files"},
-		{"S601", "Rollouts"}, {"S711", "Metrics"}, {"S801", "Operation"},
+		{"S601", "Rollouts"}, {"S701", "Statistics"}, {"S711", "Metrics"}, {"S801", "Operation"},
 	}
 }
 

@@ -48,6 +48,7 @@ func newLint(s Streams, version string) *cobra.Command {
 	f.StringVar(&o.failOn, "fail-on", "error", "least severity that fails: error, warning, info or never")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json, sarif or github")
 	f.BoolVar(&o.Partial, "partial", false, "take hosts that the files do not hold as existing")
+	f.Float64Var(&o.Rate, "rps", 0, "requests a second that hosts of Rollouts get: says which steps are too short for it (default: annotation sluice.dev/expected-rps)")
 	f.BoolVar(&o.GRPC, "grpc", false, "look also at gRPC clients without a proxy")
 	f.StringVar(&o.DomainSuffix, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")
 	f.StringVar(&o.RootNamespace, "mesh-root-namespace", "istio-system", "namespace whose DestinationRules hold for the whole mesh")
@@ -83,6 +84,9 @@ func (o lintOptions) run(cmd *cobra.Command, s Streams, args []string) error {
 func aboutTheRest(p problem.Problem) bool { return p.Code == "S011" || p.Code == "S060" }
 
 func (o lintOptions) check() error {
+	if !(o.Rate >= 0 && o.Rate <= 1e6) {
+		return fmt.Errorf("--rps is %v: want 0 to 1e6 requests a second", o.Rate)
+	}
 	for _, f := range []struct {
 		flag, value string
 		known       []string

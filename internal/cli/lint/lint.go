@@ -37,10 +37,11 @@ type Input struct {
 
 // Options say how to look. The zero value takes files as the whole mesh.
 type Options struct {
-	Partial       bool   // hosts that the files do not hold exist
-	GRPC          bool   // gRPC clients without a proxy are clients, too
-	DomainSuffix  string // empty: cluster.local
-	RootNamespace string // empty: istio-system
+	Partial       bool    // hosts that the files do not hold exist
+	Rate          float64 // requests a second that each Rollout's host is expected to get; 0: what its annotation says, if any
+	GRPC          bool    // gRPC clients without a proxy are clients, too
+	DomainSuffix  string  // empty: cluster.local
+	RootNamespace string  // empty: istio-system
 }
 
 // Rule finds what is wrong with one mesh. Its Problems need no place: their object and field have one.
@@ -52,7 +53,7 @@ func (o Options) rules() ([]Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Rule{forms.check, compiled}, nil
+	return []Rule{forms.check, compiled, detectable}, nil
 }
 
 // Run asks every rule about every unit. An error is one of this program, not of the files.
