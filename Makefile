@@ -84,6 +84,10 @@ scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites 
 model: ## the engine's behaviours within bounds, all of them, and the mutants it must find; DEEP=1 takes minutes and gigabytes
 	go test ./rollout/model -count=1 -v -timeout 60m -args $(if $(DEEP),-deep)
 
+.PHONY: enumerate
+enumerate: $(FULL) ## disturb every write of the stories in four ways on the real API server, some minutes; the points are listed
+	scripts/with-apiserver go test ./rollout/controller -count=1 -timeout 1800s -v -run TestCrash_atEveryWrite -args -enumerate=all
+
 .PHONY: fuzz
 fuzz: ## each Fuzz target for FUZZTIME; FUZZ=regexp selects
 	@for p in $$(grep -rlE '^func Fuzz' --include=*_test.go . | xargs -r -n1 dirname | sort -u); do \

@@ -309,7 +309,8 @@ func (m *mesh) Facts(s ir.Split) ir.SplitFacts {
 type prometheus struct {
 	mu     sync.Mutex // guards all
 	start  time.Time
-	bad    float64 // share of the canary's requests
+	bad    float64   // share of the canary's requests
+	since  time.Time // from when on they fail; zero: always
 	err    error
 	blocks chan struct{} // not nil: queries wait for it
 	asked  int
@@ -361,6 +362,7 @@ func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.S
 	p.asked++
 	p.last = q
 	bad, err, blocks := p.bad, p.err, p.blocks
+	since := max(0, p.since.Sub(p.start).Seconds())
 	p.mu.Unlock()
 	if blocks != nil {
 		select {
@@ -383,7 +385,7 @@ func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.S
 			if arm == analysis.Canary {
 				share = bad
 			}
-			failed.Points = append(failed.Points, analysis.Point{T: at.UnixMilli(), V: float64(int(n * share))})
+			failed.Points = append(failed.Points, analysis.Point{T: at.UnixMilli(), V: float64(int(max(0, n-rate*since) * share))})
 		}
 		out = append(out, total, failed)
 	}
@@ -395,6 +397,7 @@ type outbox struct {
 	mu        sync.Mutex // guards all
 	notes     []v1alpha1.PendingNote
 	delivered bool
+	seen      []string // ids of all notes
 	forgotten []types.UID
 }
 
@@ -403,6 +406,11 @@ func (o *outbox) Stored(ro *v1alpha1.Rollout) {
 	defer o.mu.Unlock()
 	if ro.Status != nil {
 		o.notes = slices.Clone(ro.Status.Notes)
+		for _, n := range o.notes {
+			if id := fmt.Sprintf("%d.%d.%s %s", n.Attempt, n.Seq, n.Notifier, n.Kind); !slices.Contains(o.seen, id) {
+				o.seen = append(o.seen, id)
+			}
+		}
 	}
 }
 

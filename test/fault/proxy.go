@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// lateAfter is how long after the client has given up a late request is forwarded.
+// lateAfter is how long after the client was cut off a late request is forwarded.
 const lateAfter = 100 * time.Millisecond
 
 // Write is a request that was to change something.
@@ -218,9 +218,11 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		panic(http.ErrAbortHandler)
 	case Late:
-		<-r.Context().Done()
-		d.after(lateAfter)
-		d.alone(r, body, n)
+		out := r.Clone(d.proxy.end)
+		d.proxy.running.Go(func() {
+			d.after(lateAfter)
+			d.alone(out, body, n)
+		})
 		panic(http.ErrAbortHandler)
 	case Held:
 		d.held(w, r, heldRequest{a, body, n})

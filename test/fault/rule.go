@@ -17,7 +17,7 @@ const (
 	Invalid              // 422, not forwarded
 	TooMany              // 429, not forwarded
 	Broken               // 500, not forwarded
-	Late                 // no reply; forwarded after the client has given up
+	Late                 // no reply; forwarded a while after the client was cut off
 	Held                 // forwarded when Release is called, also if the client has given up
 )
 

@@ -1,0 +1,18 @@
+package controller
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Ask lets queries be made although no manager runs the controller.
+func (c *Controller) Ask(ctx context.Context) { c.queries.start(ctx) }
+
+// Asking reports that a query of an object is under way.
+func (c *Controller) Asking(key types.NamespacedName) bool {
+	c.memories.mu.Lock()
+	defer c.memories.mu.Unlock()
+	m := c.memories.all[key]
+	return m != nil && m.looking()
+}
