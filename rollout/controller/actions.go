@@ -57,7 +57,7 @@ func (p *pass) readActions(ctx context.Context) {
 	var pending []rollout.Action
 	for i := range p.asked.known {
 		a := &p.asked.known[i]
-		if a.Status.Result != "" || p.controller.link.silent() {
+		if a.Status.Result != "" {
 			continue
 		}
 		if live, err := p.controller.liveAction(ctx, a); err != nil {
@@ -88,7 +88,9 @@ func (c *Controller) liveAction(ctx context.Context, a *v1alpha1.RolloutAction) 
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	live := &v1alpha1.RolloutAction{}
-	if err := c.config.Live.Get(ctx, client.ObjectKeyFromObject(a), live); err != nil {
+	err := c.config.Live.Get(ctx, client.ObjectKeyFromObject(a), live)
+	c.link.heard(answered(err))
+	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
 	if live.UID != a.UID || !live.DeletionTimestamp.IsZero() {
@@ -108,7 +110,7 @@ func (p *pass) isWritten(ctx context.Context, uid string) bool {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	list := &v1alpha1.RolloutActionList{}
-	if p.controller.link.silent() || p.controller.config.Live.List(ctx, list, client.InNamespace(p.key.Namespace)) != nil {
+	if p.controller.config.Live.List(ctx, list, client.InNamespace(p.key.Namespace)) != nil {
 		return false
 	}
 	for _, a := range list.Items {
@@ -170,7 +172,7 @@ func (c *Controller) expiry(now time.Time, message string) v1alpha1.RolloutActio
 
 // answer writes the status of an action, if nobody did since it was read.
 func (c *Controller) answer(ctx context.Context, a *v1alpha1.RolloutAction, status v1alpha1.RolloutActionStatus) {
-	if a == nil || a.Status.Result != "" || c.link.silent() {
+	if a == nil || a.Status.Result != "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)

@@ -70,10 +70,12 @@ func (h *holds) drop(uid types.UID) {
 }
 
 // engage takes the canary to 0 at the proxies of this process, because that it failed cannot be stored. It does nothing
-// for a canary that is sent nothing, or that alone has endpoints, or that is only watched.
+// for a canary that is sent nothing, or that alone has endpoints, or that is only watched; and what a person asks for
+// is taken with the write, or not at all.
 func (c *Controller) engage(p *pass, d decision) {
 	_, rejected := d.next.Rejection(p.state.Canary.Digest)
-	if !p.state.Phase.Open() || p.state.Phase == rollout.Preparing || !rejected || d.next.Traffic.Weight > 0 || c.config.Lead.Braker == nil {
+	sent := p.state.Phase.Open() && p.state.Phase != rollout.Preparing && !p.state.Kind.Observe
+	if !sent || !rejected || d.next.Traffic.Weight > 0 || d.actions.Consumed != nil || c.config.Lead.Braker == nil {
 		return
 	}
 	one := hold{key: p.key, uid: p.object.UID, attempt: p.state.Attempt, reason: d.next.Reason}

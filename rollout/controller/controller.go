@@ -191,9 +191,6 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 		d.observation = obs
 	}
 	d.next, d.actions = rollout.Step(p.spec, p.state, obs, p.wallClock())
-	if obs.Brake != nil && !isRollback(d) {
-		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), obs.Brake.Reason)
-	}
 	if broken := rollout.Check(p.spec, p.state, d.next, obs, p.wallClock()); broken != nil {
 		log.FromContext(ctx).Error(broken, "a step was refused", "phase", p.state.Phase.String(), "seq", p.state.Seq)
 		c.meters.violated(broken)

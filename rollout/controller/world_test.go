@@ -56,6 +56,8 @@ type world struct {
 	prom   *prometheus
 	outbox *outbox
 	loads  *loads
+	lead   func(*controller.Lead) // changes what the next controller gets; nil: nothing
+	it     *controller.Controller // the newest
 
 	mu     sync.Mutex // guards events
 	events []controller.Event
@@ -90,14 +92,19 @@ func (w *world) manager() ctrl.Manager {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	lead := controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}} // the machine may be busy
+	if w.lead != nil {
+		w.lead(&lead)
+	}
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
 		Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
-		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
+		Lead: lead,
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.it = c
 	if err := c.SetupWithManager(mgr); err != nil {
 		w.t.Fatal(err)
 	}
