@@ -59,7 +59,7 @@ type play struct {
 // newPlay makes one in a namespace of its own.
 func newPlay(of *world, p point) *play {
 	w := &world{t: of.t, config: of.config, ns: kube.Namespace(of.t, of.config), client: of.client, fleet: newFleet(), mesh: newMesh(),
-		prom: newPrometheus(), outbox: &outbox{delivered: true}}
+		prom: newPrometheus(), outbox: &outbox{delivered: true}, loads: newLoads()}
 	out := &play{world: w, proxy: fault.Start(of.t, of.config), clock: time.Now().Truncate(time.Second).Add(time.Second / 2), point: p}
 	out.prom.start = out.clock.Add(-time.Hour) // windows begin at the same places in every run
 	if p.k > 0 {
@@ -78,7 +78,7 @@ func (p *play) begin() {
 		p.t.Fatal(err)
 	}
 	p.it, err = controller.New(controller.Config{
-		Client: c, Live: c, Recorder: events.NewFakeRecorder(10000), Fleet: p.fleet, Mesh: p.mesh, Servers: p.prom, CheckRatio: prom.CheckRatio,
+		Client: c, Live: c, Recorder: events.NewFakeRecorder(10000), Fleet: p.proxies(), Mesh: p.mesh, Servers: p.prom, CheckRatio: prom.CheckRatio,
 		Now: func() time.Time { return p.clock }, Outbox: p.outbox, Observe: p.observe,
 		Lead: controller.Lead{Lease: p.lease(), Braker: p.mesh, Patience: controller.Patience{Write: time.Minute, Rollback: time.Minute}},
 	})
