@@ -21,9 +21,9 @@ func SeverityOf(kind v1alpha1.NoteKind) v1alpha1.Severity {
 	case v1alpha1.NoteStarted, v1alpha1.NoteStepPassed, v1alpha1.NoteCompleted, v1alpha1.NoteResumed,
 		v1alpha1.NoteSuperseded, v1alpha1.NoteGitInSync:
 		return v1alpha1.SeverityInfo
-	case v1alpha1.NotePaused, v1alpha1.NoteWaitingForTraffic, v1alpha1.NoteSuspicious, v1alpha1.NoteGitDrift:
+	case v1alpha1.NotePaused, v1alpha1.NoteApprovalNeeded, v1alpha1.NoteWaitingForTraffic, v1alpha1.NoteSuspicious, v1alpha1.NoteGitDrift:
 		return v1alpha1.SeverityWarning
-	case v1alpha1.NoteRolledBack, v1alpha1.NoteBlocked:
+	case v1alpha1.NoteRolledBack, v1alpha1.NoteAborted, v1alpha1.NoteBlocked:
 		return v1alpha1.SeverityError
 	}
 	return v1alpha1.SeverityError

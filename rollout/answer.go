@@ -87,7 +87,7 @@ func (t *turn) refusal(a Action) Code {
 // unapproved refuses to go past a step that lacks approvals: no verb goes round them.
 func (t *turn) unapproved(to int) Code {
 	for k := max(1, t.prev.Traffic.Step); k < to; k++ {
-		if t.prev.lacks(k) > 0 {
+		if t.prev.Lacks(k) > 0 {
 			return StepNotApproved
 		}
 	}
@@ -103,7 +103,7 @@ func (t *turn) approvable(a Action) Code {
 	if slices.ContainsFunc(st.Approved, func(o Approval) bool { return o.Step == step && o.Actor == a.Actor }) {
 		return DuplicateActor
 	}
-	if st.lacks(step) == 0 || len(st.Approved) >= MaxApproved {
+	if st.Lacks(step) == 0 || len(st.Approved) >= MaxApproved {
 		return NothingToApprove
 	}
 	return ""
@@ -120,8 +120,8 @@ func (t *turn) undoable() Code {
 	return ""
 }
 
-// lacks is how many approvals the end of a step still needs.
-func (s State) lacks(step int) int {
+// Lacks is how many approvals the end of a step still needs.
+func (s State) Lacks(step int) int {
 	if step < 1 || step > len(s.Plan) {
 		return 0
 	}

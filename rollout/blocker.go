@@ -51,7 +51,7 @@ func stepBlocker(spec Spec, st State, obs Observation, now time.Time) Reason {
 func personBlocker(spec Spec, st State, obs Observation) Reason {
 	free := st.Progress.Wishes.OverrideWindow || st.Kind.Undo || st.Kind.Observe
 	switch {
-	case st.Phase != Preparing && st.lacks(st.Traffic.Step) > 0:
+	case st.Phase != Preparing && st.Lacks(st.Traffic.Step) > 0:
 		return ApprovalNeeded
 	case st.Progress.Wishes.Paused:
 		return ManualPause

@@ -57,7 +57,7 @@ func (t *turn) said(reason Reason) string {
 	text := who + " " + what
 	if reason == Approved {
 		step := a.step(t.prev)
-		text = fmt.Sprintf("%s %s step %d; %d more are needed", who, what, step, t.next.lacks(step))
+		text = fmt.Sprintf("%s %s step %d; %d more are needed", who, what, step, t.next.Lacks(step))
 	}
 	return text + after(a.Reason)
 }
@@ -72,7 +72,7 @@ func (t *turn) person(reason Reason) string {
 		}
 		return "the step pauses until somebody promotes it"
 	case ApprovalNeeded:
-		return fmt.Sprintf("%d of %d approvals are missing", st.lacks(st.Traffic.Step), st.Stage().Approvals)
+		return fmt.Sprintf("%d of %d approvals are missing", st.Lacks(st.Traffic.Step), st.Stage().Approvals)
 	case ManualPause:
 		if t.action != nil && t.action.Verb == VerbPause {
 			return t.said(reason)

@@ -68,7 +68,7 @@ type NotifierSpec struct {
 }
 
 // NoteKind is what a note tells.
-// +kubebuilder:validation:Enum=Started;StepPassed;Completed;Resumed;Superseded;Paused;WaitingForTraffic;Suspicious;RolledBack;Blocked;GitDrift;GitInSync
+// +kubebuilder:validation:Enum=Started;StepPassed;Completed;Resumed;Superseded;Paused;ApprovalNeeded;WaitingForTraffic;Suspicious;RolledBack;Aborted;Blocked;GitDrift;GitInSync
 type NoteKind string
 
 // The kinds of notes.
@@ -79,9 +79,11 @@ const (
 	NoteResumed           NoteKind = "Resumed"           // a pause ended
 	NoteSuperseded        NoteKind = "Superseded"        // newer content took over
 	NotePaused            NoteKind = "Paused"            // the next weight must wait
+	NoteApprovalNeeded    NoteKind = "ApprovalNeeded"    // the step waits for people to approve
 	NoteWaitingForTraffic NoteKind = "WaitingForTraffic" // too few requests to judge
 	NoteSuspicious        NoteKind = "Suspicious"        // evidence of harm grows
 	NoteRolledBack        NoteKind = "RolledBack"        // the attempt failed
+	NoteAborted           NoteKind = "Aborted"           // a person ended the attempt
 	NoteBlocked           NoteKind = "Blocked"           // no proxy, no metrics, nothing to go back to
 	NoteGitDrift          NoteKind = "GitDrift"          // Git wants a rejected version
 	NoteGitInSync         NoteKind = "GitInSync"         // Git and what runs agree again
@@ -90,8 +92,8 @@ const (
 // NoteKinds are all kinds of notes.
 func NoteKinds() []NoteKind {
 	return []NoteKind{
-		NoteStarted, NoteStepPassed, NoteCompleted, NoteResumed, NoteSuperseded, NotePaused, NoteWaitingForTraffic,
-		NoteSuspicious, NoteRolledBack, NoteBlocked, NoteGitDrift, NoteGitInSync,
+		NoteStarted, NoteStepPassed, NoteCompleted, NoteResumed, NoteSuperseded, NotePaused, NoteApprovalNeeded,
+		NoteWaitingForTraffic, NoteSuspicious, NoteRolledBack, NoteAborted, NoteBlocked, NoteGitDrift, NoteGitInSync,
 	}
 }
 

@@ -33,7 +33,7 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 	if m == nil {
 		return nil
 	}
-	kind := noteKind(*m, d.next)
+	kind := v1alpha1.NoteKind(m.Note())
 	if kind == "" {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 	}
 	note := v1alpha1.PendingNote{Kind: kind, Attempt: d.next.Attempt, Seq: int64(d.next.Seq), At: metav1.NewMicroTime(d.next.Since),
 		Step: int32(m.Step), Weight: int32(p.noteWeight(*m)), Text: m.Text}
-	s.Notes = notify.Append(s.Notes, note, notify.Matching(list.Items, notify.About{Kind: kind, Labels: p.object.Labels}))
+	s.Notes = notify.Append(s.Notes, note, notify.Matching(told(p.object, list.Items, kind), notify.About{Kind: kind, Labels: p.object.Labels}))
 	return nil
 }
 
@@ -60,38 +60,16 @@ func (p *pass) noteWeight(m rollout.Transition) int {
 	return p.state.Traffic.Weight
 }
 
-// noteKind is the note that a transition is worth; empty: none.
-func noteKind(m rollout.Transition, next rollout.State) v1alpha1.NoteKind {
-	switch {
-	case m.To == rollout.RollingBack && m.From != rollout.RollingBack && next.Outcome == rollout.OutcomeRolledBack:
-		return v1alpha1.NoteRolledBack
-	case m.To == rollout.Holding && slices.Contains([]rollout.Reason{rollout.PausedInGit, rollout.InconclusiveTimeout, rollout.DeadlineExceeded}, m.Reason):
-		return v1alpha1.NotePaused
+// told are the Notifiers that a Rollout names for a kind of note; all where it names none.
+func told(ro *v1alpha1.Rollout, all []v1alpha1.Notifier, kind v1alpha1.NoteKind) []v1alpha1.Notifier {
+	if len(ro.Spec.Notify) == 0 {
+		return all
 	}
-	switch m.Reason {
-	case rollout.AttemptStarted:
-		return v1alpha1.NoteStarted
-	case rollout.StepPassed:
-		return v1alpha1.NoteStepPassed
-	case rollout.Completed:
-		return v1alpha1.NoteCompleted
-	case rollout.Superseded:
-		return v1alpha1.NoteSuperseded
-	case rollout.WaitingForTraffic:
-		return v1alpha1.NoteWaitingForTraffic
-	case rollout.Suspicious:
-		return v1alpha1.NoteSuspicious
-	case rollout.NoProxies, rollout.Blind, rollout.TrafficMismatch, rollout.RollbackUnconfirmed, rollout.ProgressDeadlineExceeded:
-		return v1alpha1.NoteBlocked
-	case rollout.KnownRejected:
-		return v1alpha1.NoteGitDrift
-	case rollout.Reverted:
-		if m.From == rollout.RolledBack {
-			return v1alpha1.NoteGitInSync
-		}
-	default: // the rest is seen in events and conditions only
-	}
-	return ""
+	return slices.DeleteFunc(slices.Clone(all), func(n v1alpha1.Notifier) bool {
+		return !slices.ContainsFunc(ro.Spec.Notify, func(ref v1alpha1.NotifyRef) bool {
+			return ref.Name == n.Name && (len(ref.Kinds) == 0 || slices.Contains(ref.Kinds, kind))
+		})
+	})
 }
 
 // announce says what was stored: event, observer, outbox. It comes after the write, and only then.
@@ -124,7 +102,7 @@ func (c *Controller) announce(p *pass, d decision) {
 // warns reports that somebody should look at a transition.
 func warns(m rollout.Transition, next rollout.State) bool {
 	if m.To == rollout.RollingBack && m.From != rollout.RollingBack {
-		return next.Outcome == rollout.OutcomeRolledBack
+		return next.Outcome.Failed()
 	}
 	switch m.Reason {
 	case rollout.NoProxies, rollout.Blind, rollout.ProgressDeadlineExceeded, rollout.RollbackUnconfirmed, rollout.KnownRejected, rollout.StableChanged:

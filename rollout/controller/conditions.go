@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -22,6 +23,7 @@ func (p *pass) conditions(d decision, s *v1alpha1.RolloutStatus) []metav1.Condit
 	v.resolvedRefs()
 	v.programmed()
 	v.healthy()
+	v.comparable()
 	v.inSyncWithGit()
 	v.abnormal()
 	return v.list.List()
@@ -59,8 +61,8 @@ func (v *verdicts) ready() {
 		v.list.Ready(v1alpha1.ReasonStable, fmt.Sprintf("%s serves 100%%", st.Stable.Name))
 	case st.Phase == rollout.RolledBack:
 		v.rolledBack()
-	case st.Phase == rollout.Preparing && slices.Contains(st.Progress.Told, rollout.ProgressDeadlineExceeded):
-		v.list.Stalled(v1alpha1.ReasonBlocked, fmt.Sprintf("%s does not start: %s", st.Canary.Name, v.obstacle()))
+	case (st.Phase == rollout.Preparing || st.Phase == rollout.Holding) && slices.Contains(st.Progress.Told, rollout.ProgressDeadlineExceeded) && v.blocker() != "":
+		v.list.Stalled(v1alpha1.ReasonBlocked, fmt.Sprintf("%s does not go on: %s", st.Canary.Name, v.obstacle()))
 	default:
 		v.list.Moving(v.moving())
 	}
@@ -83,8 +85,11 @@ func (v *verdicts) rolledBack() {
 	reason, text := v1alpha1.ReasonRolledBack, v.next.Stable.Name+" serves 100%"
 	if r, listed := v.next.Rejection(v.next.Attempted); listed {
 		text = fmt.Sprintf("Git wants %s, rejected in attempt %d (%s); %s", r.Name, r.Attempt, r.Reason, text)
-		if r.Reason == rollout.InvariantBroken {
+		switch {
+		case r.Reason == rollout.InvariantBroken:
 			reason = v1alpha1.ReasonInvariantBroken
+		case v.next.Outcome == rollout.OutcomeAborted && r.Attempt == v.next.Attempt:
+			reason = v1alpha1.ReasonAborted
 		}
 		if h := v.past(r.Attempt); h.Text != "" {
 			text += ": " + h.Text
@@ -115,6 +120,10 @@ func (v *verdicts) moving() (reason, message string) {
 	case rollout.Baking:
 		r := v.observation.Report
 		switch {
+		case st.Kind.Observe && v.actions.Transition == nil && r.Message != "":
+			return v1alpha1.ReasonObserving, v.progress(r)
+		case st.Kind.Observe:
+			return v1alpha1.ReasonObserving, v.sentence()
 		case v.actions.Transition != nil:
 		case r.Verdict == analysis.Blind && (r.Reason == analysis.NoTraffic || r.Reason == analysis.NoCanaryTraffic),
 			r.Reason == analysis.NeedsRequests:
@@ -147,6 +156,8 @@ func (v *verdicts) obstacle() string {
 		return fmt.Sprintf("%d proxies are connected, %d are needed", v.fleet.Connected, v.spec.Convergence.MinProxies)
 	case rollout.InsufficientCapacity:
 		return fmt.Sprintf("%s has %d ready endpoints", v.next.Canary.Name, v.facts.CanaryReady)
+	case rollout.PauseStep, rollout.ApprovalNeeded, rollout.ManualPause, rollout.PausedInGit, rollout.OutsideWindow, rollout.Frozen:
+		return v.waiting(block)
 	case rollout.SourceApplying:
 		if held := v.held(); held != nil {
 			return "its Source holds it back: " + strings.Join(held.Codes, ", ")
@@ -156,6 +167,31 @@ func (v *verdicts) obstacle() string {
 		return "nothing"
 	default:
 		return string(block)
+	}
+}
+
+// waiting says which person, or which time, is waited for.
+func (v *verdicts) waiting(block rollout.Reason) string {
+	st, window := v.next, v.observation.Window
+	switch block {
+	case rollout.PauseStep:
+		if d := st.Stage().Pause.For; d > 0 {
+			return fmt.Sprintf("the step pauses for %s after its gate", d)
+		}
+		return "the step pauses until somebody promotes it"
+	case rollout.ApprovalNeeded:
+		return fmt.Sprintf("%d of %d approvals are missing", st.Lacks(st.Traffic.Step), st.Stage().Approvals)
+	case rollout.ManualPause:
+		return "paused by hand, until somebody resumes it"
+	case rollout.PausedInGit:
+		return "spec.paused is set"
+	case rollout.OutsideWindow, rollout.Frozen:
+		if window.Until.IsZero() {
+			return or(window.Text, string(block))
+		}
+		return fmt.Sprintf("%s, until %s", or(window.Text, string(block)), window.Until.Format(time.RFC3339))
+	default:
+		return "the weight is not raised until somebody changes that"
 	}
 }
 
@@ -276,6 +312,28 @@ func (v *verdicts) healthy() {
 	v.list.Set(v1alpha1.ConditionHealthy, status, or(a.Reason, v1alpha1.ReasonPending), a.Message)
 }
 
+// comparable says, while an attempt is open, whether both versions get the same mix of requests.
+func (v *verdicts) comparable() {
+	st := v.next
+	if !st.Phase.Open() {
+		return
+	}
+	status, reason, message := metav1.ConditionFalse, v1alpha1.ReasonSameMix, ""
+	switch stage := st.Stage(); {
+	case len(stage.Match) > 0:
+		reason, message = v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
+	case stage.Mirror.Percent > 0:
+		reason, message = v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
+	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
+		reason, message = v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
+	case len(v.object.Spec.Routes) > 0:
+		reason, message = v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
+	default:
+		status, message = metav1.ConditionTrue, "both versions get the same mix of requests"
+	}
+	v.list.Set(v1alpha1.ConditionComparable, status, reason, message)
+}
+
 // inSyncWithGit compares what runs with what Git wants, for an object that a Source brought.
 func (v *verdicts) inSyncWithGit() {
 	if sourceOf(v.object).Name == "" {
@@ -311,11 +369,12 @@ func (v *verdicts) abnormal() {
 		waits = v.blocker()
 	}
 	switch waits {
-	case rollout.PausedInGit, rollout.InconclusiveTimeout, rollout.DeadlineExceeded:
-		set(v1alpha1.ConditionPaused, string(waits), "the weight is not raised until somebody changes that")
+	case rollout.PauseStep, rollout.ApprovalNeeded, rollout.ManualPause, rollout.PausedInGit, rollout.OutsideWindow, rollout.Frozen,
+		rollout.InconclusiveTimeout, rollout.DeadlineExceeded:
+		set(v1alpha1.ConditionPaused, string(waits), v.waiting(waits))
 	default: // what is waited for comes by itself; Progressing says so
 	}
-	if st.Phase == rollout.RolledBack || st.Phase == rollout.RollingBack && st.Outcome == rollout.OutcomeRolledBack {
+	if st.Phase == rollout.RolledBack || st.Phase == rollout.RollingBack && st.Outcome.Failed() {
 		digest := or(st.Canary.Digest, st.Attempted)
 		if r, listed := st.Rejection(digest); listed {
 			set(v1alpha1.ConditionRolledBack, string(r.Reason), fmt.Sprintf("%s was rejected in attempt %d", r.Name, r.Attempt))
