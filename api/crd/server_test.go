@@ -85,7 +85,7 @@ func again(err error) error {
 func TestServer_servesAllKinds(t *testing.T) {
 	c, ns := server(t)
 	for _, list := range []client.ObjectList{
-		&v1alpha1.RolloutList{}, &v1alpha1.SourceList{}, &v1alpha1.MetricTemplateList{}, &v1alpha1.NotifierList{},
+		&v1alpha1.RolloutList{}, &v1alpha1.SourceList{}, &v1alpha1.MetricTemplateList{}, &v1alpha1.NotifierList{}, &v1alpha1.RolloutActionList{},
 	} {
 		if err := c.List(t.Context(), list, client.InNamespace(ns)); err != nil {
 			t.Errorf("listing %T: %v", list, err)

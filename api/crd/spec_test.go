@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -50,6 +51,44 @@ func TestSpec_isChecked(t *testing.T) {
 		{"Rollout", `host: reviews, subset: v2, analysis: {falseRollback: "0.01"}`, "falseRollback in body should match"},
 		{"Rollout", `host: reviews, subset: v2, analysis: {metrics: [{name: errors, window: 100ms}]}`, "window must be 1s"},
 		{"Rollout", `host: reviews, subset: v2, convergence: {timeout: 1h}`, "convergence.timeout must be"},
+		{"Rollout", `host: reviews, subset: v2, previewHost: next, steps: [{weight: 0, approval: {}, pause: {}}, {weight: 0, match: [{headers: [{name: x-beta, exact: "1"}], cookies: [{name: a, regex: "b.*"}]}]}, {weight: 5, mirror: {percent: 10}, metrics: [errors]}, {weight: 100, pause: {for: 10m}}]`, ""},
+		{"Rollout", `host: reviews, subset: v2, affinity: {cookie: {}}, dryRun: true, rollbackWindow: {versions: 0, maxAge: 0s}, notify: [{name: team, kinds: [Aborted]}]`, ""},
+		{"Rollout", `host: reviews, subset: v2, windows: [{days: [Mon, Fri], from: "09:00", to: "17:00", timeZone: Europe/Berlin}], freezes: [{from: "2026-11-27T00:00:00Z", to: "2026-11-28T00:00:00Z", reason: x}]`, ""},
+		{"Rollout", `host: reviews, subset: v2, previewHost: reviews`, "previewHost must be another host"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 100, mirror: {percent: 10}}]`, "neither match nor mirror"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, match: [{}]}]`, "at least one header or cookie"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, match: [{headers: [{name: a}]}]}]`, "exactly one of exact, prefix and regex"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, match: [{headers: [{name: a, exact: b, prefix: c}]}]}]`, "exactly one of exact, prefix and regex"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, match: [{headers: [{name: "a:b", exact: b}]}]}]`, "name in body should match"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, match: []}]`, "should have at least 1 items"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, mirror: {percent: 0}}]`, "greater than or equal to 1"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, mirror: {percent: 5, methods: [BREW]}}]`, "Unsupported value"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, pause: {for: 0s}}]`, "pause.for must be"},
+		{"Rollout", `host: reviews, subset: v2, steps: [{weight: 5, approval: {count: 6}}]`, "less than or equal to 5"},
+		{"Rollout", `host: reviews, subset: v2, affinity: {}`, "exactly one of cookie and header"},
+		{"Rollout", `host: reviews, subset: v2, affinity: {cookie: {}, header: {name: x-user}}`, "exactly one of cookie and header"},
+		{"Rollout", `host: reviews, subset: v2, affinity: {cookie: {maxAge: 1s}}`, "maxAge must be"},
+		{"Rollout", `host: reviews, subset: v2, affinity: {cookie: {sameSite: none, secure: false}}`, "secure cookies only"},
+		{"Rollout", `host: reviews, subset: v2, windows: [{from: "9:00", to: "17:00"}]`, "from in body should match"},
+		{"Rollout", `host: reviews, subset: v2, windows: [{from: "09:00", to: "09:00"}]`, "from and to must differ"},
+		{"Rollout", `host: reviews, subset: v2, windows: [{days: [Monday], from: "09:00", to: "17:00"}]`, "Unsupported value"},
+		{"Rollout", `host: reviews, subset: v2, freezes: [{from: "2026-11-28T00:00:00Z", to: "2026-11-27T00:00:00Z", reason: x}]`, "from must be before to"},
+		{"Rollout", `host: reviews, subset: v2, rollbackWindow: {versions: 6}`, "less than or equal to 5"},
+		{"Rollout", `host: reviews, subset: v2, rollbackWindow: {maxAge: 721h}`, "rollbackWindow.maxAge must be"},
+		{"Rollout", `host: reviews, subset: v2, notify: [{name: a}, {name: a}]`, "Duplicate value"},
+		{"RolloutAction", `rollout: reviews, verb: promote, ifAttempt: 2, actor: ana`, ""},
+		{"RolloutAction", `rollout: reviews, verb: promoteFull, ifRevision: 0a1b2c3d, overrideWindow: true, reason: urgent, actor: ana`, ""},
+		{"RolloutAction", `rollout: reviews, verb: pause, ifSeq: 7, actor: "system:serviceaccount:ci:bot"`, ""},
+		{"RolloutAction", `rollout: reviews, verb: skip, ifAttempt: 2, step: last, reason: known, actor: ana`, ""},
+		{"RolloutAction", `rollout: reviews, verb: promote, actor: ana`, "need ifAttempt or ifRevision"},
+		{"RolloutAction", `rollout: reviews, verb: skip, ifAttempt: 2, reason: x, actor: ana`, "skip needs step"},
+		{"RolloutAction", `rollout: reviews, verb: promote, ifAttempt: 2, step: last, actor: ana`, "only skip and approve take a step"},
+		{"RolloutAction", `rollout: reviews, verb: rollback, actor: ana`, "need reason"},
+		{"RolloutAction", `rollout: reviews, verb: promote, ifAttempt: 2, overrideWindow: true, actor: ana`, "overrideWindow belongs to"},
+		{"RolloutAction", `rollout: reviews, verb: pause, overrideWindow: true, reason: x, actor: ana`, "overrideWindow belongs to"},
+		{"RolloutAction", `rollout: reviews, verb: promote, ifRevision: "123", actor: ana`, "ifRevision in body should match"},
+		{"RolloutAction", `rollout: reviews, verb: delete, actor: ana`, "Unsupported value"},
+		{"RolloutAction", `rollout: reviews, verb: pause`, "spec.actor: Required value"},
 		{"Source", `url: "https://git.example.com/shop/deploy.git"`, ""},
 		{"Source", `url: "http://127.0.0.1:8080/r.git", ref: {branch: main}, path: deploy/prod, interval: 10s`, ""},
 		{"Source", `url: "https://u:p@h/r"`, "without user"},
@@ -93,6 +132,7 @@ func validated(t *testing.T, kind, spec string, good bool) {
 	obj := map[string]interface{ Validate() []problem.Problem }{
 		v1alpha1.KindRollout: &v1alpha1.Rollout{}, v1alpha1.KindSource: &v1alpha1.Source{},
 		v1alpha1.KindMetricTemplate: &v1alpha1.MetricTemplate{}, v1alpha1.KindNotifier: &v1alpha1.Notifier{},
+		v1alpha1.KindRolloutAction: &v1alpha1.RolloutAction{},
 	}[kind]
 	if err := yaml.UnmarshalStrict(text, obj); err != nil {
 		if good {
@@ -133,6 +173,17 @@ func TestSpec_defaultsAreThoseOfTheTypes(t *testing.T) {
 	if diff := cmp.Diff(wantSource, src.Spec); diff != "" {
 		t.Errorf("the server's defaults (+) are not those of Default (-):\n%s", diff)
 	}
+}
+
+func TestSpec_anActionIsForEver(t *testing.T) {
+	c, ns := server(t)
+	a := &v1alpha1.RolloutAction{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "stop"},
+		Spec: v1alpha1.RolloutActionSpec{Rollout: "reviews", Verb: v1alpha1.ActionPause, Actor: "ana"}}
+	if err := c.Create(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	a.Spec.Verb = v1alpha1.ActionResume
+	refused(t, "another verb", c.Update(t.Context(), a), "an action cannot change")
 }
 
 func TestSpec_hostIsForEver(t *testing.T) {

@@ -44,6 +44,7 @@ func examine(text string) ([]problem.Problem, error) {
 	obj, known := map[string]interface{ Validate() []problem.Problem }{
 		v1alpha1.KindRollout: &v1alpha1.Rollout{}, v1alpha1.KindSource: &v1alpha1.Source{},
 		v1alpha1.KindMetricTemplate: &v1alpha1.MetricTemplate{}, v1alpha1.KindNotifier: &v1alpha1.Notifier{},
+		v1alpha1.KindRolloutAction: &v1alpha1.RolloutAction{},
 	}[kind.Kind]
 	if !known || kind.APIVersion != v1alpha1.GroupVersion().String() {
 		return nil, fmt.Errorf("%s %s is not a kind of ours", kind.APIVersion, kind.Kind)

@@ -36,6 +36,9 @@ func (r *Rollout) Validate() []problem.Problem {
 	f.routes(s.Routes)
 	f.steps(s)
 	f.analysis(&s.Analysis)
+	f.affinity(s.Affinity)
+	f.calendar(s)
+	f.strategy(s)
 	f.limits(s)
 	return f.list
 }
@@ -79,8 +82,10 @@ func (f *findings) steps(s *RolloutSpec) {
 			names[step.Name] = true
 		}
 		f.bake(field+".bake", step.Bake)
+		f.parts(field, step, s.Analysis.Metrics)
 		one(f, field+".promotion", step.Promotion, "", PromotionEvidence, PromotionTimeOnly)
 	}
+	f.plan(s.Steps)
 	if before < 100 {
 		f.add(CodeLastStep, problem.Warning, fmt.Sprintf("spec.steps[%d].weight", len(s.Steps)-1),
 			fmt.Sprintf("the last weight is %d; a step of 100 is added", before), "write the step of 100")

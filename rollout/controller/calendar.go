@@ -1,36 +1,15 @@
 package controller
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
 	_ "time/tzdata" // a container has no zones of its own
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 )
-
-// readFreeze finds out whether the namespace freezes all of its Rollouts. What cannot be read freezes: it stops raises only.
-func (p *pass) readFreeze(ctx context.Context) {
-	ns := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
-	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	switch err := p.controller.config.Client.Get(ctx, types.NamespacedName{Name: p.object.Namespace}, ns); {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		p.frozen = "the Namespace cannot be read: " + err.Error()
-	default:
-		p.frozen = ns.Annotations[v1alpha1.AnnotationFreeze]
-	}
-}
 
 // windowOf says whether a Rollout may be raised at a time, and when that may change. frozen is why its namespace forbids
 // it, or "".

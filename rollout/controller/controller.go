@@ -32,6 +32,7 @@ type Controller struct {
 	start    time.Time
 	memories memories
 	queries  queries
+	freezes  freezes
 	wake     waker
 	fence    *fence
 	brakes   holds
@@ -47,7 +48,7 @@ func New(c Config) (*Controller, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	out := &Controller{config: c.defaulted(), start: c.Now(), meters: newMeters()}
+	out := &Controller{config: c.defaulted(), start: c.Now(), meters: newMeters(), freezes: newFreezes()}
 	out.fence = newFence(&out.config)
 	out.queries = queries{done: out.wake.now}
 	return out, nil

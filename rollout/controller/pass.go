@@ -34,8 +34,7 @@ type pass struct {
 	want    rollout.Want
 	source  *v1alpha1.Source // nil: there is none, or it is not to be had
 	blocked []rollout.Reason
-	frozen  string // why the namespace freezes its Rollouts
-	reset   bool   // evidence could not be used
+	reset   bool // evidence could not be used
 	asked   asked
 	broken  string // rule that the first decision broke
 }
@@ -77,7 +76,6 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	if err := p.readSource(ctx); err != nil {
 		return p, err
 	}
-	p.readFreeze(ctx)
 	p.readWant(ctx)
 	p.readTraffic()
 	p.readActions(ctx)
@@ -190,7 +188,7 @@ func (p *pass) observe(report analysis.Report) rollout.Observation {
 		Problems: p.blocked,
 		Action:   p.asked.offered,
 		Written:  p.asked.written,
-		Window:   windowOf(&p.object.Spec, p.frozen, p.now),
+		Window:   windowOf(&p.object.Spec, p.controller.freezes.of(p.key.Namespace), p.now),
 	}
 	if f := p.fleet.First; f != nil {
 		obs.Fleet.First = fmt.Sprintf("S093: proxy %s rejected %s: %s", f.Node, f.Resource, f.Message)

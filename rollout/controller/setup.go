@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
@@ -33,7 +32,7 @@ const (
 )
 
 // SetupWithManager registers the controller: Rollouts, the Sources that bring them, what people ask of them, the
-// MetricTemplates they name, their Namespaces, changes of proxies and mesh.
+// MetricTemplates they name, changes of proxies and mesh.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(manager.RunnableFunc(c.run)); err != nil {
 		return fmt.Errorf("adding the rollout controller: %w", err)
@@ -44,7 +43,6 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.ofSource)).
 		Watches(&v1alpha1.RolloutAction{}, handler.EnqueueRequestsFromMapFunc(c.ofAction)).
 		Watches(&v1alpha1.MetricTemplate{}, handler.EnqueueRequestsFromMapFunc(c.ofTemplate)).
-		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(c.ofNamespace)).
 		WatchesRawSource(source.Func(c.wake.start)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
@@ -58,11 +56,6 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 func (c *Controller) ofSource(ctx context.Context, o client.Object) []reconcile.Request {
 	return c.requests(ctx, o, func(ro *v1alpha1.Rollout) bool { return sourceOf(ro) == client.ObjectKeyFromObject(o) },
 		client.MatchingLabels{v1alpha1.LabelSourceName: o.GetName()})
-}
-
-// ofNamespace are the Rollouts of a namespace, which it may freeze.
-func (c *Controller) ofNamespace(ctx context.Context, o client.Object) []reconcile.Request {
-	return c.requests(ctx, o, all, client.InNamespace(o.GetName()))
 }
 
 // ofTemplate are the Rollouts that name a MetricTemplate.
@@ -94,6 +87,7 @@ func (c *Controller) run(ctx context.Context) error {
 	c.queries.start(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, concerns: unsettled}) })
+	running.Go(func() { c.watchFreezes(ctx) })
 	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, concerns: all}) })
 	var err error
 	select {

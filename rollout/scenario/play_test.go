@@ -14,8 +14,8 @@ var rewrite = flag.Bool("rewrite", false, "write what scenarios put out into the
 
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 15 {
-		t.Fatalf("%d scenario files, %v; want at least 15", len(files), err)
+	if err != nil || len(files) < 60 {
+		t.Fatalf("%d scenario files, %v; want at least 60", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {

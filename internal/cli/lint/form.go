@@ -117,6 +117,7 @@ func (f *forms) ownObject(kind string, it manifest.Item) []problem.Problem {
 	object := map[string]interface{ Validate() []problem.Problem }{
 		v1alpha1.KindRollout: &v1alpha1.Rollout{}, v1alpha1.KindSource: &v1alpha1.Source{},
 		v1alpha1.KindMetricTemplate: &v1alpha1.MetricTemplate{}, v1alpha1.KindNotifier: &v1alpha1.Notifier{},
+		v1alpha1.KindRolloutAction: &v1alpha1.RolloutAction{},
 	}[kind]
 	if err := json.Unmarshal(data, object); err != nil {
 		if !problem.HasError(out) {

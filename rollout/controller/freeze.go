@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// freezeEvery is how often the namespaces of Rollouts are looked at. Nothing but raises waits for them.
+const freezeEvery = 5 * time.Second
+
+// unread is why a namespace that nobody has looked at yet counts as frozen.
+const unread = "it is not read yet"
+
+// freezes is why each namespace that holds a Rollout forbids raises; "" where it does not. A pass never waits for the server
+// because of it.
+type freezes struct {
+	mu    sync.Mutex // guards known
+	known map[string]string
+	news  chan struct{} // a namespace was added
+}
+
+func newFreezes() freezes {
+	return freezes{known: map[string]string{}, news: make(chan struct{}, 1)}
+}
+
+// of gives what is known of a namespace, and has one that is new looked at.
+func (f *freezes) of(namespace string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	why, known := f.known[namespace]
+	if known {
+		return why
+	}
+	f.known[namespace] = unread
+	select {
+	case f.news <- struct{}{}:
+	default:
+	}
+	return unread
+}
+
+func (f *freezes) namespaces() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.known))
+}
+
+// set reports whether it changed anything.
+func (f *freezes) set(namespace, why string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	changed := f.known[namespace] != why
+	f.known[namespace] = why
+	return changed
+}
+
+// watchFreezes looks at the namespaces, until ctx ends.
+func (c *Controller) watchFreezes(ctx context.Context) {
+	timer := time.NewTicker(freezeEvery)
+	defer timer.Stop()
+	for {
+		for _, namespace := range c.freezes.namespaces() {
+			why, err := c.freezeOf(ctx, namespace)
+			if err != nil { // what was known goes on
+				log.FromContext(ctx).V(1).Info("a namespace cannot be read", "namespace", namespace, "error", err.Error())
+				continue
+			}
+			if c.freezes.set(namespace, why) {
+				c.wakeAll(ctx, func(ro *v1alpha1.Rollout) bool { return ro.Namespace == namespace })
+			}
+		}
+		select {
+		case <-c.freezes.news:
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Controller) freezeOf(ctx context.Context, namespace string) (string, error) {
+	ns := &metav1.PartialObjectMetadata{}
+	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := c.config.Live.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil && !apierrors.IsNotFound(err) {
+		return "", err
+	}
+	return ns.Annotations[v1alpha1.AnnotationFreeze], nil
+}
