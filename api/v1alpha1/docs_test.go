@@ -15,7 +15,7 @@ import (
 // TestDocs_examplesAreValid reads every YAML example of our pages as strictly as a Source does.
 func TestDocs_examplesAreValid(t *testing.T) {
 	t.Parallel()
-	for _, page := range []string{"notifier.md", "metrictemplate.md"} {
+	for _, page := range []string{"notifier.md", "metrictemplate.md", "rollout.md", "rolloutaction.md"} {
 		text, err := os.ReadFile("../../docs/" + page)
 		if err != nil {
 			t.Fatal(err)

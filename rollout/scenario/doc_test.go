@@ -11,34 +11,36 @@ import (
 	"github.com/sluice-dev/sluice/rollout"
 )
 
-func page(t *testing.T) string {
+func page(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/rollout.md")
+	text, err := os.ReadFile("../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// TestPage_playsItsStory plays the script that stands on the kind's page.
+// TestPage_playsItsStory plays the scripts that stand on the kinds' pages.
 func TestPage_playsItsStory(t *testing.T) {
-	_, rest, found := strings.Cut(page(t), "```scenario\n")
-	script, _, closed := strings.Cut(rest, "```")
-	if !found || !closed {
-		t.Fatal("the page holds no scenario")
-	}
-	got, err := Play(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(script, got); diff != "" {
-		t.Errorf("docs/rollout.md (-page +played):\n%s", diff)
+	for _, name := range []string{"rollout.md", "rolloutaction.md"} {
+		_, rest, found := strings.Cut(page(t, name), "```scenario\n")
+		script, _, closed := strings.Cut(rest, "```")
+		if !found || !closed {
+			t.Fatalf("%s holds no scenario", name)
+		}
+		got, err := Play(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(script, got); diff != "" {
+			t.Errorf("docs/%s (-page +played):\n%s", name, diff)
+		}
 	}
 }
 
 // TestPage_namesEveryReasonAndPhase says that nothing can happen that the page does not know.
 func TestPage_namesEveryReasonAndPhase(t *testing.T) {
-	text := page(t)
+	text := page(t, "rollout.md")
 	missing := map[string]bool{}
 	for _, e := range rollout.Edges() {
 		for _, word := range []string{string(e.Reason), e.From.String(), e.To.String()} {
