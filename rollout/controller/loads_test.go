@@ -78,9 +78,7 @@ func TestLoads_rollBackWhileNoMetricCanBeRead(t *testing.T) {
 	w.untilPhase(v1alpha1.PhaseBaking)
 	w.loads.set(func(l *loads) { l.bad = 5 })
 	ro := w.until("rolled back", func(ro *v1alpha1.Rollout) bool { return ro.Status.Outcome == v1alpha1.OutcomeRolledBack })
-	if got := w.reasons(); !slices.ContainsFunc(got, func(r string) bool { return strings.HasSuffix(r, " HardFail") }) {
-		t.Errorf("transitions %v, want a HardFail", got)
-	}
+	w.untilReason("HardFail") // it is told after it is stored
 	if ro.Status.Stable.Name != "v1" || ro.Status.Weight != 0 {
 		t.Errorf("stable %s, weight %d", ro.Status.Stable.Name, ro.Status.Weight)
 	}
@@ -96,12 +94,7 @@ func TestLoads_holdWhereTrafficIsNotAsAsked(t *testing.T) {
 	})
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
 	w.push("v2", "digest-v2")
-	kube.Eventually(t, patience, func() error {
-		if got := w.reasons(); !slices.ContainsFunc(got, func(r string) bool { return strings.HasSuffix(r, " TrafficMismatch") }) {
-			return fmt.Errorf("transitions %v, want a TrafficMismatch", got)
-		}
-		return nil
-	})
+	w.untilReason("TrafficMismatch")
 	if ro := w.get(); ro.Status.Weight != 15 || ro.Status.Outcome == v1alpha1.OutcomeRolledBack {
 		t.Errorf("weight %d, outcome %s: traffic that is not as asked is no fault of the version", ro.Status.Weight, ro.Status.Outcome)
 	}
@@ -113,4 +106,15 @@ func (w *world) proxies() controller.Fleet {
 		*fleet
 		*loads
 	}{w.fleet, w.loads}
+}
+
+// untilReason waits until some transition was told with the reason.
+func (w *world) untilReason(reason string) {
+	w.t.Helper()
+	kube.Eventually(w.t, patience, func() error {
+		if got := w.reasons(); !slices.ContainsFunc(got, func(r string) bool { return strings.HasSuffix(r, " "+reason) }) {
+			return fmt.Errorf("transitions %v, want one for %s", got, reason)
+		}
+		return nil
+	})
 }
