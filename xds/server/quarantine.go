@@ -93,7 +93,8 @@ func (l *ledger) quarantine(c *client, at key, o outcome) bool {
 }
 
 // guilty are the parts of base that a rejection is about: those that differ from the last good version; where none does,
-// the whole.
+// the whole. Among several, one that has changed in weights only is not what a proxy objects to: the rollback of one host
+// must not wait for what is wrong with another.
 func (b *book) guilty(at key, base, rejected *item) []envoy.Part {
 	good := b.row(at).good(func(i *item) bool { return i.version != rejected.version })
 	var out []envoy.Part
@@ -109,10 +110,22 @@ func (b *book) guilty(at key, base, rejected *item) []envoy.Part {
 		}
 		out = append(out, p)
 	}
+	if reshaped := slices.DeleteFunc(slices.Clone(out), b.row(at).reweighed); len(reshaped) > 0 {
+		return reshaped
+	}
 	if len(out) == 0 {
 		out = []envoy.Part{{Name: whole, Version: base.version}}
 	}
 	return out
+}
+
+// reweighed reports whether a part differs from some acknowledged one in its weights only.
+func (r *row) reweighed(p envoy.Part) bool {
+	shape := envoy.Shape(p)
+	return r.good(func(i *item) bool {
+		old, ok := i.part(p.Name)
+		return ok && bytes.Equal(envoy.Shape(old), shape)
+	}) != nil
 }
 
 // lift ends the quarantine of what has changed.
@@ -206,6 +219,7 @@ func (b *book) substitute(at key, base *item, parts map[string]ban) *item {
 				continue
 			}
 			p, _ = good.part(p.Name)
+			p = withdrawn(p, good.carries, base.carries)
 			refs = append(refs, good.refs...)
 		}
 		hosts = append(hosts, p)
@@ -216,6 +230,20 @@ func (b *book) substitute(at key, base *item, parts map[string]ban) *item {
 		return same
 	}
 	return out
+}
+
+// withdrawn is a good part without what the splits of the newest version give their canaries no more: what is wrong with a
+// virtual host keeps its new content from proxies, but not a rollback.
+func withdrawn(p envoy.Part, then, now carries) envoy.Part {
+	for _, use := range now {
+		before := useOf(then, use.Key)
+		if use.Gives() > 0 || before == nil || before.Gives() == 0 {
+			continue
+		}
+		from := slices.DeleteFunc(slices.Clone(before.Clusters), func(name string) bool { return slices.Contains(use.Clusters, name) })
+		p = envoy.Withdrawn(p, from, use.Clusters)
+	}
+	return p
 }
 
 // wants is the version of a resource that a kind of proxy should have; empty: none.

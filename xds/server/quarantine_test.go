@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,7 +18,22 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-// table is a real table of virtual hosts "name=content", each of which names a cluster of its name.
+// divided sends so many of a hundred requests to the canary of reviews.
+func divided(t testing.TB, weight string) *routev3.RouteAction_WeightedClusters {
+	t.Helper()
+	n, err := strconv.ParseUint(weight, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clusters := []*routev3.WeightedCluster_ClusterWeight{{Name: "outbound|80|v1|reviews", Weight: wrapperspb.UInt32(uint32(100 - n))}}
+	if n > 0 {
+		clusters = append(clusters, &routev3.WeightedCluster_ClusterWeight{Name: "outbound|80|v2|reviews", Weight: wrapperspb.UInt32(uint32(n))})
+	}
+	return &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: clusters}}
+}
+
+// table is a real table of virtual hosts "name=content", each of which names a cluster of its name; "name=content@15"
+// sends 15 % to its canary.
 func table(t testing.TB, name string, hosts ...string) envoy.Resource {
 	t.Helper()
 	config := &routev3.RouteConfiguration{Name: name, MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(7)}
@@ -25,9 +41,14 @@ func table(t testing.TB, name string, hosts ...string) envoy.Resource {
 	sum := func(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:16]) }
 	for _, h := range hosts {
 		host, content, _ := strings.Cut(h, "=")
+		content, weight, weighed := strings.Cut(content, "@")
+		action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: "to|" + host}}
+		if weighed {
+			action.ClusterSpecifier = divided(t, weight)
+		}
 		vh := &routev3.VirtualHost{Name: host, Domains: []string{content}, Routes: []*routev3.Route{{
 			Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-			Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: "to|" + host}}},
+			Action: &routev3.Route_Route{Route: action},
 		}}}
 		value, err := proto.MarshalOptions{Deterministic: true}.Marshal(vh)
 		if err != nil {
@@ -53,6 +74,16 @@ func tabled(t testing.TB, seq uint64, weight int, hosts ...string) envoy.Resourc
 	}
 }
 
+// tabledOfTwo publishes one table whose virtual hosts x and y carry a split.
+func tabledOfTwo(t testing.TB, seq uint64, weight int, hosts ...string) envoy.Resources {
+	out := tabled(t, seq, weight, hosts...)
+	out.Splits[0].Clusters = []string{"outbound|80|v1|reviews"}
+	if weight > 0 {
+		out.Splits[0].Clusters = []string{"outbound|80|v1|reviews", "outbound|80|v2|reviews"}
+	}
+	return out
+}
+
 // holds says what the next response holds.
 func (p *proxy) holds() string {
 	p.t.Helper()
@@ -65,13 +96,28 @@ func (p *proxy) holds() string {
 		}
 		out = append(out, config.GetName()+fmt.Sprintf("[%d]", config.GetMaxDirectResponseBodySizeBytes().GetValue()))
 		for _, vh := range config.GetVirtualHosts() {
-			out = append(out, vh.GetName()+"="+vh.GetDomains()[0])
+			out = append(out, vh.GetName()+"="+vh.GetDomains()[0]+canary(vh))
 		}
 	}
 	for _, n := range a.removed {
 		out = append(out, "-"+n)
 	}
 	return strings.Join(out, " ")
+}
+
+// canary is what a virtual host sends its canary, where it divides.
+func canary(vh *routev3.VirtualHost) string {
+	divided := vh.GetRoutes()[0].GetRoute().GetWeightedClusters().GetClusters()
+	switch len(divided) {
+	case 0:
+		return ""
+	case 1:
+		return "@0"
+	}
+	if !strings.Contains(divided[1].GetName(), "v2") {
+		return "@0"
+	}
+	return fmt.Sprintf("@%d", divided[1].GetWeight().GetValue())
 }
 
 func (p *proxy) nack(k kind, words string) {
@@ -133,6 +179,28 @@ func TestQuarantine_badVirtualHostDoesNotStopTheRollbackOfAnother(t *testing.T) 
 	expect(t, "new content", p1.holds(), "http.80[7] x=2 y=back")
 	p1.ack(routes)
 	h.converged(4, func(c ir.Convergence) bool { return c.Acked == 1 })
+}
+
+// One Rollout divides a good host and one that proxies reject for what Git says of it: each change of the weight changes
+// both, and the good host follows it.
+func TestQuarantine_badHostThatIsDividedTooDoesNotStopARollback(t *testing.T) {
+	h := start(t, Timing{})
+	h.publish(tabledOfTwo(t, 1, 15, "x=good@15", "y=good@15"))
+	p, got := subscribed(t, h, "n1")
+	expect(t, "the table as published", got, "http.80[7] x=good@15 y=good@15")
+	p.ack(routes)
+
+	h.publish(tabledOfTwo(t, 2, 50, "x=bad@50", "y=good@50"))
+	expect(t, "a raise, and bad content", p.holds(), "http.80[7] x=bad@50 y=good@50")
+	p.nack(routes, "x is bad")
+	expect(t, "the raise of the good host", p.holds(), "http.80[7] x=good@15 y=good@50")
+	p.ack(routes)
+
+	h.publish(tabledOfTwo(t, 3, 0, "x=bad@0", "y=good@0"))
+	expect(t, "the rollback, tried whole", p.holds(), "http.80[7] x=bad@0 y=good@0")
+	p.nack(routes, "x is bad")
+	expect(t, "the rollback of both, and the good content of the bad host", p.holds(), "http.80[7] x=good@0 y=good@0")
+	p.ack(routes)
 }
 
 func TestQuarantine_whatAProxyHasAcceptedItKeeps(t *testing.T) {
