@@ -260,10 +260,14 @@ func (c Criterion) validateComparison() []error {
 	return errs
 }
 
-// digest names the Config without Bake, whatever the order of its criteria: evidence belongs to it.
+// digest names the Config without what differs from step to step, Bake and Required, whatever the order of its criteria:
+// evidence belongs to it.
 func (c Config) digest() string {
-	c = c.WithDefaults()
+	c = c.WithDefaults() // with criteria of its own
 	c.Bake = 0
+	for i := range c.Criteria {
+		c.Criteria[i].Required = false
+	}
 	text, err := json.Marshal(c)
 	if err != nil { // only NaN and Inf cannot be written; Validate refuses them
 		text = fmt.Appendf(nil, "%v", c)

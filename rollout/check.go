@@ -54,7 +54,7 @@ func (c *checker) shape() {
 		c.must(n.Canary.Name != "", "C1", "%s without a canary", n.Phase)
 	}
 	c.must(n.Phase.Open() == (n.Outcome == OutcomeOpen), "C1", "%s with outcome %q", n.Phase, n.Outcome)
-	c.must(n.Phase != Preparing && !n.Kind.Observe || !n.Traffic.sends(), "C1", "%s at %d%%", n.Phase, n.Traffic.Weight)
+	c.must(n.Phase != Preparing && !n.Kind.Observe || !n.Traffic.Sends(), "C1", "%s at %d%%", n.Phase, n.Traffic.Weight)
 }
 
 // sequence is C2 and the first half of C9.
@@ -137,7 +137,7 @@ func (c *checker) failure() {
 	if p.Phase.Open() && failed && c.obs.Seq == p.Seq {
 		_, rejected := n.Rejection(p.Canary.Digest)
 		c.must(n.Phase == RollingBack && n.Outcome.Failed() && rejected, "C5", "a failure led to %s", n.Phase)
-		c.must(!n.Traffic.sends() || StableEmpty(c.obs), "C5", "a failure left %d%%", n.Traffic.Weight)
+		c.must(!n.Traffic.Sends() || StableEmpty(c.obs), "C5", "a failure left %d%%", n.Traffic.Weight)
 	}
 	if p.Outcome != OutcomeOpen && n.Attempt == p.Attempt && p.Attempt > 0 {
 		c.must(n.Outcome == p.Outcome && !p.Traffic.Raises(n.Traffic), "C6", "attempt %d was %s at %d%%, now %s at %d%%",

@@ -5,7 +5,7 @@ func (t *turn) rollingBack() {
 	if t.answered() {
 		return
 	}
-	if t.prev.Traffic.sends() {
+	if t.prev.Traffic.Sends() {
 		if !StableEmpty(t.obs) {
 			t.next.Traffic.Weight, t.next.Traffic.Extra = 0, Extra{}
 			t.move(RollingBack, StableReady)

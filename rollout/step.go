@@ -99,7 +99,7 @@ func (t *turn) running() Clocks {
 			out.Gate = max(st.Progress.Clocks.Gate, min(is.Gate, st.Stage().Pause.For))
 		}
 	case RollingBack:
-		if !st.Traffic.sends() {
+		if !st.Traffic.Sends() {
 			out.Phase = t.confirmLimit()
 		}
 	case Idle, RolledBack:
@@ -114,7 +114,7 @@ func (t *turn) running() Clocks {
 func (t *turn) emptyClock() time.Duration {
 	st, ready := t.prev, t.obs.Ready
 	switch {
-	case !st.Phase.Open() || !st.Traffic.sends() || ready.Known && ready.Canary > 0:
+	case !st.Phase.Open() || !st.Traffic.Sends() || ready.Known && ready.Canary > 0:
 		return 0
 	case !ready.Known:
 		return st.Progress.Clocks.Empty
@@ -208,7 +208,7 @@ func (t *turn) leave(outcome Outcome, reason Reason) {
 	if outcome == OutcomeReverted {
 		n.Attempted = t.obs.Want.Digest
 	}
-	if !StableEmpty(t.obs) || !n.Traffic.sends() {
+	if !StableEmpty(t.obs) || !n.Traffic.Sends() {
 		n.Traffic.Weight, n.Traffic.Extra = 0, Extra{}
 	}
 	t.move(RollingBack, reason)

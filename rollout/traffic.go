@@ -66,8 +66,8 @@ type Cookie struct {
 	Secure   bool
 }
 
-// sends reports that the canary gets requests.
-func (t Traffic) sends() bool { return t.Weight > 0 || t.Extra.sends() }
+// Sends reports that the canary gets requests.
+func (t Traffic) Sends() bool { return t.Weight > 0 || t.Extra.sends() }
 
 // sends reports that the canary gets requests whatever the weight.
 func (e Extra) sends() bool { return len(e.Match) > 0 || e.Mirror.Percent > 0 }

@@ -23,7 +23,7 @@ func (t *turn) limit() time.Time {
 		}
 		return w.wake
 	case RollingBack:
-		if !st.Traffic.sends() {
+		if !st.Traffic.Sends() {
 			w.until(t.confirmLimit(), clocks.Phase)
 			w.until(nobodyLimit, clocks.Phase)
 		}
@@ -47,7 +47,7 @@ func (t *turn) limit() time.Time {
 			w.at(t.obs.Window.Until)
 		}
 		w.at(st.Progress.StartedAt.Add(spec.MaxDuration))
-		if clocks.Empty > 0 || st.Traffic.sends() && t.obs.Ready.Known && t.obs.Ready.Canary == 0 {
+		if clocks.Empty > 0 || st.Traffic.Sends() && t.obs.Ready.Known && t.obs.Ready.Canary == 0 {
 			w.until(emptyLimit, clocks.Empty)
 		}
 	}

@@ -25,7 +25,7 @@ func (t *turn) started() string {
 // asking says what is asked of the proxies: "15%", "15% and the requests that match", "copies of 10%".
 func asking(s State) string {
 	var words []string
-	if s.Traffic.Weight > 0 || !s.Traffic.sends() {
+	if s.Traffic.Weight > 0 || !s.Traffic.Sends() {
 		words = append(words, fmt.Sprintf("%d%%", s.Traffic.Weight))
 	}
 	if len(s.Traffic.Match) > 0 {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -43,7 +44,23 @@ func (p *pass) judge() analysis.Report {
 
 // judging reports that the canary is sent traffic that can be judged.
 func (p *pass) judging() bool {
-	return p.analysisErr == nil && p.state.Phase.Open() && p.state.Phase != rollout.Preparing && p.state.Traffic.Weight > 0
+	return p.analysisErr == nil && p.state.Phase.Open() && p.state.Phase != rollout.Preparing && p.sent()
+}
+
+// sent reports that the canary gets requests: by weight, by who asks, as copies, or, in a dry run, from elsewhere.
+func (p *pass) sent() bool { return p.state.Traffic.Sends() || p.state.Kind.Observe }
+
+// required leaves to the present step's gate the metrics that it names. Harm counts in all.
+func (p *pass) required(criteria []analysis.Criterion) []analysis.Criterion {
+	names := p.state.Stage().Metrics
+	if len(names) == 0 {
+		return criteria
+	}
+	out := slices.Clone(criteria)
+	for i := range out {
+		out[i].Required = slices.Contains(names, out[i].Name)
+	}
+	return out
 }
 
 // load makes the evidence that of the present attempt: what memory has, else what the status has, else none.

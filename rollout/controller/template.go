@@ -51,6 +51,7 @@ func (p *pass) readAnalysis(ctx context.Context) error {
 	p.readServers()
 	j.keep(&p.templates)
 	p.analysis, p.analysisErr = spec.Config(p.object.Spec.Analysis, p.state.Stage().Min, p.templates.ratios)
+	p.analysis.Criteria = p.required(p.analysis.Criteria)
 	p.analysisErr = errors.Join(p.analysisErr, errors.Join(p.analysis.Validate()...))
 	return nil
 }

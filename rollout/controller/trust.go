@@ -29,7 +29,7 @@ func (p *pass) trusted(r analysis.Report) analysis.Report {
 // unjudged reports that the canary is sent traffic and this process has no verdict on it yet: it does not know whether
 // there is something that the one before it waited for.
 func (p *pass) unjudged(r analysis.Report) bool {
-	return p.state.Phase.Open() && p.state.Traffic.Weight > 0 && r.At.IsZero()
+	return p.state.Phase.Open() && p.state.Phase != rollout.Preparing && p.sent() && r.At.IsZero()
 }
 
 // returned reports that as many proxies take part as before this process saw the object, or that they had the time to come
