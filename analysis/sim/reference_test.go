@@ -31,10 +31,6 @@ func TestReferences_aFewRunsReachTheBar(t *testing.T) {
 			n = 60
 		}
 		s := runs(r.Trial, n)
-		if r.Bar.P50 > 0 && n < 60 {
-			r.Bar.P50, r.Bar.P90 = r.Bar.P50*3/2, r.Bar.P90*3/2 // so few runs have loose quantiles
-		}
-		r.Bar.Ready50, r.Bar.Ready90 = r.Bar.Ready50*3/2, r.Bar.Ready90*3/2
 		if misses := r.Bar.Misses(s, 4); len(misses) > 0 {
 			t.Errorf("%s: %v: %+v", r.Name, misses, s)
 		}
@@ -42,16 +38,18 @@ func TestReferences_aFewRunsReachTheBar(t *testing.T) {
 }
 
 func TestBar_missesEachPart(t *testing.T) {
-	never := Share{Of: 100, P50: Never, P90: Never, P99: Never}
-	always := Share{Runs: 100, Of: 100, P50: time.Hour, P90: time.Hour, P99: time.Hour}
+	never, always := make([]time.Duration, 100), make([]time.Duration, 100)
+	for i := range never {
+		never[i], always[i] = Never, time.Hour
+	}
 	full := Bar{RolledBackMost: 0.01, P50: time.Minute, P90: time.Minute, PromotableMost: -1, Ready50: time.Minute, Ready90: time.Minute}
-	if got := full.Misses(Summary{Runs: 100, RolledBack: always, Promotable: always}, 3); len(got) != 6 {
+	if got := full.Misses(Summary{Runs: 100, RolledBack: shareOf(always), Promotable: shareOf(always)}, 3); len(got) != 6 {
 		t.Errorf("got %q, want all six", got)
 	}
-	if got := (Bar{RolledBackLeast: 0.9, PromotableLeast: 0.9, P50: time.Minute}).Misses(Summary{Runs: 100, RolledBack: never, Promotable: never}, 3); len(got) != 3 {
+	if got := (Bar{RolledBackLeast: 0.9, PromotableLeast: 0.9, P50: time.Minute}).Misses(Summary{Runs: 100, RolledBack: shareOf(never), Promotable: shareOf(never)}, 3); len(got) != 3 {
 		t.Errorf("got %q, want three", got)
 	}
-	if got := (Bar{}).Misses(Summary{RolledBack: always, Promotable: always}, 0); len(got) != 0 {
+	if got := (Bar{}).Misses(Summary{RolledBack: shareOf(always), Promotable: shareOf(always)}, 0); len(got) != 0 {
 		t.Errorf("nothing asked, %q missed", got)
 	}
 }

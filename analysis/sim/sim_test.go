@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluice-dev/sluice/analysis"
 )
@@ -177,7 +178,7 @@ func TestSummarise_quantilesAreOfAllRuns(t *testing.T) {
 		RolledBack: Share{Runs: 9, Of: 10, P50: 5 * time.Second, P90: 9 * time.Second, P99: Never},
 		Promotable: Share{Runs: 1, Of: 10, P50: Never, P90: Never, P99: Never},
 	}
-	if diff := cmp.Diff(want, Summarise(outcomes)); diff != "" {
+	if diff := cmp.Diff(want, Summarise(outcomes), cmpopts.IgnoreUnexported(Share{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	Summarise(nil) // nothing to divide by

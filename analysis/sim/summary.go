@@ -20,6 +20,13 @@ type Share struct {
 	Runs          int
 	Of            int
 	P50, P90, P99 time.Duration
+	times         []time.Duration // of those runs, sorted
+}
+
+// late reports that less than a part of all runs came to it by the given time, by more than chance explains.
+func (s Share) late(part float64, by time.Duration, slack float64) bool {
+	n, _ := slices.BinarySearch(s.times, by+1)
+	return float64(n)/float64(max(s.Of, 1)) < part-slack*s.deviation(part)
 }
 
 // Part is the share as a number.
@@ -49,7 +56,7 @@ func Summarise(outcomes []Outcome) Summary {
 func shareOf(times []time.Duration) Share {
 	happened := slices.DeleteFunc(slices.Clone(times), func(t time.Duration) bool { return t == Never })
 	slices.Sort(happened)
-	s := Share{Runs: len(happened), Of: len(times)}
+	s := Share{Runs: len(happened), Of: len(times), times: happened}
 	for percent, to := range map[int]*time.Duration{50: &s.P50, 90: &s.P90, 99: &s.P99} {
 		*to = Never
 		if at := (percent*len(times)+99)/100 - 1; at >= 0 && at < len(happened) {
