@@ -13,7 +13,8 @@ type Edge struct {
 func FailReasons() []Reason {
 	return []Reason{DataPlaneRejected, CanaryUnavailable, ConvergenceTimeout, DeadlineExceeded, ProgressDeadlineExceeded,
 		BlindTimeout, InconclusiveTimeout, InvariantBroken, Aborted, ManualRollback,
-		Reason(analysis.RegressionDetected), Reason(analysis.HardFail), Reason(analysis.SLOBreach)}
+		Reason(analysis.RegressionDetected), Reason(analysis.HardFail), Reason(analysis.Stalled), Reason(analysis.SLOBreach),
+		Reason(analysis.GateFailed)}
 }
 
 // Edges is the table of the package comment as data: every transition that Step and Fail can make, and no other.
