@@ -74,7 +74,8 @@ func TestAction_isDecidedOnAndTold(t *testing.T) {
 		t.Errorf("outcome %s, rejected %v, action %+v", ro.Status.Outcome, ro.Status.Rejected, abort.Status)
 	}
 	retry := w.untilResult(w.act(v1alpha1.ActionRetry, func(s *v1alpha1.RolloutActionSpec) { s.IfAttempt = 0 }), v1alpha1.ActionAccepted)
-	if ro = w.until("retried", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 2 }); retry.Status.Attempt == 0 {
+	w.until("retried", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 2 })
+	if retry.Status.Attempt == 0 {
 		t.Errorf("action %+v", retry.Status)
 	}
 	w.until("without consumed uids", func(ro *v1alpha1.Rollout) bool { return len(ro.Status.Consumed) == 0 })
