@@ -100,7 +100,7 @@ func (g Gate) words() string {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{g.Pass, "passed"}, {g.Fail, "failed"}, {g.Inconclusive, "inconclusive"}, {g.Errors, "errors in a row"}} {
+	}{{g.Pass, "passed"}, {g.Fail, "failed"}, {g.Inconclusive, "inconclusive"}, {g.Errors, "without an answer since"}} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %d %s", part.n, part.what)
 		}
