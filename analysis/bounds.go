@@ -32,7 +32,9 @@ type baseline struct {
 func (b *bounds) chosen() bool { return len(b.Le) > 0 }
 
 // gathering reports that stable's windows are being gathered to choose by.
-func (b *bounds) gathering() bool { return !b.chosen() && b.Base != nil && !b.Base.Hour && b.Base.All > 0 }
+func (b *bounds) gathering() bool {
+	return !b.chosen() && b.Base != nil && !b.Base.Hour && b.Base.All > 0
+}
 
 // streams is how many comparisons there are: one, or one for each bound.
 func (b *bounds) streams() int { return max(1, len(b.Le)) }

@@ -200,27 +200,61 @@ func partsOf(r analysis.Ratio, arms analysis.Arms) ([]part, error) {
 	}
 	var parts []part
 	for _, p := range []part{{role: analysis.Total, selector: r.Total}, second} {
+		both, err := p.ofArms(r.Args, arms)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.role, err)
+		}
+		parts = append(parts, both...)
+	}
+	return parts, nil
+}
+
+// bucketsOf are the selectors of a histogram, for each arm as those of a ratio are.
+func bucketsOf(h analysis.Histogram, arms analysis.Arms) ([]part, error) {
+	parts, err := part{role: analysis.Within, selector: h.Buckets}.ofArms(h.Args, arms)
+	if err != nil {
+		return nil, fmt.Errorf("buckets: %w", err)
+	}
+	for _, p := range parts {
 		sel, err := parse(p.selector)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.role, err)
+			return nil, fmt.Errorf("buckets: %w", err)
 		}
-		canary, err := texts(sel, r.Args, arms.CanaryVars)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.role, err)
-		}
-		stable, err := texts(sel, r.Args, arms.StableVars)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.role, err)
-		}
-		for _, text := range canary {
-			if slices.Contains(stable, text) {
-				return nil, fmt.Errorf("%s: the selector is the same for both versions: it needs {{subset}} or {{cluster}}", p.role)
+		for _, m := range sel.matchers {
+			if m.label == bucketLabel {
+				return nil, errors.New("buckets: the label le tells the buckets apart: leave it out of the selector")
 			}
-			parts = append(parts, part{analysis.Canary, p.role, text})
 		}
-		for _, text := range stable {
-			parts = append(parts, part{analysis.Stable, p.role, text})
+	}
+	return parts, nil
+}
+
+// bucketLabel holds the bound of a bucket.
+const bucketLabel = "le"
+
+// ofArms are the selectors that the variables of both arms make of one.
+func (p part) ofArms(args map[string]string, arms analysis.Arms) ([]part, error) {
+	sel, err := parse(p.selector)
+	if err != nil {
+		return nil, err
+	}
+	canary, err := texts(sel, args, arms.CanaryVars)
+	if err != nil {
+		return nil, err
+	}
+	stable, err := texts(sel, args, arms.StableVars)
+	if err != nil {
+		return nil, err
+	}
+	var parts []part
+	for _, text := range canary {
+		if slices.Contains(stable, text) {
+			return nil, errors.New("the selector is the same for both versions: it needs {{subset}} or {{cluster}}")
 		}
+		parts = append(parts, part{analysis.Canary, p.role, text})
+	}
+	for _, text := range stable {
+		parts = append(parts, part{analysis.Stable, p.role, text})
 	}
 	return parts, nil
 }
@@ -245,18 +279,10 @@ func texts(sel instant, args map[string]string, sets []map[string]string) ([]str
 
 // CheckRatio says whether a ratio would be taken as it is written, before anything is asked.
 func CheckRatio(r analysis.Ratio) error {
-	arm := func(name string) map[string]string {
-		return map[string]string{"namespace": "x", "host": "x", "port": "1", "rollout": "x", "subset": name, "cluster": name}
+	if err := checkArgs(r.Args); err != nil {
+		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Args)) {
-		if _, taken := arm("")[name]; taken {
-			return fmt.Errorf("the variable %s is given by the rollout", name)
-		}
-		if err := checkValue(r.Args[name]); err != nil {
-			return fmt.Errorf("variable %s: %w", name, err)
-		}
-	}
-	_, err := partsOf(r, analysis.Arms{CanaryVars: []map[string]string{arm("a")}, StableVars: []map[string]string{arm("b")}})
+	_, err := partsOf(r, trial())
 	return err
 }
 

@@ -1,8 +1,8 @@
 // Package spec makes of what a Rollout and its MetricTemplates write what the analysis takes: numbers for texts,
 // defaults by the name of a metric, the variables of a template. It decides nothing.
 //
-//	ratio, err := spec.Ratio(template.Spec, metric.Args)
-//	cfg, err := spec.Config(rollout.Spec.Analysis, bake, map[string]analysis.Ratio{metric.Name: ratio})
+//	own, err := spec.Read(template.Spec, metric.Args)
+//	cfg, err := spec.Config(rollout.Spec.Analysis, bake, map[string]spec.Template{metric.Name: own})
 package spec
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// Config is an analysis block as the judge takes it. bake is what the present step needs; ratios are, by the names of
-// metrics, the counters of those with a template. A metric that is neither built in nor among them cannot be read: it
+// Config is an analysis block as the judge takes it. bake is what the present step needs; templates are, by the names of
+// metrics, what those with a template read. A metric that is neither built in nor among them cannot be read: it
 // stays required, so that its silence promotes nothing. The Config that comes with an error is not to be used; whether
 // another one is sound, its Validate says.
-func Config(a v1alpha1.Analysis, bake time.Duration, ratios map[string]analysis.Ratio) (analysis.Config, error) {
+func Config(a v1alpha1.Analysis, bake time.Duration, templates map[string]Template) (analysis.Config, error) {
 	var p parser
 	out := analysis.Config{
 		Alpha:     p.percent("spec.analysis.falseRollback", a.FalseRollback),
@@ -34,9 +34,11 @@ func Config(a v1alpha1.Analysis, bake time.Duration, ratios map[string]analysis.
 		if m.Disabled {
 			continue
 		}
-		c := p.criterion(fmt.Sprintf("spec.analysis.metrics[%d]", i), m)
-		if r, known := ratios[m.Name]; known && m.Template != "" {
-			c.Ratio = &r
+		field := fmt.Sprintf("spec.analysis.metrics[%d]", i)
+		c := p.criterion(field, m)
+		if t, known := templates[m.Name]; known && m.Template != "" {
+			c.Source, c.Limits = t.Source, t.Limits
+			p.refuse(field, t.suits(m))
 		}
 		out.Criteria = append(out.Criteria, c)
 	}
@@ -49,7 +51,7 @@ func Metric(name string) analysis.Criterion {
 	out := analysis.Criterion{Name: name, Share: 1, Required: true}
 	switch b, builtin := analysis.Builtin(name); {
 	case builtin:
-		out.Share, out.Required = b.Share, b.Required
+		out.Share, out.Required, out.Source = b.Share, b.Required, b.Source
 	case name == Attempts:
 		out.Share, out.Required = 2, false
 	}
@@ -58,24 +60,6 @@ func Metric(name string) analysis.Criterion {
 
 // Attempts is the metric of all tries, retried ones too; promotion does not need it.
 const Attempts = "attempts"
-
-// Ratio is the comparison of a template with the values that a metric of a Rollout gives to its variables. Whether the
-// selectors can be read is not looked at.
-func Ratio(t v1alpha1.MetricTemplateSpec, args []v1alpha1.Argument) (analysis.Ratio, error) {
-	out := analysis.Ratio{Bad: t.Ratio.Bad, Good: t.Ratio.Good, Total: t.Ratio.Total, Args: map[string]string{}}
-	for _, a := range t.Args {
-		out.Args[a.Name] = a.Value
-	}
-	var errs []error
-	for _, a := range args {
-		if _, declared := out.Args[a.Name]; !declared {
-			errs = append(errs, fmt.Errorf("the template has no arg %q: correct the name, or declare it in the template's args", a.Name))
-			continue
-		}
-		out.Args[a.Name] = a.Value
-	}
-	return out, errors.Join(errs...)
-}
 
 // parser reads the written numbers of a spec and keeps what is wrong with them.
 type parser struct {

@@ -14,12 +14,13 @@ import (
 
 func TestConfig_readsWhatIsWritten(t *testing.T) {
 	checkout := analysis.Ratio{Bad: "b", Total: "t", Args: map[string]string{"flow": "card"}}
-	builtin := analysis.Criterion{Name: "errors", Share: 4, Required: true}
+	own := spec.Template{Source: analysis.Source{Kind: analysis.KindRatio, Ratio: &checkout}}
+	builtin := analysis.Criterion{Name: "errors", Source: analysis.Source{Kind: analysis.KindRatio}, Share: 4, Required: true}
 	tuned := builtin
 	tuned.Tolerance, tuned.Window, tuned.Warmup, tuned.Noise, tuned.Share = 0.5, time.Second, -1, analysis.Independent, 9
 	tuned.Harmful = analysis.Harmful{Ratio: 3, Rate: 0.01}
 	redefined := builtin
-	redefined.Ratio = &checkout
+	redefined.Source = own.Source
 	seconds := func(n int) *v1alpha1.Duration { return v1alpha1.DurationOf(time.Duration(n) * time.Second) }
 	for name, row := range map[string]struct {
 		in   v1alpha1.Analysis
@@ -38,12 +39,12 @@ func TestConfig_readsWhatIsWritten(t *testing.T) {
 		"a template beside the built-in metric": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "checkout", Template: "checkout-failures", Tolerance: "20%", Window: seconds(2), Warmup: seconds(3),
 				Harmful: &v1alpha1.Harmful{Ratio: "4"}}}},
-			analysis.Config{Criteria: []analysis.Criterion{builtin, {Name: "checkout", Source: analysis.Source{Ratio: &checkout}, Share: 1, Required: true, Tolerance: 0.2,
+			analysis.Config{Criteria: []analysis.Criterion{builtin, {Name: "checkout", Source: own.Source, Share: 1, Required: true, Tolerance: 0.2,
 				Window: 2 * time.Second, Warmup: 3 * time.Second, Harmful: analysis.Harmful{Ratio: 4}}}},
 		},
 		"a template alone": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "checkout", Template: "checkout-failures", Share: 2}}},
-			analysis.Config{Criteria: []analysis.Criterion{{Name: "checkout", Source: analysis.Source{Ratio: &checkout}, Share: 2, Required: true}}},
+			analysis.Config{Criteria: []analysis.Criterion{{Name: "checkout", Source: own.Source, Share: 2, Required: true}}},
 		},
 		"a template that is not to be had stays required": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "payments", Template: "gone"}}},
@@ -55,7 +56,7 @@ func TestConfig_readsWhatIsWritten(t *testing.T) {
 		},
 	} {
 		row.want.Bake = 8 * time.Second
-		got, err := spec.Config(row.in, 8*time.Second, map[string]analysis.Ratio{"checkout": checkout, "errors": checkout})
+		got, err := spec.Config(row.in, 8*time.Second, map[string]spec.Template{"checkout": own, "errors": own})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -83,10 +84,10 @@ func TestConfig_refusesWhatIsNoNumber(t *testing.T) {
 	}
 }
 
-func TestRatio_mergesArgs(t *testing.T) {
+func TestRead_mergesArgs(t *testing.T) {
 	template := v1alpha1.MetricTemplateSpec{
 		Args:  []v1alpha1.Argument{{Name: "flow", Value: "all"}, {Name: "shop", Value: "main"}},
-		Ratio: v1alpha1.RatioTemplate{Good: "g", Total: "t"},
+		Ratio: &v1alpha1.RatioTemplate{Good: "g", Total: "t"},
 	}
 	for name, row := range map[string]struct {
 		args []v1alpha1.Argument
@@ -95,12 +96,78 @@ func TestRatio_mergesArgs(t *testing.T) {
 		"defaults":  {nil, map[string]string{"flow": "all", "shop": "main"}},
 		"one given": {[]v1alpha1.Argument{{Name: "flow", Value: "card"}}, map[string]string{"flow": "card", "shop": "main"}},
 	} {
-		got, err := spec.Ratio(template, row.args)
-		if diff := cmp.Diff(analysis.Ratio{Good: "g", Total: "t", Args: row.want}, got); err != nil || diff != "" {
+		got, err := spec.Read(template, row.args)
+		if diff := cmp.Diff(&analysis.Ratio{Good: "g", Total: "t", Args: row.want}, got.Ratio); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}
-	if _, err := spec.Ratio(template, []v1alpha1.Argument{{Name: "flwo", Value: "card"}}); err == nil || !strings.Contains(err.Error(), `"flwo"`) {
+	if _, err := spec.Read(template, []v1alpha1.Argument{{Name: "flwo", Value: "card"}}); err == nil || !strings.Contains(err.Error(), `"flwo"`) {
 		t.Errorf("an arg that the template does not have: %v", err)
+	}
+	if _, err := spec.Read(v1alpha1.MetricTemplateSpec{}, nil); err == nil {
+		t.Error("a template that says nothing was taken")
+	}
+}
+
+func TestRead_eachForm(t *testing.T) {
+	none := int32(0)
+	for name, row := range map[string]struct {
+		in   v1alpha1.MetricTemplateSpec
+		want spec.Template
+	}{
+		"a histogram in seconds": {
+			v1alpha1.MetricTemplateSpec{Histogram: &v1alpha1.HistogramTemplate{Buckets: "b"}},
+			spec.Template{Source: analysis.Source{Kind: analysis.KindHistogram,
+				Histogram: &analysis.Histogram{Buckets: "b", Unit: analysis.Seconds, Args: map[string]string{}}}},
+		},
+		"a histogram in milliseconds": {
+			v1alpha1.MetricTemplateSpec{Histogram: &v1alpha1.HistogramTemplate{Buckets: "b", Unit: v1alpha1.UnitMilliseconds}},
+			spec.Template{Source: analysis.Source{Kind: analysis.KindHistogram,
+				Histogram: &analysis.Histogram{Buckets: "b", Unit: analysis.Milliseconds, Args: map[string]string{}}}},
+		},
+		"a condition without limits": {
+			v1alpha1.MetricTemplateSpec{Condition: &v1alpha1.ConditionTemplate{Query: "q", Pass: "p"}},
+			spec.Template{Source: analysis.Source{Kind: analysis.KindCondition,
+				Condition: &analysis.Condition{Query: "q", Pass: "p", Args: map[string]string{}}}},
+		},
+		"a condition with each limit": {
+			v1alpha1.MetricTemplateSpec{Condition: &v1alpha1.ConditionTemplate{Query: "q", Pass: "p", Fail: "f",
+				Interval: v1alpha1.DurationOf(30 * time.Second), InitialDelay: v1alpha1.DurationOf(0), Count: 9, FailureLimit: -1,
+				InconclusiveLimit: 2, ConsecutiveErrorLimit: &none, ConsecutiveSuccessLimit: 3, OnFail: v1alpha1.FailHold}},
+			spec.Template{
+				Source: analysis.Source{Kind: analysis.KindCondition,
+					Condition: &analysis.Condition{Query: "q", Pass: "p", Fail: "f", Args: map[string]string{}}},
+				Limits: analysis.Limits{Interval: 30 * time.Second, InitialDelay: -1, Count: 9, Failures: -1, Inconclusive: 2, Errors: -1, Successes: 3, Hold: true},
+			},
+		},
+	} {
+		got, err := spec.Read(row.in, nil)
+		if diff := cmp.Diff(row.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+		cfg := analysis.Config{Criteria: []analysis.Criterion{{Name: "m", Source: got.Source, Limits: got.Limits}}}
+		if errs := cfg.Validate(); len(errs) > 0 {
+			t.Errorf("%s: the judge refuses it: %v", name, errs)
+		}
+	}
+}
+
+func TestConfig_refusesWhatAConditionHasNoUseFor(t *testing.T) {
+	gate := map[string]spec.Template{"queue": {Source: analysis.Source{Condition: &analysis.Condition{Query: "q", Pass: "p"}}}}
+	for field, m := range map[string]v1alpha1.Metric{
+		"tolerance": {Tolerance: "5%"}, "harmful": {Harmful: &v1alpha1.Harmful{Ratio: "2"}}, "noise": {Noise: v1alpha1.NoiseBursty},
+		"window": {Window: v1alpha1.DurationOf(time.Second)}, "warmup": {Warmup: v1alpha1.DurationOf(0)}, "share": {Share: 3}, "": {},
+	} {
+		m.Name, m.Template = "queue", "queue"
+		_, err := spec.Config(v1alpha1.Analysis{Metrics: []v1alpha1.Metric{m}}, 0, gate)
+		if field == "" {
+			if err != nil {
+				t.Errorf("without such a field: %v", err)
+			}
+			continue
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), "spec.analysis.metrics[0]: "+field+" belongs") {
+			t.Errorf("%s: got %v", field, err)
+		}
 	}
 }

@@ -38,7 +38,8 @@ type Analysis struct {
 	// Prometheus that the metrics are read from, unless a metric's template names another one. Empty: the one named default.
 	// +optional
 	Prometheus *PrometheusReference `json:"prometheus,omitempty"`
-	// Metrics are merged by name with the built-in metric errors: the share of 5xx answers Envoy saw.
+	// Metrics are merged by name with the built-in metrics errors and latency: the share of 5xx answers that Envoy saw, and
+	// how long it waited for them.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -67,12 +68,19 @@ const (
 	BlindRollback BlindPolicy = "rollback"
 )
 
-// MetricErrors is the name of the built-in metric: the share of 5xx answers that Envoy saw.
-const MetricErrors = "errors"
+// The built-in metrics, from what Envoy counts.
+const (
+	MetricErrors       = "errors"       // the share of 5xx answers
+	MetricLatency      = "latency"      // how long answers take
+	MetricClientErrors = "clientErrors" // the share of 4xx answers; off unless it is listed
+)
+
+// BuiltinMetrics are the names of metrics that need no template.
+func BuiltinMetrics() []string { return []string{MetricErrors, MetricLatency, MetricClientErrors} }
 
 // Metric is one comparison of the new version with the old one.
 //
-// +kubebuilder:validation:XValidation:rule="self.name == 'errors' || has(self.template)",message="the built-in metric is errors; any other name needs a template"
+// +kubebuilder:validation:XValidation:rule="self.name in ['errors', 'latency', 'clientErrors'] || has(self.template)",message="the built-in metrics are errors, latency and clientErrors; any other name needs a template"
 // +kubebuilder:validation:XValidation:rule="!has(self.args) || has(self.template)",message="args belong to a template"
 type Metric struct {
 	// Name of the metric, unique within the Rollout.
@@ -84,7 +92,7 @@ type Metric struct {
 	// Disabled drops the metric.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
-	// Tolerance is how much worse, relative to stable, still counts as not worse. Empty: 25%.
+	// Tolerance is how much worse, relative to stable, still counts as not worse. Empty: 25%, of a histogram 10%.
 	// +optional
 	Tolerance Percent `json:"tolerance,omitempty"`
 	// Harmful is the smallest difference that must be found.
@@ -97,16 +105,16 @@ type Metric struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="window must be 1s to 10m"
 	Window *Duration `json:"window,omitempty"`
-	// Warmup is the time after each change of weight that is not judged. Empty: 10s.
+	// Warmup is the time after each change of weight that is not judged. Empty: 10s, of a histogram 30s.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('1h')",message="warmup must be at most 1h"
 	Warmup *Duration `json:"warmup,omitempty"`
-	// Share of falseRollback this metric may use, relative to the others. Empty: 4 for errors, else 1.
+	// Share of falseRollback this metric may use, relative to the others. Empty: 4 for errors, 2 for latency, else 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Share int32 `json:"share,omitempty"`
-	// Template is the name of a MetricTemplate in the same namespace. Empty: the built-in metric of that name.
+	// Template is the name of a MetricTemplate in the same namespace, or of a shared one. Empty: the built-in metric of that name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -125,7 +133,7 @@ type Harmful struct {
 	// Ratio of the canary's rate to stable's. Empty: 2.
 	// +optional
 	Ratio Decimal `json:"ratio,omitempty"`
-	// Rate above stable's. Empty: 0.5%.
+	// Rate above stable's. Empty: 0.5%, of a histogram 1%.
 	// +optional
 	Rate Percent `json:"rate,omitempty"`
 }

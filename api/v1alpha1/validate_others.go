@@ -66,16 +66,57 @@ func (f *findings) repository(text string) {
 // found where they are parsed.
 func (m *MetricTemplate) Validate() []problem.Problem {
 	f := &findings{object: KindMetricTemplate + "/" + m.Namespace + "/" + m.Name}
-	r := m.Spec.Ratio
-	if (r.Bad == "") == (r.Good == "") {
-		f.bound("spec.ratio", "set exactly one of bad and good", "bad is %q and good is %q", r.Bad, r.Good)
+	set := 0
+	if r := m.Spec.Ratio; r != nil {
+		set++
+		if (r.Bad == "") == (r.Good == "") {
+			f.bound("spec.ratio", "set exactly one of bad and good", "bad is %q and good is %q", r.Bad, r.Good)
+		}
+		f.text("spec.ratio.bad", r.Bad, 0, 1024)
+		f.text("spec.ratio.good", r.Good, 0, 1024)
+		f.text("spec.ratio.total", r.Total, 1, 1024)
 	}
-	f.text("spec.ratio.bad", r.Bad, 0, 1024)
-	f.text("spec.ratio.good", r.Good, 0, 1024)
-	f.text("spec.ratio.total", r.Total, 1, 1024)
+	if h := m.Spec.Histogram; h != nil {
+		set++
+		f.text("spec.histogram.buckets", h.Buckets, 1, 1024)
+		one(f, "spec.histogram.unit", h.Unit, "", UnitSeconds, UnitMilliseconds)
+	}
+	if c := m.Spec.Condition; c != nil {
+		set++
+		f.condition(c)
+	}
+	if set != 1 {
+		f.bound("spec", "set exactly one of ratio, histogram and condition", "%d of ratio, histogram and condition are set", set)
+	}
 	f.args("spec.args", m.Spec.Args)
+	if p := m.Spec.Prometheus; m.Spec.Shared && p != nil && p.URL != "" {
+		f.bound("spec.prometheus.url", "name one of --prometheus-config", "a shared template is read from servers that the controller knows by name")
+	}
 	f.prometheus("spec.prometheus", m.Spec.Prometheus)
 	return f.list
+}
+
+func (f *findings) condition(c *ConditionTemplate) {
+	const field = "spec.condition"
+	f.text(field+".query", c.Query, 1, 1024)
+	f.text(field+".pass", c.Pass, 0, 1024)
+	f.text(field+".fail", c.Fail, 0, 1024)
+	if c.Pass == "" && c.Fail == "" {
+		f.bound(field, "give pass, fail or both, such as pass: 'value < 100.0'", "a condition without pass and fail decides nothing")
+	}
+	f.lasts(field+".interval", c.Interval, 5*time.Second, time.Hour)
+	f.lasts(field+".initialDelay", c.InitialDelay, 0, time.Hour)
+	f.within(field+".count", c.Count, 0, 1000)
+	f.within(field+".failureLimit", c.FailureLimit, -1, 1000)
+	f.within(field+".inconclusiveLimit", c.InconclusiveLimit, 0, 1000)
+	if c.ConsecutiveErrorLimit != nil {
+		f.within(field+".consecutiveErrorLimit", *c.ConsecutiveErrorLimit, 0, 1000)
+	}
+	f.within(field+".consecutiveSuccessLimit", c.ConsecutiveSuccessLimit, 0, 1000)
+	if c.Count > 0 && c.ConsecutiveSuccessLimit > c.Count {
+		f.bound(field+".consecutiveSuccessLimit", "make it at most count", "%d passes in a row can never come in %d measurements", c.ConsecutiveSuccessLimit, c.Count)
+	}
+	one(f, field+".onFail", c.OnFail, "", FailRollback, FailHold)
 }
 
 // Validate gives what is wrong with the spec, as Rollout.Validate does.

@@ -2,6 +2,8 @@ package v1alpha1
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -146,8 +148,8 @@ func (f *findings) metric(field string, m *Metric) {
 	switch {
 	case m.Template != "":
 		f.name(field+".template", m.Template, label())
-	case m.Name != MetricErrors:
-		f.bound(field+".name", "name a MetricTemplate in template", "%q is not a built-in metric; %q is", m.Name, MetricErrors)
+	case !slices.Contains(BuiltinMetrics(), m.Name):
+		f.bound(field+".name", "name a MetricTemplate in template", "%q is not a built-in metric; %s are", m.Name, strings.Join(BuiltinMetrics(), ", "))
 	}
 	if len(m.Args) > 0 && m.Template == "" {
 		f.bound(field+".args", "name a MetricTemplate in template", "args belong to a template")

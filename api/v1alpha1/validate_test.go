@@ -25,9 +25,9 @@ func TestRolloutValidate_saysWhereAndHow(t *testing.T) {
 		{`{host: reviews, subset: v2, steps: [{weight: 15}]}`, problem.Problem{
 			Code: v1alpha1.CodeLastStep, Severity: problem.Warning, Field: "spec.steps[0].weight",
 			Message: "the last weight is 15; a step of 100 is added", Hint: "write the step of 100"}},
-		{`{host: reviews, subset: v2, analysis: {metrics: [{name: latency}]}}`, problem.Problem{
+		{`{host: reviews, subset: v2, analysis: {metrics: [{name: latncy}]}}`, problem.Problem{
 			Code: v1alpha1.CodeBound, Severity: problem.Error, Field: "spec.analysis.metrics[0].name",
-			Message: `"latency" is not a built-in metric; "errors" is`, Hint: "name a MetricTemplate in template"}},
+			Message: `"latncy" is not a built-in metric; errors, latency, clientErrors are`, Hint: "name a MetricTemplate in template"}},
 	} {
 		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "reviews"}}
 		if err := yaml.UnmarshalStrict([]byte(row.spec), &ro.Spec); err != nil {

@@ -25,7 +25,7 @@ func TestLiveDigest_followsTheTemplatesThatAreNamed(t *testing.T) {
 	}
 	template := func(name string) *v1alpha1.MetricTemplate {
 		m := &v1alpha1.MetricTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
-		m.Spec.Ratio = v1alpha1.RatioTemplate{Bad: `x{v="{{subset}}",r="bad"}`, Total: `x{v="{{subset}}"}`}
+		m.Spec.Ratio = &v1alpha1.RatioTemplate{Bad: `x{v="{{subset}}",r="bad"}`, Total: `x{v="{{subset}}"}`}
 		if err := c.Create(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}

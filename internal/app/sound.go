@@ -28,13 +28,16 @@ func sound(content map[string]any) []problem.Problem {
 	if len(found) > 0 {
 		return found
 	}
-	ratio, err := spec.Ratio(t.Spec, nil)
+	own, err := spec.Read(t.Spec, nil)
 	if err == nil {
-		err = prom.CheckRatio(ratio)
+		err = prom.CheckSource(own.Source)
 	}
 	if err != nil {
-		found = append(found, problem.Problem{Code: codeQuery, Field: "spec.ratio", Message: err.Error(),
-			Hint: "write bare selectors with {{subset}} or {{cluster}} in a label's value"})
+		hint := "write bare selectors with {{subset}} or {{cluster}} in a label's value"
+		if own.Condition != nil {
+			hint = "write PromQL with variables inside label values, and rules in CEL over the doubles value and stable"
+		}
+		found = append(found, problem.Problem{Code: codeQuery, Field: "spec." + string(own.Kind), Message: err.Error(), Hint: hint})
 	}
 	return found
 }

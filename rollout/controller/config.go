@@ -66,9 +66,9 @@ type Config struct {
 	Fleet    Fleet
 	Mesh     Mesh
 	Servers  Servers
-	// CheckRatio says why a Querier would not take the counters of a template; nil: it would.
-	CheckRatio func(r analysis.Ratio) error
-	Now        func() time.Time // with a monotonic reading
+	// CheckSource says why a Querier would not take what a template reads; nil: it would.
+	CheckSource func(s analysis.Source) error
+	Now         func() time.Time // with a monotonic reading
 	// Digest of what the Rollout wants, for one without the annotation; nil: such a Rollout's want is unknown.
 	Digest  func(ctx context.Context, ro *v1alpha1.Rollout) (string, error)
 	Outbox  Outbox      // nil: no notes
@@ -78,7 +78,8 @@ type Config struct {
 
 // Lead is what a process needs to lead. Only Lease is required.
 type Lead struct {
-	Lease types.NamespacedName // its annotation keeps the epoch
+	// Lease whose annotation keeps the epoch. Shared MetricTemplates of its namespace may be named by every Rollout.
+	Lease types.NamespacedName
 	// Rollbacks writes them: by a connection and at a rate of its own, so that nothing else delays one. nil: Config.Client.
 	Rollbacks client.Client
 	Braker    Braker // nil: no proxies are served here
@@ -110,7 +111,7 @@ func (c Config) validate() error {
 		set  bool
 	}{
 		{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fleet", c.Fleet != nil},
-		{"Lead.Lease", c.Lead.Lease.Name != ""}, {"Mesh", c.Mesh != nil}, {"Servers", c.Servers != nil}, {"CheckRatio", c.CheckRatio != nil}, {"Now", c.Now != nil},
+		{"Lead.Lease", c.Lead.Lease.Name != ""}, {"Mesh", c.Mesh != nil}, {"Servers", c.Servers != nil}, {"CheckSource", c.CheckSource != nil}, {"Now", c.Now != nil},
 	} {
 		if !need.set {
 			errs = append(errs, errors.New("the rollout controller needs "+need.name))

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/sluice-dev/sluice/analysis"
+	"github.com/sluice-dev/sluice/analysis/spec"
 	"github.com/sluice-dev/sluice/rollout"
 )
 
@@ -40,8 +41,8 @@ type written struct {
 type judged struct {
 	known    bool // evidence was loaded, for this attempt
 	attempt  int64
-	ratios   map[string]analysis.Ratio // newest usable ones of metrics with a template
-	servers  *servers                  // that were read with them
+	own      map[string]spec.Template // newest usable ones of metrics with a template
+	servers  *servers                 // that were read with them
 	evidence analysis.Evidence
 	report   analysis.Report
 	seq      uint64 // traffic seq of the report

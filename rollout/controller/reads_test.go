@@ -57,7 +57,7 @@ func (w *world) offset(c *cached, digest func(context.Context, *v1alpha1.Rollout
 	offset := time.Duration(0)
 	it, err := controller.New(controller.Config{
 		Client: c, Live: w.client, Recorder: events.NewFakeRecorder(1000), Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom,
-		Now: func() time.Time { return time.Now().Add(offset) }, Outbox: w.outbox, Observe: w.observe, Digest: digest, CheckRatio: prom.CheckRatio,
+		Now: func() time.Time { return time.Now().Add(offset) }, Outbox: w.outbox, Observe: w.observe, Digest: digest, CheckSource: prom.CheckSource,
 		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
 	})
 	if err != nil {

@@ -60,7 +60,11 @@ func (c *Controller) ofSource(ctx context.Context, o client.Object) []reconcile.
 
 // ofTemplate are the Rollouts that name a MetricTemplate.
 func (c *Controller) ofTemplate(ctx context.Context, o client.Object) []reconcile.Request {
-	return c.requests(ctx, o, func(ro *v1alpha1.Rollout) bool { return namesTemplate(ro, o) }, client.InNamespace(o.GetNamespace()))
+	among := client.InNamespace(o.GetNamespace())
+	if o.GetNamespace() == c.home() {
+		among = "" // it may be shared
+	}
+	return c.requests(ctx, o, func(ro *v1alpha1.Rollout) bool { return namesTemplate(ro, o, c.home()) }, among)
 }
 
 // requests are for the Rollouts that have to do with an object.

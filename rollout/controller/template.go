@@ -23,7 +23,7 @@ import (
 
 // templates is what became of the metrics that name a MetricTemplate.
 type templates struct {
-	ratios  map[string]analysis.Ratio // by metric
+	own     map[string]spec.Template // by metric: what is read
 	servers servers
 	missing []string // in words
 	wrong   error    // with those that cannot be used
@@ -50,62 +50,83 @@ func (p *pass) readAnalysis(ctx context.Context) error {
 	}
 	p.readServers()
 	j.keep(&p.templates)
-	p.analysis, p.analysisErr = spec.Config(p.object.Spec.Analysis, p.state.Stage().Min, p.templates.ratios)
+	p.analysis, p.analysisErr = spec.Config(p.object.Spec.Analysis, p.state.Stage().Min, p.templates.own)
 	p.analysis.Criteria = p.required(p.analysis.Criteria)
 	p.analysisErr = errors.Join(p.analysisErr, errors.Join(p.analysis.Validate()...))
 	return nil
 }
 
-// readTemplate finds the counters of one metric.
+// readTemplate finds what one metric reads.
 func (p *pass) readTemplate(ctx context.Context, field string, m v1alpha1.Metric) error {
-	key := types.NamespacedName{Namespace: p.key.Namespace, Name: m.Template}
-	t := &v1alpha1.MetricTemplate{}
-	if err := p.controller.config.Client.Get(ctx, key, t); apierrors.IsNotFound(err) {
-		p.templates.missing = append(p.templates.missing,
-			fmt.Sprintf("%s.template: there is no MetricTemplate %s in the namespace: create it, or name another one", field, m.Template))
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("reading MetricTemplate %s: %w", key, err)
+	t, err := p.template(ctx, m.Template)
+	if err != nil {
+		return err
 	}
-	r, err := p.comparison(t, m.Args)
+	if t == nil {
+		p.templates.missing = append(p.templates.missing,
+			fmt.Sprintf("%s.template: there is no MetricTemplate %s in the namespace, and no shared one: create it, or name another one", field, m.Template))
+		return nil
+	}
+	own, err := p.usable(t, m.Args)
 	if err != nil {
 		p.templates.wrong = errors.Join(p.templates.wrong, fmt.Errorf("%s: MetricTemplate %s: %w", field, m.Template, err))
 		return nil
 	}
-	if p.templates.ratios == nil {
-		p.templates.ratios = map[string]analysis.Ratio{}
+	if p.templates.own == nil {
+		p.templates.own = map[string]spec.Template{}
 	}
-	p.templates.ratios[m.Name] = r
+	p.templates.own[m.Name] = own
 	p.templates.servers.refer(m.Name, field, t.Spec.Prometheus)
 	return nil
 }
 
-// comparison is what a template says with these args, if it can be used.
-func (p *pass) comparison(t *v1alpha1.MetricTemplate, args []v1alpha1.Argument) (analysis.Ratio, error) {
+// template finds the MetricTemplate of that name in the Rollout's namespace, else a shared one in the controller's own;
+// nil: there is none.
+func (p *pass) template(ctx context.Context, name string) (*v1alpha1.MetricTemplate, error) {
+	for _, namespace := range []string{p.key.Namespace, p.controller.home()} {
+		key := types.NamespacedName{Namespace: namespace, Name: name}
+		t := &v1alpha1.MetricTemplate{}
+		err := p.controller.config.Client.Get(ctx, key, t)
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return nil, fmt.Errorf("reading MetricTemplate %s: %w", key, err)
+		case namespace == p.key.Namespace || t.Spec.Shared:
+			return t, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // none is an answer, and not a failure
+}
+
+// home is the namespace of the controller.
+func (c *Controller) home() string { return c.config.Lead.Lease.Namespace }
+
+// usable is what a template says with these args, if it can be used.
+func (p *pass) usable(t *v1alpha1.MetricTemplate, args []v1alpha1.Argument) (spec.Template, error) {
 	for _, found := range t.Validate() {
 		if found.Severity == problem.Error {
 			found.Object = ""
-			return analysis.Ratio{}, errors.New(found.String())
+			return spec.Template{}, errors.New(found.String())
 		}
 	}
-	r, err := spec.Ratio(t.Spec, args)
+	own, err := spec.Read(t.Spec, args)
 	if err != nil {
-		return r, err
+		return own, err
 	}
-	return r, p.controller.config.CheckRatio(r)
+	return own, p.controller.config.CheckSource(own.Source)
 }
 
 // keep remembers for the attempt what can be used, and puts it where that is not so any more.
 func (j *judged) keep(t *templates) {
 	if !t.unusable() {
-		j.ratios, j.servers = t.ratios, &t.servers
+		j.own, j.servers = t.own, &t.servers
 		return
 	}
 	t.servers.rest(j.servers)
-	all := map[string]analysis.Ratio{}
-	maps.Copy(all, j.ratios)
-	maps.Copy(all, t.ratios)
-	t.ratios = all
+	all := map[string]spec.Template{}
+	maps.Copy(all, j.own)
+	maps.Copy(all, t.own)
+	t.own = all
 }
 
 // starts reports that the first weight is still to come.
@@ -143,9 +164,9 @@ func (p *pass) templateFault() string {
 	return strings.Join(all, "; ")
 }
 
-// namesTemplate reports that a Rollout reads a MetricTemplate.
-func namesTemplate(ro *v1alpha1.Rollout, template client.Object) bool {
-	return ro.Namespace == template.GetNamespace() && slices.ContainsFunc(ro.Spec.Analysis.Metrics, func(m v1alpha1.Metric) bool {
+// namesTemplate reports that a Rollout may read a MetricTemplate: one of its own namespace, or of the controller's.
+func namesTemplate(ro *v1alpha1.Rollout, template client.Object, home string) bool {
+	return (ro.Namespace == template.GetNamespace() || home == template.GetNamespace()) && slices.ContainsFunc(ro.Spec.Analysis.Metrics, func(m v1alpha1.Metric) bool {
 		return !m.Disabled && m.Template == template.GetName()
 	})
 }

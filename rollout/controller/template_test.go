@@ -24,7 +24,7 @@ func (w *world) template(bad string) {
 		m := &v1alpha1.MetricTemplate{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "checkout-failures"}}
 		missing := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(m), m) != nil
 		m.Spec.Args = []v1alpha1.Argument{{Name: "flow", Value: "all"}}
-		m.Spec.Ratio = v1alpha1.RatioTemplate{Bad: bad, Total: totals}
+		m.Spec.Ratio = &v1alpha1.RatioTemplate{Bad: bad, Total: totals}
 		if missing {
 			return w.client.Create(w.t.Context(), m)
 		}

@@ -98,7 +98,7 @@ func (w *world) manager() ctrl.Manager {
 	}
 	c, err := controller.New(controller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom, CheckRatio: prom.CheckRatio, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
+		Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom, CheckSource: prom.CheckSource, Now: time.Now, Outbox: w.outbox, Observe: w.observe,
 		Lead: lead,
 	})
 	if err != nil {
