@@ -33,6 +33,7 @@ type MetricTemplateList struct {
 // MetricTemplateSpec is a metric with variables: namespace, host, subset, cluster, port, rollout and args.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.ratio) ? 1 : 0) + (has(self.histogram) ? 1 : 0) + (has(self.condition) ? 1 : 0) == 1",message="exactly one of ratio, histogram and condition must be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.shared) || !self.shared || !has(self.prometheus) || !has(self.prometheus.url)",message="a shared template names its prometheus, and gives no url"
 type MetricTemplateSpec struct {
 	// Prometheus that holds the counters. Empty: the Rollout's.
 	// +optional
