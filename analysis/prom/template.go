@@ -229,9 +229,6 @@ func bucketsOf(h analysis.Histogram, arms analysis.Arms) ([]part, error) {
 	return parts, nil
 }
 
-// bucketLabel holds the bound of a bucket.
-const bucketLabel = "le"
-
 // ofArms are the selectors that the variables of both arms make of one.
 func (p part) ofArms(args map[string]string, arms analysis.Arms) ([]part, error) {
 	sel, err := parse(p.selector)
@@ -284,9 +281,4 @@ func CheckRatio(r analysis.Ratio) error {
 	}
 	_, err := partsOf(r, trial())
 	return err
-}
-
-// bucketsOf are the selectors of a histogram, for each arm as those of a ratio are.
-func bucketsOf(h analysis.Histogram, arms analysis.Arms) ([]part, error) {
-	return nil, errors.New("histograms of one's own are not read yet")
 }
