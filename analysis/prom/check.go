@@ -17,7 +17,7 @@ func CheckSource(s analysis.Source) error {
 	case s.Histogram != nil:
 		return CheckHistogram(*s.Histogram)
 	case s.Condition != nil:
-		return errors.New("conditions are not read yet")
+		return CheckCondition(*s.Condition)
 	default:
 		return errors.New("set exactly one of ratio, histogram and condition")
 	}

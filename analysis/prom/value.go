@@ -177,8 +177,3 @@ func le(text []byte, unit float64) (float64, *Failure) {
 	}
 	return v * unit, nil
 }
-
-// Measure implements analysis.Querier.
-func (s *Server) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
-	return analysis.Measurement{}, failed(analysis.QueryRejected, "conditions are not read yet")
-}

@@ -1,0 +1,172 @@
+package prom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-dev/sluice/analysis"
+)
+
+// Measure implements analysis.Querier: it asks for the canary's value, and for stable's if a rule names it.
+func (s *Server) Measure(ctx context.Context, q analysis.Query) (analysis.Measurement, error) {
+	out := analysis.Measurement{Metric: q.Metric, At: q.Until}
+	if q.Condition == nil {
+		return out, failed(analysis.QueryRejected, "there is no condition to measure")
+	}
+	rules, err := rulesOf(*q.Condition)
+	if err != nil {
+		return out, failed(analysis.QueryRejected, "%v", err)
+	}
+	canary, stable, err := sidesOf(*q.Condition, q.Arms, rules.stable)
+	if err != nil {
+		return out, failed(analysis.QueryRejected, "%v", err)
+	}
+	var fail *Failure
+	if out.Value, fail = s.value(ctx, canary, q.Until); fail != nil {
+		return out, s.shown(fail)
+	}
+	beside := 0.0
+	if rules.stable {
+		if beside, fail = s.value(ctx, stable, q.Until); fail != nil {
+			return out, s.shown(fail)
+		}
+		out.Stable = &beside
+	}
+	if out.Outcome, err = rules.outcome(out.Value, beside); err != nil {
+		return out, s.shown(failed(analysis.QueryRejected, "%v", err))
+	}
+	return out, nil
+}
+
+// CheckCondition says whether a condition would be taken as it is written, before anything is asked.
+func CheckCondition(c analysis.Condition) error {
+	if err := checkArgs(c.Args); err != nil {
+		return err
+	}
+	rules, err := rulesOf(c)
+	if err != nil {
+		return err
+	}
+	_, _, err = sidesOf(c, trial(), rules.stable)
+	return err
+}
+
+// sidesOf are the queries for both arms. Where they are held against each other, they have to differ.
+func sidesOf(c analysis.Condition, arms analysis.Arms, compared bool) (canary, stable string, err error) {
+	if canary, err = sideOf(c, arms.CanaryVars); err != nil {
+		return "", "", err
+	}
+	if !compared {
+		return canary, "", nil
+	}
+	if stable, err = sideOf(c, arms.StableVars); err != nil {
+		return "", "", err
+	}
+	if canary == stable {
+		return "", "", errors.New("query: it is the same for both versions, and a rule names stable: it needs {{subset}} or {{cluster}}")
+	}
+	return canary, stable, nil
+}
+
+// sideOf is the query for one arm, which must be one for all ports of the host.
+func sideOf(c analysis.Condition, sets []map[string]string) (string, error) {
+	var texts []string
+	for _, vars := range sets {
+		all := map[string]string{}
+		maps.Copy(all, c.Args)
+		maps.Copy(all, vars)
+		text, err := fillQuery(c.Query, all)
+		if err != nil {
+			return "", fmt.Errorf("query: %w", err)
+		}
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	if len(texts) != 1 {
+		return "", fmt.Errorf("query: it is %d queries, for as many ports of the host: leave {{port}} and {{cluster}} out", len(texts))
+	}
+	return texts[0], nil
+}
+
+// fillQuery replaces the variables of a query. It is read token by token first: a variable may stand in the value of a
+// matcher only, and its value is written as a string anew, so that no value can end a string or a matcher.
+func fillQuery(query string, vars map[string]string) (string, error) {
+	s := scanner{rest: query}
+	var b strings.Builder
+	depth, op := 0, ""
+	for s.rest != "" {
+		before := s.rest
+		if quoted, ok := s.take(stringForm); ok {
+			b.WriteString(before[:strings.Index(before, quoted)])
+			text, err := fillString(quoted, op, vars)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(text)
+			op = ""
+			continue
+		}
+		found := op
+		switch token, _ := s.take(`#[^\n]*|` + opForm + `|[0-9A-Za-z_:.]+|[{}"'` + "`" + `]`); {
+		case token == "":
+			_, _ = s.take(`[^\s]`)
+			found = ""
+		case token[0] == '#':
+			if strings.Contains(token, "{{") {
+				return "", errors.New("a variable stands inside a label's value only, not in a comment")
+			}
+		case token == "{":
+			depth++
+			if depth > 1 {
+				return "", errors.New("a variable stands inside a label's value only, in quotes")
+			}
+			found = ""
+		case token == "}":
+			depth--
+			found = ""
+		case strings.ContainsAny(token, "\"'`"):
+			return "", errors.New("a quote is not closed")
+		case depth == 1 && slices.Contains([]string{"=", "!=", "=~", "!~"}, token):
+			found = token
+		default:
+			found = ""
+		}
+		op = found
+		if depth < 0 {
+			return "", errors.New("a brace is closed that was not opened")
+		}
+		b.WriteString(before[:len(before)-len(s.rest)])
+	}
+	if depth != 0 {
+		return "", errors.New("a brace is not closed")
+	}
+	return b.String(), nil
+}
+
+// fillString is a quoted string of a query, which is the value of a matcher if an operator stands before it.
+func fillString(quoted, op string, vars map[string]string) (string, error) {
+	if !strings.Contains(quoted, "{{") {
+		return quoted, nil
+	}
+	if op == "" {
+		return "", errors.New("a variable stands inside a label's value only")
+	}
+	value := quoted[1 : len(quoted)-1]
+	if quoted[0] != '`' {
+		var err error
+		if value, err = unquote(quoted); err != nil {
+			return "", errors.New("a label's value has a wrong escape")
+		}
+	}
+	filled, err := instant{name: "x", matchers: []matcher{{label: "x", op: op, value: value}}}.fill(vars)
+	if err != nil {
+		return "", err
+	}
+	return strconv.Quote(filled.matchers[0].value), nil
+}
