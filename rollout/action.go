@@ -98,7 +98,7 @@ func Due(st State, all []Action, now time.Time) (next *Action, expired []Action)
 	for i := range list {
 		a := &list[i]
 		switch {
-		case !now.Before(a.Created.Add(actionLimit)) && !(st.Phase.Open() && a.Verb.lasting()):
+		case !now.Before(a.Created.Add(actionLimit)) && (!st.Phase.Open() || !a.Verb.lasting()):
 			expired = append(expired, *a)
 		case next == nil && len(st.Consumed) < MaxConsumed && !st.defers(a.Verb):
 			next = a

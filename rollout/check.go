@@ -49,7 +49,7 @@ func (c *checker) shape() {
 	c.must(n.Canary.Name == "" || n.Canary.Name != n.Stable.Name, "C1", "%s is canary and stable", n.Canary.Name)
 	if n.Phase.Rest() {
 		c.must(n.Traffic.Weight == 0 && n.Canary == (Version{}), "C1", "%s with canary %q at %d%%", n.Phase, n.Canary.Name, n.Traffic.Weight)
-		c.must(n.Traffic.Extra.equal(Extra{}), "C1", "%s with %+v", n.Phase, n.Traffic.Extra)
+		c.must(n.Traffic.equal(Extra{}), "C1", "%s with %+v", n.Phase, n.Traffic.Extra)
 	} else {
 		c.must(n.Canary.Name != "", "C1", "%s without a canary", n.Phase)
 	}

@@ -183,7 +183,7 @@ func (s State) Rejection(digest string) (Rejection, bool) {
 
 // sameTraffic reports that two states render the same.
 func (s State) sameTraffic(o State) bool {
-	return s.Kind.Observe == o.Kind.Observe && s.Stable.Name == o.Stable.Name && s.Canary.Name == o.Canary.Name && s.Traffic.Weight == o.Traffic.Weight && s.Traffic.Extra.equal(o.Traffic.Extra)
+	return s.Kind.Observe == o.Kind.Observe && s.Stable.Name == o.Stable.Name && s.Canary.Name == o.Canary.Name && s.Traffic.Weight == o.Traffic.Weight && s.Traffic.equal(o.Traffic.Extra)
 }
 
 func (s State) told(r Reason) bool { return slices.Contains(s.Progress.Told, r) }

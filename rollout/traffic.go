@@ -67,7 +67,7 @@ type Cookie struct {
 }
 
 // Sends reports that the canary gets requests.
-func (t Traffic) Sends() bool { return t.Weight > 0 || t.Extra.sends() }
+func (t Traffic) Sends() bool { return t.Weight > 0 || t.sends() }
 
 // sends reports that the canary gets requests whatever the weight.
 func (e Extra) sends() bool { return len(e.Match) > 0 || e.Mirror.Percent > 0 }

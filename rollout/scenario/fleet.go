@@ -35,7 +35,7 @@ func (f *fleet) render(st rollout.State, mono time.Duration) {
 }
 
 func shares(st rollout.State) string {
-	out := ""
+	var out string
 	switch w := st.Traffic.Weight; w {
 	case 0:
 		out = st.Stable.Name
