@@ -18,7 +18,9 @@ const (
 func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 	var queries []Query
 	until := m.until()
-	for _, c := range reading(cfg.WithDefaults(), m) {
+	cfg = cfg.WithDefaults()
+	known := ev.judging(cfg)
+	for _, c := range reading(cfg, m) {
 		if c.Kind == KindCondition {
 			if due := ev.metrics[c.Name].dueIn(ev, c, m); !due.IsZero() && !until.Before(due) {
 				queries = append(queries, Query{Metric: c.Name, Condition: c.Condition, Arms: arms, From: until, Until: until})
@@ -38,11 +40,23 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 		if oldest := until.Add(-longestRange); from.Before(oldest) {
 			from = oldest
 		}
-		queries = append(queries, Query{
-			Metric: c.Name, Ratio: c.Ratio, Histogram: c.Histogram, Arms: arms, From: from, Until: until, Since: since, Base: ev.wantsBase(c, m),
-		})
+		q := Query{Metric: c.Name, Ratio: c.Ratio, Histogram: c.Histogram, Arms: arms, From: from, Until: until, Since: since, Base: ev.wantsBase(c, m)}
+		if c.Kind == KindHistogram && known {
+			q.Bounds = slices.Clone(ev.metrics[c.Name].Le)
+		}
+		queries = append(queries, q)
 	}
 	return queries
+}
+
+// judging reports that some bounds are chosen, and that they are those of this Config: with another one all are chosen anew.
+func (ev Evidence) judging(cfg Config) bool {
+	for _, c := range cfg.Criteria {
+		if m := ev.metrics[c.Name]; c.Kind == KindHistogram && m.chosen() {
+			return ev.fits(cfg, cfg.digest())
+		}
+	}
+	return false
 }
 
 // Collect makes a Batch of what was read: windows that closed since the last look, increments for the hard rules,

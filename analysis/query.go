@@ -58,6 +58,7 @@ type Query struct {
 	From      time.Time
 	Until     time.Time
 	Since     time.Time // before it the newest sample of a target is enough, where it is known; zero: all are needed
+	Bounds    []float64 // of a histogram: those that are judged, in ms; the others need not be read. None: all are needed
 	Base      bool      // of a histogram: stable's hour is wanted too, to choose bounds by
 }
 

@@ -1,6 +1,8 @@
 package prom
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -11,49 +13,88 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
 )
 
 // ask runs an instant query and gives the body of its answer.
-func (s *Server) ask(ctx context.Context, expression string, at time.Time) ([]byte, *Failure) {
+func (s *Server) ask(ctx context.Context, expression string, at time.Time) (*bytes.Buffer, *Failure) {
 	form := url.Values{
 		"query":   {expression},
 		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
 		"timeout": {strconv.FormatInt(s.timeout.Milliseconds(), 10) + "ms"},
 	}.Encode()
-	u := s.client.URL("/api/v1/query", nil)
-	code, body, err := s.send(ctx, http.MethodPost, u, form)
+	code, body, err := s.send(ctx, http.MethodPost, s.url, form)
 	if err == nil && code == http.StatusMethodNotAllowed { // a read-only proxy before it
-		u.RawQuery = form
-		code, body, err = s.send(ctx, http.MethodGet, u, "")
+		s.bodies.put(body)
+		get := *s.url
+		get.RawQuery = form
+		code, body, err = s.send(ctx, http.MethodGet, &get, "")
 	}
 	if err != nil {
 		return nil, s.unread(ctx, err)
 	}
-	return body, refused(code, body)
+	if fail := refused(code, body.Bytes()); fail != nil {
+		s.bodies.put(body)
+		return nil, fail
+	}
+	return body, nil
 }
 
-// send gives the status and the whole body of an answer.
-func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (int, []byte, error) {
+// send gives the status and the whole body of an answer. It is asked for as it is: to unpack it would cost more than to read it.
+func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (int, *bytes.Buffer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(form))
 	if err != nil {
 		return 0, nil, fmt.Errorf("making the request: %w", err)
 	}
 	maps.Copy(req.Header, s.headers)
+	req.Header.Set("Accept-Encoding", "identity")
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	resp, body, err := s.client.Do(ctx, req) //nolint:bodyclose // Do has closed it
+	resp, err := s.client.Do(req)
 	if err != nil {
+		return 0, nil, err
+	}
+	body := s.bodies.get()
+	_, err = body.ReadFrom(resp.Body)
+	if closed := resp.Body.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		s.bodies.put(body)
 		return 0, nil, err
 	}
 	return resp.StatusCode, body, nil
 }
 
+// bodies are buffers for answers, used again and again. What was read from one must not be held any more when it is put back.
+type bodies struct{ free sync.Pool }
+
+// keptBody is the largest buffer that is used again.
+const keptBody = 2 * bodyWanted
+
+func (b *bodies) get() *bytes.Buffer {
+	if body, ok := b.free.Get().(*bytes.Buffer); ok {
+		body.Reset()
+		return body
+	}
+	return &bytes.Buffer{}
+}
+
+func (b *bodies) put(body *bytes.Buffer) {
+	if body != nil && body.Cap() <= keptBody {
+		b.free.Put(body)
+	}
+}
+
 // unread tells apart why no whole answer came.
 func (s *Server) unread(ctx context.Context, err error) *Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errTooLarge):
@@ -95,22 +136,59 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: MaxBody}
+	body := &boundedBody{Reader: resp.Body, Closer: resp.Body, left: MaxBody}
+	switch packed := resp.Header.Get("Content-Encoding"); packed {
+	case "", "identity":
+	case "gzip": // although it was not asked for
+		body.Reader = &unpacked{packed: resp.Body}
+	default:
+		_ = resp.Body.Close()
+		return nil, failed(analysis.BadResponse, "the answer is packed as %.40q", packed)
+	}
+	resp.Body = body
 	return resp, nil
 }
 
 var errTooLarge = errors.New("the body is too large")
 
 type boundedBody struct {
-	io.ReadCloser
+	io.Reader
+	io.Closer
 	left int
+}
+
+// unpacked reads what was packed, from the first read on.
+type unpacked struct {
+	packed io.Reader
+	plain  *gzip.Reader
+}
+
+// Read implements io.Reader.
+func (u *unpacked) Read(p []byte) (int, error) {
+	if u.plain == nil {
+		plain, err := gzip.NewReader(u.packed)
+		if err != nil {
+			return 0, errPacked(err)
+		}
+		u.plain = plain
+	}
+	n, err := u.plain.Read(p)
+	return n, errPacked(err)
+}
+
+// errPacked tells what is not gzip from what did not arrive.
+func errPacked(err error) error {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		return failed(analysis.BadResponse, "the answer is not the gzip that it says")
+	}
+	return err
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if len(p) > b.left+1 {
 		p = p[:b.left+1]
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.Reader.Read(p)
 	if n > b.left {
 		return b.left, errTooLarge
 	}

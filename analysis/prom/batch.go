@@ -3,9 +3,8 @@ package prom
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +26,20 @@ const (
 
 // member is what one query reads of one shape.
 type member struct {
-	wants       []want
+	*group
 	from, until time.Time
+	bounds      []float64 // that are asked for; none: all
+	les         []string  // their texts
 	series      []analysis.Series
 	fail        *Failure
+}
+
+// batchKey is what members of a batch have in common. A long range beside a short one would make the server read the long one
+// for both, and all bounds beside a few all of both.
+type batchKey struct {
+	shape string
+	span  int
+	few   bool // bounds
 }
 
 // batch is one question to the server, made of what several queries read.
@@ -46,7 +55,7 @@ type batch struct {
 // batches are those of a server.
 type batches struct {
 	mu      sync.Mutex // guards all, and the members of open batches
-	open    map[string]*batch
+	open    map[batchKey]*batch
 	alone   map[string]int
 	most    int // members that are asked together: as many as bring an answer of good size
 	running sync.WaitGroup
@@ -73,21 +82,10 @@ func (s *Server) enter(ctx context.Context, m *member) *batch {
 	all := &s.batches
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	// A long range beside a short one would make the server read the long one for both.
-	key := fmt.Sprintf("%s %d", m.wants[0].shape(), spanClass(m.until.Sub(m.from)))
-	length := 0
-	for _, w := range m.wants {
-		for _, v := range w.values {
-			length += len(v)
-		}
-	}
-	id := m.id()
-	if all.alone[id] > 0 || s.gather < 0 {
-		if all.alone[id]--; all.alone[id] <= 0 {
-			delete(all.alone, id)
-		}
+	key := batchKey{m.shape, spanClass(m.until.Sub(m.from)), len(m.bounds) > 0}
+	if s.gather < 0 || all.apart(m.group) {
 		b := newBatch()
-		b.add(m, length)
+		b.add(m)
 		close(b.full)
 		s.start(ctx, key, b)
 		return b
@@ -98,7 +96,7 @@ func (s *Server) enter(ctx context.Context, m *member) *batch {
 		all.open[key] = b
 		s.start(ctx, key, b)
 	}
-	b.add(m, length)
+	b.add(m)
 	if len(b.members) >= all.most || b.length >= maxLength {
 		delete(all.open, key)
 		close(b.full)
@@ -108,10 +106,25 @@ func (s *Server) enter(ctx context.Context, m *member) *batch {
 
 func newBatch() *batch { return &batch{full: make(chan struct{}), done: make(chan struct{})} }
 
-func (b *batch) add(m *member, length int) {
+func (b *batch) add(m *member) {
 	b.members = append(b.members, m)
 	b.waiting++
-	b.length += length
+	b.length += m.length
+}
+
+// apart reports that a group is to be asked for alone this time.
+func (b *batches) apart(g *group) bool {
+	if len(b.alone) == 0 {
+		return false
+	}
+	id := g.id()
+	left := b.alone[id]
+	if left <= 1 {
+		delete(b.alone, id)
+	} else {
+		b.alone[id] = left - 1
+	}
+	return left > 0
 }
 
 // spanClass is rising with a length of time, by doublings of half a minute.
@@ -123,21 +136,8 @@ func spanClass(d time.Duration) int {
 	return class
 }
 
-// id tells members apart, whatever the time.
-func (m *member) id() string {
-	var b strings.Builder
-	b.WriteString(m.wants[0].shape())
-	for _, w := range m.wants {
-		for _, v := range w.values {
-			b.WriteByte(0xff)
-			b.WriteString(v)
-		}
-	}
-	return b.String()
-}
-
 // start lets a batch run, which takes members until it is full. A query that is given up does not end what others wait for.
-func (s *Server) start(ctx context.Context, key string, b *batch) {
+func (s *Server) start(ctx context.Context, key batchKey, b *batch) {
 	ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.batches.running.Go(func() {
 		defer b.cancel()
@@ -148,7 +148,7 @@ func (s *Server) start(ctx context.Context, key string, b *batch) {
 }
 
 // gatherInto waits until the batch is full or its time is up.
-func (s *Server) gatherInto(ctx context.Context, key string, b *batch) {
+func (s *Server) gatherInto(ctx context.Context, key batchKey, b *batch) {
 	timer := time.NewTimer(max(0, s.gather))
 	defer timer.Stop()
 	select {
@@ -195,9 +195,10 @@ func (s *Server) fetch(ctx context.Context, members []*member) (int, *Failure) {
 	case <-ctx.Done():
 		return 0, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	m := &matrix{targets: s.targets, asked: asked{owners: map[string][]owner{}}, names: map[string]string{}}
+	m := &matrix{targets: s.targets, spellings: &s.spelled, asked: asked{owners: make(map[string][]owner, 4*len(members))}, names: map[string]string{}}
 	from, until := members[0].from, members[0].until
 	var wants []want
+	var les []string
 	for _, one := range members {
 		if one.from.Before(from) {
 			from = one.from
@@ -209,20 +210,26 @@ func (s *Server) fetch(ctx context.Context, members []*member) (int, *Failure) {
 			m.owns(one, &one.wants[i])
 		}
 		wants = append(wants, one.wants...)
+		for _, text := range one.les {
+			if !slices.Contains(les, text) {
+				les = append(les, text)
+			}
+		}
 	}
-	body, fail := s.ask(ctx, expression(wants, int64((until.Sub(from)+time.Second-1)/time.Second)), until)
+	body, fail := s.ask(ctx, expression(wants, les, int64((until.Sub(from)+time.Second-1)/time.Second)), until)
 	if fail != nil {
 		return 0, fail
 	}
-	m.text = body
-	if replicas(body) {
+	defer s.bodies.put(body)
+	m.text = body.Bytes()
+	if replicas(m.text) {
 		m.whole = map[string]*gathered{}
 	}
 	if fail := m.read(); fail != nil {
 		return 0, fail
 	}
 	m.handOut()
-	return len(body), nil
+	return len(m.text), nil
 }
 
 // owns notes who asks for what.
@@ -234,16 +241,25 @@ func (m *matrix) owns(one *member, w *want) {
 			m.known[i] = map[string]bool{}
 		}
 	}
-	key := make([]byte, 0, 128)
 	for i, v := range w.values {
 		m.known[i][v] = true
-		key = append(append(key, v...), 0xff)
 	}
-	m.owners[string(key)] = append(m.owners[string(key)], owner{one, w})
+	m.owners[w.key] = append(m.owners[w.key], owner{one, w})
 }
 
 // handOut gives each member its series, with the points of its own range.
 func (m *matrix) handOut() {
+	counts := map[*member]int{}
+	for _, g := range m.out {
+		if g != nil {
+			for _, o := range g.owners {
+				counts[o.member]++
+			}
+		}
+	}
+	for one, n := range counts {
+		one.series = make([]analysis.Series, 0, n)
+	}
 	for _, g := range m.out {
 		if g == nil {
 			continue
@@ -253,6 +269,9 @@ func (m *matrix) handOut() {
 				o.fail = cmp.Or(o.fail, g.fail)
 				continue
 			}
+			if o.want.role == analysis.Within && len(o.bounds) > 0 && !math.IsInf(g.le, 1) && !slices.Contains(o.bounds, g.le) {
+				continue // only others asked for it
+			}
 			o.series = append(o.series, analysis.Series{
 				Target: g.target, Arm: o.want.arm, Role: o.want.role, Le: g.le, Points: within(g.points, o.from.UnixMilli(), o.until.UnixMilli()),
 			})
@@ -260,15 +279,26 @@ func (m *matrix) handOut() {
 	}
 }
 
-// within are the points of a range, by time.
+// within are the points of a range; they are by time.
 func within(points []analysis.Point, from, until int64) []analysis.Point {
-	if !slices.IsSortedFunc(points, byTime) {
-		points = slices.Clone(points)
-		slices.SortStableFunc(points, byTime)
+	first, last := 0, len(points)
+	for first < last && points[first].T <= from {
+		first++
 	}
-	first, _ := slices.BinarySearchFunc(points, from+1, func(p analysis.Point, t int64) int { return cmp.Compare(p.T, t) })
-	last, _ := slices.BinarySearchFunc(points, until+1, func(p analysis.Point, t int64) int { return cmp.Compare(p.T, t) })
+	for last > first && points[last-1].T > until {
+		last--
+	}
 	return points[first:last:last]
+}
+
+// ordered puts points by time.
+func ordered(points []analysis.Point) {
+	for i := 1; i < len(points); i++ {
+		if points[i].T < points[i-1].T {
+			slices.SortStableFunc(points, byTime)
+			return
+		}
+	}
 }
 
 func byTime(a, b analysis.Point) int { return cmp.Compare(a.T, b.T) }

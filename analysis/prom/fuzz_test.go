@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		one := &member{wants: []want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}, until: time.Unix(1<<40, 0)}
+		one := &member{group: &newPlan("", []want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}).groups[0], until: time.Unix(1<<40, 0)}
 		m := &matrix{scan: scan{text: body}, targets: []string{"job"}, asked: asked{owners: map[string][]owner{}}, names: map[string]string{}}
 		m.owns(one, &one.wants[0])
 		if replicas(body) {

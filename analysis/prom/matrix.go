@@ -18,9 +18,12 @@ type matrix struct {
 	targets []string             // labels
 	names   map[string]string    // of targets, so that each is made once
 	whole   map[string]*gathered // by identity, where replicas answered too; else nil
+	bounds  map[string]bound     // by their texts
+	*spellings
 
 	pairs   []pair           // labels of the present series
 	points  []analysis.Point // and its samples
+	room    []analysis.Point // for those of further series
 	key     []byte
 	out     []*gathered
 	head    envelope
@@ -303,10 +306,10 @@ func (m *matrix) assign(g *gathered) error {
 		return nil
 	}
 	if unit := g.owners[0].want.unit; unit > 0 && g.fail == nil {
-		g.le, g.fail = le(m.label(bucketLabel), unit)
+		g.le, g.fail = m.bound(m.label(bucketLabel), unit)
 	}
 	g.target = m.target()
-	g.points = slices.Clone(m.points)
+	g.points = m.kept()
 	if m.whole != nil {
 		id := m.identity()
 		if other, twice := m.whole[id]; twice {
@@ -320,6 +323,21 @@ func (m *matrix) assign(g *gathered) error {
 	m.out = append(m.out, g)
 	return nil
 }
+
+// kept are the samples that were read, by time.
+func (m *matrix) kept() []analysis.Point {
+	if len(m.room)+len(m.points) > cap(m.room) {
+		m.room = make([]analysis.Point, 0, max(roomFor, len(m.points)))
+	}
+	start := len(m.room)
+	m.room = append(m.room, m.points...)
+	points := m.room[start:len(m.room):len(m.room)]
+	ordered(points)
+	return points
+}
+
+// roomFor so many samples is made at a time.
+const roomFor = 4096
 
 // target names where the series was scraped.
 func (m *matrix) target() string {

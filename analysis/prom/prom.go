@@ -19,8 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-
 	"github.com/sluice-dev/sluice/analysis"
 )
 
@@ -52,7 +50,8 @@ type Config struct {
 
 // Server is one Prometheus. It is an analysis.Querier and may be used by many goroutines.
 type Server struct {
-	client  api.Client
+	client  *http.Client
+	url     *url.URL // of queries
 	timeout time.Duration
 	headers http.Header
 	secrets []string // never to be shown
@@ -62,7 +61,9 @@ type Server struct {
 	slots   chan struct{}
 	plans   plans
 	seen    memory
+	spelled spellings
 	batches batches
+	bodies  bodies
 	close   func()
 }
 
@@ -84,7 +85,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Gather == 0 {
 		cfg.Gather = DefaultGather
 	}
-	out := &Server{gather: cfg.Gather, batches: batches{open: map[string]*batch{}, alone: map[string]int{}, most: firstTogether}, timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
+	out := &Server{gather: cfg.Gather, batches: batches{open: map[batchKey]*batch{}, alone: map[string]int{}, most: firstTogether}, timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
 	if err := cfg.Access.check(u.Scheme); err != nil {
 		return nil, err
 	}
@@ -133,14 +134,12 @@ func (s *Server) connect(u *url.URL, cfg Config) error {
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 	s.close = transport.CloseIdleConnections
-	s.client, err = api.NewClient(api.Config{Address: u.String(), Client: &http.Client{
+	s.url = u.JoinPath("api/v1/query")
+	s.client = &http.Client{
 		Transport: bounded{next: transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a redirect would carry the query, and credentials, elsewhere
 		},
-	}})
-	if err != nil {
-		return fmt.Errorf("preparing to read Prometheus: %w", err)
 	}
 	return nil
 }
@@ -170,33 +169,50 @@ func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	if !q.From.Before(q.Until) {
 		return nil, failed(analysis.QueryRejected, "an empty range of time is asked for")
 	}
-	groups, fail := s.plans.of(q, s.wants)
+	plan, fail := s.plans.of(q, s.wants)
 	if fail != nil {
 		return nil, fail
 	}
-	from, recent := s.seen.since(q)
-	members := make([]*member, len(groups))
-	fails := make([]*Failure, len(groups))
+	from, recent := s.seen.since(plan.source, q)
+	les := s.spelled.of(q.Bounds, plan.unit())
+	all, fail := s.read(ctx, plan, from, q, les)
+	if fail == nil && les != nil && !covers(all, q.Bounds) {
+		// Some target counts by others, or writes them in another way.
+		all, fail = s.read(ctx, plan, from, q, nil)
+	}
+	if fail == nil {
+		fail = complete(q, all)
+	}
+	if fail != nil {
+		return nil, fail
+	}
+	return s.seen.fill(plan.source, q, all, recent), nil
+}
+
+// read asks for the series of a plan: of buckets, those with these texts of the bounds; none: all.
+func (s *Server) read(ctx context.Context, p *plan, from time.Time, q analysis.Query, les []string) ([]analysis.Series, *Failure) {
+	members := make([]member, len(p.groups))
+	fails := make([]*Failure, len(p.groups))
 	var running sync.WaitGroup
-	for i, wants := range groups {
-		members[i] = &member{wants: wants, from: from, until: q.Until}
+	for i := range p.groups {
+		members[i] = member{group: &p.groups[i], from: from, until: q.Until}
+		if les != nil {
+			members[i].bounds, members[i].les = q.Bounds, les
+		}
 		if i > 0 {
-			running.Go(func() { fails[i] = s.join(ctx, members[i]) })
+			running.Go(func() { fails[i] = s.join(ctx, &members[i]) })
 		}
 	}
-	fails[0] = s.join(ctx, members[0])
+	fails[0] = s.join(ctx, &members[0])
 	running.Wait()
 	if fail := cmp.Or(fails...); fail != nil {
 		return nil, fail
 	}
-	var all []analysis.Series
-	for _, m := range members {
+	all := members[0].series
+	for _, m := range members[1:] {
 		all = append(all, m.series...)
 	}
-	if fail := complete(q, all); fail != nil {
-		return nil, fail
-	}
-	return s.seen.fill(q, all, recent), nil
+	return all, nil
 }
 
 func inOrder(a, b analysis.Series) int {

@@ -31,7 +31,8 @@ func (s *Server) instant(ctx context.Context, expression string, at time.Time) (
 	if fail != nil {
 		return nil, fail
 	}
-	return instants(body)
+	defer s.bodies.put(body)
+	return instants(body.Bytes())
 }
 
 // instants reads a scalar or a vector.
@@ -87,7 +88,7 @@ func (m *matrix) vectorElement(out *[]instantSample) error {
 			return m.object(func(name []byte) error {
 				value, err := m.str()
 				if string(name) == bucketLabel {
-					one.bucket = value
+					one.bucket = slices.Clone(value) // the body is used again
 				}
 				return err
 			})
@@ -130,16 +131,16 @@ func (s *Server) value(ctx context.Context, expression string, at time.Time) (fl
 // Base implements analysis.Querier: it asks Prometheus for the increase of stable's buckets over the hour.
 func (s *Server) Base(ctx context.Context, q analysis.Query) ([]analysis.Bucket, error) {
 	sums := map[float64]float64{}
-	groups, fail := s.plans.of(q, s.wants)
+	plan, fail := s.plans.of(q, s.wants)
 	if fail != nil {
 		return nil, s.shown(fail)
 	}
-	for _, group := range groups {
-		stable := slices.DeleteFunc(slices.Clone(group), func(w want) bool { return w.arm != analysis.Stable || w.role != analysis.Within })
+	for _, group := range plan.groups {
+		stable := slices.DeleteFunc(slices.Clone(group.wants), func(w want) bool { return w.arm != analysis.Stable || w.role != analysis.Within })
 		if len(stable) == 0 {
 			continue
 		}
-		all, fail := s.instant(ctx, "sum by (le) (increase("+expression(stable, int64(baseline.Seconds()))+"))", q.Until)
+		all, fail := s.instant(ctx, "sum by (le) (increase("+expression(stable, nil, int64(baseline.Seconds()))+"))", q.Until)
 		if fail != nil {
 			return nil, s.shown(fail)
 		}

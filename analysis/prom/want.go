@@ -21,6 +21,18 @@ type want struct {
 	arm    analysis.Arm
 	role   analysis.Role
 	unit   float64 // of le, in ms; of role Within only
+	key    string  // the values in one
+}
+
+// prepared has what is asked at each look ready.
+func (w want) prepared() want {
+	var b strings.Builder
+	for _, v := range w.values {
+		b.WriteString(v)
+		b.WriteByte(0xff) // no UTF-8: it separates
+	}
+	w.key = b.String()
+	return w
 }
 
 // shape is what wants have in common that can be asked for together.
@@ -173,6 +185,9 @@ func complete(q analysis.Query, all []analysis.Series) *Failure {
 	if fail := lacking(q, all); fail != nil {
 		return fail
 	}
+	if !slices.ContainsFunc(all, func(s analysis.Series) bool { return s.Role == analysis.Within }) {
+		return nil
+	}
 	bounds := map[analysis.Arm]map[float64]bool{analysis.Canary: {}, analysis.Stable: {}}
 	for _, s := range all {
 		if s.Role == analysis.Within {
@@ -211,29 +226,46 @@ func lacking(q analysis.Query, all []analysis.Series) *Failure {
 	return nil
 }
 
-// expression asks for all that wants of one shape select, over a range in whole seconds.
-func expression(wants []want, seconds int64) string {
+// expression asks for all that wants of one shape select, over a range in whole seconds: of buckets, those with these texts
+// of their bounds; none: all.
+func expression(wants []want, les []string, seconds int64) string {
 	var b strings.Builder
 	b.WriteByte('{')
 	for i, label := range wants[0].labels {
-		var values []string
-		seen := map[string]bool{}
-		for _, w := range wants {
-			if v := w.values[i]; !seen[v] {
-				seen[v] = true
-				values = append(values, v)
-			}
-		}
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteString(label)
-		b.WriteString(alternatives(values))
+		b.WriteString(alternatives(distinct(wants, i)))
 	}
 	if wants[0].rest != "" {
 		b.WriteString("," + wants[0].rest)
 	}
+	if len(les) > 0 {
+		b.WriteString("," + bucketLabel + alternatives(les))
+	}
 	return b.String() + fmt.Sprintf("}[%ds]", seconds)
+}
+
+// distinct are the values of a label that are wanted.
+func distinct(wants []want, label int) []string {
+	values := []string{wants[0].values[label]}
+	same := true
+	for _, w := range wants[1:] {
+		same = same && w.values[label] == values[0]
+	}
+	if same {
+		return values
+	}
+	seen := make(map[string]bool, len(wants))
+	values = values[:0]
+	for _, w := range wants {
+		if v := w.values[label]; !seen[v] {
+			seen[v] = true
+			values = append(values, v)
+		}
+	}
+	return values
 }
 
 // alternatives is a matcher for any of the values: quoted for the regular expression, then for the string.
@@ -241,9 +273,12 @@ func alternatives(values []string) string {
 	if len(values) == 1 {
 		return "=" + strconv.Quote(values[0])
 	}
-	quoted := make([]string, len(values))
+	var b strings.Builder
 	for i, v := range values {
-		quoted[i] = regexp.QuoteMeta(v)
+		if i > 0 {
+			b.WriteByte('|')
+		}
+		b.WriteString(regexp.QuoteMeta(v))
 	}
-	return "=~" + strconv.Quote(strings.Join(quoted, "|"))
+	return "=~" + strconv.Quote(b.String())
 }
