@@ -15,11 +15,8 @@ import (
 type matrix struct {
 	scan
 	asked
-	targets []string             // labels
-	names   map[string]string    // of targets, so that each is made once
-	whole   map[string]*gathered // by identity, where replicas answered too; else nil
-	bounds  map[string]bound     // by their texts
-	*spellings
+	texts
+	whole map[string]*gathered // by identity, where replicas answered too; else nil
 
 	pairs   []pair           // labels of the present series
 	points  []analysis.Point // and its samples
@@ -29,6 +26,14 @@ type matrix struct {
 	head    envelope
 	done    bool // there was a result
 	samples int
+}
+
+// texts are those of an answer that stand there again and again, each read once.
+type texts struct {
+	targets []string          // labels
+	names   map[string]string // of targets
+	bounds  map[string]bound
+	*spellings
 }
 
 // asked is what those who asked want.

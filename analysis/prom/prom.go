@@ -50,19 +50,24 @@ type Config struct {
 
 // Server is one Prometheus. It is an analysis.Querier and may be used by many goroutines.
 type Server struct {
+	line
+	names   names
+	targets []string
+	gather  time.Duration
+	plans   plans
+	seen    memory
+	spelled spellings
+	batches batches
+}
+
+// line is how a server is reached.
+type line struct {
 	client  *http.Client
 	url     *url.URL // of queries
 	timeout time.Duration
 	headers http.Header
 	secrets []string // never to be shown
-	names   names
-	targets []string
-	gather  time.Duration
 	slots   chan struct{}
-	plans   plans
-	seen    memory
-	spelled spellings
-	batches batches
 	bodies  bodies
 	close   func()
 }
@@ -85,7 +90,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Gather == 0 {
 		cfg.Gather = DefaultGather
 	}
-	out := &Server{gather: cfg.Gather, batches: batches{open: map[batchKey]*batch{}, alone: map[string]int{}, most: firstTogether}, timeout: cfg.Timeout, targets: cfg.TargetLabels, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)}
+	out := &Server{
+		line:   line{timeout: cfg.Timeout, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)},
+		gather: cfg.Gather, targets: cfg.TargetLabels,
+		batches: batches{open: map[batchKey]*batch{}, alone: map[string]int{}, most: firstTogether},
+	}
 	if err := cfg.Access.check(u.Scheme); err != nil {
 		return nil, err
 	}
