@@ -195,7 +195,7 @@ func (s *Server) fetch(ctx context.Context, members []*member) (int, *Failure) {
 	case <-ctx.Done():
 		return 0, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	m := &matrix{texts: texts{targets: s.targets, names: map[string]string{}, spellings: &s.spelled}, asked: asked{owners: make(map[string][]owner, 4*len(members))}}
+	m := &matrix{repeated: repeated{targets: s.targets, names: map[string]string{}, spellings: &s.spelled}, asked: asked{owners: make(map[string][]owner, 4*len(members))}}
 	from, until := members[0].from, members[0].until
 	var wants []want
 	var les []string

@@ -41,7 +41,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		one := &member{group: &newPlan("", []want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}).groups[0], until: time.Unix(1<<40, 0)}
-		m := &matrix{scan: scan{text: body}, texts: texts{targets: []string{"job"}, names: map[string]string{}}, asked: asked{owners: map[string][]owner{}}}
+		m := &matrix{scan: scan{text: body}, repeated: repeated{targets: []string{"job"}, names: map[string]string{}}, asked: asked{owners: map[string][]owner{}}}
 		m.owns(one, &one.wants[0])
 		if replicas(body) {
 			m.whole = map[string]*gathered{}

@@ -15,7 +15,7 @@ import (
 type matrix struct {
 	scan
 	asked
-	texts
+	repeated
 	whole map[string]*gathered // by identity, where replicas answered too; else nil
 
 	pairs   []pair           // labels of the present series
@@ -28,8 +28,8 @@ type matrix struct {
 	samples int
 }
 
-// texts are those of an answer that stand there again and again, each read once.
-type texts struct {
+// repeated is what stands in an answer again and again, and is read once.
+type repeated struct {
 	targets []string          // labels
 	names   map[string]string // of targets
 	bounds  map[string]bound
