@@ -75,7 +75,7 @@ func (h *holds) drop(uid types.UID) {
 func (c *Controller) engage(p *pass, d decision) {
 	_, rejected := d.next.Rejection(p.state.Canary.Digest)
 	sent := p.state.Phase.Open() && p.state.Phase != rollout.Preparing && !p.state.Kind.Observe
-	if !sent || !rejected || d.next.Traffic.Weight > 0 || d.actions.Consumed != nil || c.config.Lead.Braker == nil {
+	if !sent || !rejected || d.next.Traffic.Sends() || d.actions.Consumed != nil || c.config.Lead.Braker == nil {
 		return
 	}
 	one := hold{key: p.key, uid: p.object.UID, attempt: p.state.Attempt, reason: d.next.Reason}

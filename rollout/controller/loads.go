@@ -80,8 +80,8 @@ func checkOf(f ir.SplitFacts) analysis.TrafficCheck {
 	}
 }
 
-// fed reports that load reports matter to an object: its canary is sent traffic.
+// fed reports that load reports matter to an object: its canary is sent traffic, or is watched.
 func fed(ro *v1alpha1.Rollout) bool {
 	s := ro.Status
-	return s != nil && s.Weight > 0 && !s.Phase.AtRest()
+	return s != nil && !s.Phase.AtRest() && (s.Weight > 0 || len(s.Traffic.Match) > 0 || s.Traffic.Mirror != nil || s.Observe)
 }

@@ -24,6 +24,7 @@ type loads struct {
 	bad      uint64 // of ten of its requests
 	answered bool   // requests are
 	changed  chan struct{}
+	followed int // how often somebody waited for the next second
 }
 
 func newLoads() *loads { return &loads{silent: true, answered: true, changed: make(chan struct{})} }
@@ -39,6 +40,7 @@ func (l *loads) set(change func(*loads)) {
 func (l *loads) Reported() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.followed++
 	return l.changed
 }
 

@@ -91,6 +91,7 @@ func (c *Controller) run(ctx context.Context) error {
 	c.queries.start(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, concerns: unsettled}) })
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, concerns: fed}) })
 	running.Go(func() { c.watchFreezes(ctx) })
 	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, concerns: all}) })
 	var err error
@@ -100,7 +101,6 @@ func (c *Controller) run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	cancel()
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, concerns: fed}) })
 	running.Wait()
 	c.queries.wait()
 	return err
