@@ -36,7 +36,7 @@ func (j *judge) silence(m metricState, cov Coverage) *gap {
 		return &gap{Reason: NoSeries, Since: m.Seen[0]}
 	case at-m.Seen[0] >= m.quiet().Milliseconds():
 		return &gap{Reason: Stale, Since: m.Seen[0]}
-	case cov.Bounds != nil && len(cov.Bounds) > MaxBounds:
+	case len(cov.Bounds) > MaxBounds:
 		return &gap{Reason: TooManySeries, Since: m.unusable(TooManySeries, at)}
 	case cov.Bounds != nil && (len(cov.Bounds) == 0 || m.lacks(cov.Bounds)): // the arms have nothing in common
 		return &gap{Reason: WrongType, Since: m.unusable(WrongType, at)}

@@ -115,7 +115,7 @@ func (c Config) WithDefaults() Config {
 }
 
 func (c Criterion) withDefaults(objective float64) Criterion {
-	or(&c.Kind, c.Source.kind())
+	or(&c.Kind, c.kind())
 	or(&c.Share, 1)
 	or(&c.FromStep, 1)
 	if c.Kind == KindCondition {

@@ -203,7 +203,7 @@ func (m metricState) check() error {
 func (ev Evidence) clone() Evidence {
 	ev.metrics = maps.Clone(ev.metrics)
 	for name, m := range ev.metrics {
-		m.bounds = m.bounds.clone()
+		m.bounds = m.clone()
 		m.Clip, m.Vote = slices.Clone(m.Clip), slices.Clone(m.Vote)
 		m.Relative, m.Absolute = slices.Clone(m.Relative), slices.Clone(m.Absolute)
 		if m.Gap != nil {
