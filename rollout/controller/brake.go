@@ -72,7 +72,7 @@ func (h *holds) drop(uid types.UID) {
 // engage takes the canary to 0 at the proxies of this process, because that it failed cannot be stored. It does nothing
 // for a canary that is sent nothing, or that alone has endpoints, or that is only watched; and what a person asks for
 // is taken with the write, or not at all.
-func (c *Controller) engage(p *pass, d decision) {
+func (c *Controller) engage(ctx context.Context, p *pass, d decision) {
 	_, rejected := d.next.Rejection(p.state.Canary.Digest)
 	sent := p.state.Phase.Open() && p.state.Phase != rollout.Preparing && !p.state.Kind.Observe
 	if !sent || !rejected || d.next.Traffic.Sends() || d.actions.Consumed != nil || c.config.Lead.Braker == nil {
@@ -87,6 +87,7 @@ func (c *Controller) engage(p *pass, d decision) {
 	}
 	c.config.Lead.Braker.Brake(p.key.String(), string(p.object.UID), p.state.Attempt)
 	c.meters.brakes.WithLabelValues(p.key.Namespace, p.key.Name).Set(1)
+	log.FromContext(ctx).Info("a rollback that cannot be stored brakes", "attempt", one.attempt, "reason", string(one.reason), "decided", p.wallClock())
 	c.config.Recorder.Eventf(p.object, nil, eventType(true), reasonBrakeEngaged, "Brake",
 		"%s gets no traffic from the proxies of this process: %s, which cannot be stored", p.state.Canary.Name, d.next.Reason)
 }
@@ -123,7 +124,7 @@ func (c *Controller) onlyBrake(ctx context.Context, p *pass, d decision) {
 	if _, on := c.brakes.of(p.object.UID); !on {
 		log.FromContext(ctx).Info("a rollback waits for the API server", "reason", string(d.next.Reason), "seq", p.state.Seq)
 	}
-	c.engage(p, d)
+	c.engage(ctx, p, d)
 }
 
 // lost lets go of the brake of an object that is gone.

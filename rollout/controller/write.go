@@ -90,7 +90,7 @@ func isRollback(d decision) bool {
 // storeRollback waits for an answer no longer than a rollback may. What it cannot store it brakes.
 func (c *Controller) storeRollback(ctx context.Context, p *pass, d decision, patch func(context.Context) error) error {
 	if c.link.silent() {
-		c.engage(p, d)
+		c.engage(ctx, p, d)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Rollback)
 	defer cancel()
@@ -101,7 +101,7 @@ func (c *Controller) storeRollback(ctx context.Context, p *pass, d decision, pat
 	}
 	p.memory.failed++
 	if p.memory.failed >= 2 || errors.Is(err, context.DeadlineExceeded) {
-		c.engage(p, d)
+		c.engage(ctx, p, d)
 	}
 	return err
 }
@@ -150,7 +150,7 @@ func (c *Controller) vigil(ctx context.Context, of *pass) {
 	d := c.decide(ctx, &p)
 	of.reset = of.reset || p.reset
 	if isRollback(d) {
-		c.engage(&p, d)
+		c.engage(ctx, &p, d)
 	}
 }
 

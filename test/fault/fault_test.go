@@ -3,6 +3,7 @@ package fault_test
 import (
 	"context"
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,4 +171,22 @@ func TestSilence_stopsWatchesAndRequests(t *testing.T) {
 		}
 	}
 	t.Error("the watch ended")
+}
+
+func TestShut_refusesUntilItIsOpenAgain(t *testing.T) {
+	b := newBench(t)
+	w, err := b.behind.Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.door.Shut()
+	for range w.ResultChan() { // ends
+	}
+	if err := b.make("x", time.Minute); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a request at a door that is shut gives %v", err)
+	}
+	b.door.Reopen(t)
+	if err := b.make("x", time.Minute); err != nil || !b.exists("x") {
+		t.Errorf("after it was opened again: %v", err)
+	}
 }

@@ -151,12 +151,14 @@ func (p *Proxy) passable(ctx context.Context) error {
 
 // Door is where one process enters.
 type Door struct {
-	proxy  *Proxy
-	name   string
-	addr   string
-	server *http.Server
-	dead   context.Context
-	kill   context.CancelFunc
+	proxy *Proxy
+	name  string
+	addr  string
+	dead  context.Context
+	kill  context.CancelFunc
+
+	mu     sync.Mutex   // guards the rest
+	server *http.Server // that lets in who comes
 }
 
 // Open makes a door.
@@ -169,11 +171,10 @@ func (p *Proxy) Open(t testing.TB, name string) *Door {
 	}
 	d := &Door{proxy: p, name: name, addr: l.Addr().String()}
 	d.dead, d.kill = context.WithCancel(p.end)
-	d.server = &http.Server{Handler: d, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-	p.running.Go(func() { _ = d.server.Serve(l) }) // always http.ErrServerClosed
+	d.admit(l)
 	p.running.Go(func() {
 		<-d.dead.Done()
-		_ = d.server.Close() // what is left of it does not matter
+		d.Shut()
 	})
 	t.Cleanup(d.Close)
 	return d

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ type site struct {
 	system     string // namespace of Sluice
 	gateways   []int  // ports; gateway i is for proxies labelled istio: edge-<i+1>
 	versions   map[string]string
+	config     *rest.Config // of the API server itself
+	broken     atomic.Bool  // v2 answers 500
 }
 
 // open makes a site with n gateways. What is applied to it goes with the test.
@@ -53,19 +56,30 @@ func open(t *testing.T, n int) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, client: c, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), shop: kube.Namespace(t, cfg), system: kube.Namespace(t, cfg), versions: map[string]string{}}
+	s := &site{t: t, client: c, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), shop: kube.Namespace(t, cfg), system: kube.Namespace(t, cfg), versions: map[string]string{}, config: cfg}
 	s.define()
 	writeKubeconfig(t, cfg, s.kubeconfig)
 	for _, name := range []string{"v1", "v2"} {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(load.VersionHeader, name) }))
-		t.Cleanup(srv.Close)
-		s.versions[name] = srv.Listener.Addr().String()
+		s.versions[name] = s.serve(name)
 	}
 	for range n {
 		s.gateways = append(s.gateways, proxy.FreePort(t))
 	}
 	s.apply(s.mesh())
 	return s
+}
+
+// serve starts a server of a version and gives its address.
+func (s *site) serve(version string) string {
+	s.t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(load.VersionHeader, version)
+		if version == "v2" && s.broken.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	s.t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String()
 }
 
 // define makes the API server know the kinds as this code has them.
