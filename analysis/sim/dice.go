@@ -85,3 +85,64 @@ func (d *dice) many(mean float64) uint64 {
 		}
 	}
 }
+
+// binomial is how many of n come true where each does with the chance p.
+func (d *dice) binomial(n uint64, p float64) uint64 {
+	switch {
+	case n == 0 || !(p > 0):
+		return 0
+	case p >= 1:
+		return n
+	case p > 0.5:
+		return n - d.binomial(n, 1-p)
+	case float64(n)*p < 10:
+		return d.seldom(n, p)
+	default:
+		return d.often(n, p)
+	}
+}
+
+// seldom adds up probabilities from zero on until they exceed a uniform.
+func (d *dice) seldom(n uint64, p float64) uint64 {
+	odds, u := p/(1-p), d.uniform()
+	here := math.Exp(float64(n) * math.Log1p(-p))
+	for k := uint64(0); ; k++ {
+		if u -= here; u < 0 || k == n {
+			return k
+		}
+		here *= odds * float64(n-k) / float64(k+1)
+	}
+}
+
+// often is transformed rejection with a squeeze (Hörmann 1993, BTRS).
+func (d *dice) often(n uint64, p float64) uint64 {
+	all := float64(n)
+	deviation := math.Sqrt(all * p * (1 - p))
+	b := 1.15 + 2.53*deviation
+	a := -0.0873 + 0.0248*b + 0.01*p
+	center, right := all*p+0.5, 0.92-4.2/b
+	scale, odds := (2.83+5.1/b)*deviation, math.Log(p/(1-p))
+	mode := math.Floor((all + 1) * p)
+	height := ways(mode, all-mode)
+	for {
+		u, v := d.uniform()-0.5, d.uniform()
+		us := 0.5 - math.Abs(u)
+		k := math.Floor((2*a/us+b)*u + center)
+		if k < 0 || k > all {
+			continue
+		}
+		if us >= 0.07 && v <= right {
+			return uint64(k)
+		}
+		if math.Log(v*scale/(a/(us*us)+b)) <= height-ways(k, all-k)+(k-mode)*odds {
+			return uint64(k)
+		}
+	}
+}
+
+// ways is ln of j! times k!.
+func ways(j, k float64) float64 {
+	a, _ := math.Lgamma(j + 1)
+	b, _ := math.Lgamma(k + 1)
+	return a + b
+}

@@ -11,6 +11,7 @@ import (
 type Traffic struct {
 	world  World
 	dice   *dice
+	timing *timing       // nil: times are not counted
 	start  time.Time     // what the times of the World count from
 	now    time.Duration // since start
 	proxy  []proxy
@@ -32,6 +33,8 @@ type proxy struct {
 	next   time.Duration // scrape
 	counts [2]analysis.Counts
 	points [2][2][]analysis.Point // by arm; all and bad
+	times  [2]times
+	within [2][counted][]analysis.Point // by arm and bound
 }
 
 // span is a trouble that lasts from one time to another.
@@ -45,7 +48,7 @@ type span struct {
 // scrapes knows its targets when start comes. share is the canary's part of the pods.
 func New(w World, seed uint64, start time.Time, share float64) *Traffic {
 	w = w.withDefaults()
-	t := &Traffic{world: w, dice: newDice(seed), start: start}
+	t := &Traffic{world: w, dice: newDice(seed), timing: newTiming(w.Latency, seed), start: start}
 	every := w.Scrape.Every
 	for i := range w.Scrape.Targets {
 		phase := (w.Scrape.Phase + every*time.Duration(i)/time.Duration(w.Scrape.Targets)) % every
@@ -107,15 +110,7 @@ func (t *Traffic) Now() time.Time { return t.start.Add(t.now) }
 func (t *Traffic) Advance(until time.Time, weight int) {
 	end := until.Sub(t.start)
 	for t.now < end {
-		to, piece := end, t.world.Profile[0]
-		for _, p := range t.world.Profile {
-			if p.From <= t.now {
-				piece = p
-			} else {
-				to = min(to, p.From)
-				break
-			}
-		}
+		piece, to := t.world.at(t.now, end)
 		for i := range t.proxy {
 			to = min(to, t.proxy[i].next)
 		}
@@ -166,6 +161,7 @@ func (t *Traffic) serve(lasts time.Duration, rate, share float64, bad [2]float64
 				c.N += all
 				c.Bad += failed
 			}
+			t.timing.take(&t.proxy[i], arm, all, t.now >= t.world.Fault)
 		}
 	}
 }
@@ -182,6 +178,7 @@ func (t *Traffic) observe() {
 			continue
 		}
 		at := t.start.Add(t.now).UnixMilli()
+		t.timing.scrape(p, at)
 		for arm, c := range p.counts {
 			for role, n := range [2]uint64{c.N, c.Bad} {
 				if n > 0 { // a proxy shows no counter that never counted
@@ -216,6 +213,9 @@ func (t *Traffic) Loads(seq uint64) []analysis.Window {
 
 // Read answers a query as a metrics server would that holds all samples.
 func (t *Traffic) Read(q analysis.Query) analysis.Read {
+	if q.Metric == latency {
+		return t.buckets(q)
+	}
 	out := analysis.Read{Metric: q.Metric}
 	from, until := q.From.UnixMilli(), q.Until.UnixMilli()
 	for i := range t.proxy {

@@ -17,6 +17,7 @@ type World struct {
 	Pods      int           // of both versions together, the canary's in proportion to its weight; 0: no outages
 	Outages   Trouble       // of single pods
 	Incidents Trouble       // that hit both versions
+	Latency   Latency
 	Scrape    Scrape
 }
 
@@ -50,6 +51,10 @@ func (w World) withDefaults() World {
 	or(&w.Scrape.Targets, 1)
 	or(&w.Outages.Share, 1)
 	or(&w.Incidents.Share, 1)
+	if w.Latency.Median != 0 {
+		or(&w.Latency.Sigma, 0.5)
+		or(&w.Latency.Factor, 1)
+	}
 	if len(w.Profile) == 0 {
 		w.Profile = []Piece{{Rate: w.Rate, Stable: w.Stable, Canary: w.Stable}}
 		if w.Fault > 0 {
@@ -59,6 +64,18 @@ func (w World) withDefaults() World {
 		last.Rate, last.Stable, last.Canary = w.Rate, w.Stable, w.Canary
 	}
 	return w
+}
+
+// at is the piece of a time, and how far it reaches, at most to end.
+func (w World) at(now, end time.Duration) (Piece, time.Duration) {
+	piece := w.Profile[0]
+	for _, p := range w.Profile {
+		if p.From > now {
+			return piece, min(end, p.From)
+		}
+		piece = p
+	}
+	return piece, end
 }
 
 func or[T comparable](v *T, otherwise T) {
@@ -100,6 +117,7 @@ func (w World) Validate() error {
 			errs = append(errs, fmt.Errorf("%s need a rate of at most 3600 an hour and a duration", name))
 		}
 	}
+	errs = append(errs, w.Latency.check())
 	if w.Outages.Rate > 0 && w.Pods < 2 {
 		errs = append(errs, errors.New("outages need pods: at least one of each version"))
 	}
