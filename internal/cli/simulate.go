@@ -66,13 +66,13 @@ func (o *simulateOptions) runStep(ctx context.Context, s Streams) error {
 		Runs: o.runs, Seed: o.seed, Weight: o.weight, Rate: o.world.Rate, StableErrors: float64(o.stableErrors),
 		Horizon: o.horizon.Seconds(), World: "canary errors",
 	}
-	for _, bad := range o.canaryErrors.shares {
-		outcomes, err := o.play(ctx, o.runs, o.trial(bad).Run)
+	for _, f := range o.faults() {
+		outcomes, err := o.play(ctx, o.runs, o.trial(f).Run)
 		if err != nil {
 			return err
 		}
-		row := rowOf(percentOf(bad), sim.Summarise(outcomes))
-		row.CanaryErrors = &bad
+		row := rowOf(percentOf(f.errors), sim.Summarise(outcomes))
+		row.CanaryErrors, row.LatencyFactor = &f.errors, o.factor(f)
 		view.Rows = append(view.Rows, row)
 	}
 	return view.write(s.Out, o.output)

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/sim"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // shareList is a list of probabilities.
@@ -102,6 +104,7 @@ type worldFlags struct {
 	canaryErrors       shareList
 	outages, incidents trouble
 	missed             share
+	latency            latencyFlags
 }
 
 // most bounds what one command may be asked for.
@@ -139,13 +142,15 @@ func (w *worldFlags) register(f *pflag.FlagSet) {
 	f.Var(&w.missed, "missed", "share of scrapes that fail")
 	f.IntVar(&w.world.Pods, "pods", 0, "pods of both versions together, the canary's in proportion to its weight; for --outages")
 	f.Var(&w.outages, "outages", "RATE/h:DURATION: outages of each pod, such as 2/h:20s")
+	w.latency.register(f)
 	f.Var(&w.incidents, "incidents", "RATE/h:DURATION[:SHARE]: incidents that hit both versions, such as 6/h:90s:40%")
 }
 
 // fits says which flag has no meaning for what is asked: a Rollout brings its own steps and analysis, the reference and
 // scenarios all they need.
 func (o *simulateOptions) fits(plan bool, given func(string) bool) error {
-	worlds := []string{"rps", "stable-errors", "canary-errors", "fault-at", "scrape", "proxies", "missed", "pods", "outages", "incidents", "endpoints"}
+	worlds := append([]string{"rps", "stable-errors", "canary-errors", "fault-at", "scrape", "proxies", "missed", "pods", "outages", "incidents", "endpoints"},
+		latencyNames()...)
 	judged := []string{"weight", "horizon", "config", "hard-fail", "alpha", "beta", "rho0", "rho1", "delta", "objective", "noise", "window",
 		"warmup", "bake", "start", "tau", "grid"}
 	var without []string
@@ -187,18 +192,39 @@ func (o *simulateOptions) complete(plan bool, given func(string) bool) error {
 		return errors.New("--endpoints must be 0 or more")
 	}
 	o.world.Outages, o.world.Incidents, o.world.Scrape.Missed = o.outages.Trouble, o.incidents.Trouble, float64(o.missed)
-	for _, bad := range o.canaryErrors.shares {
-		if err := o.trial(bad).World.Validate(); err != nil {
+	o.latency.asked = slices.ContainsFunc(latencyNames(), given)
+	if given("latency-factor") && !given("canary-errors") {
+		o.canaryErrors.shares = []float64{float64(o.stableErrors)} // slow and else as good
+	}
+	if o.latency.asked && o.judge.config == "" {
+		o.judge.metrics = []string{v1alpha1.MetricErrors, metricLatency}
+	}
+	if err := o.judge.complete(given); err != nil {
+		return err
+	}
+	if plan {
+		return nil // the Rollout says what is judged
+	}
+	return o.ready(o.judge.cfg)
+}
+
+// ready checks the worlds, once it is known what is judged.
+func (o *simulateOptions) ready(cfg analysis.Config) error {
+	if err := o.latency.settle(cfg); err != nil {
+		return err
+	}
+	for _, f := range o.faults() {
+		if err := o.trial(f).World.Validate(); err != nil {
 			return err
 		}
 	}
-	return o.judge.complete(given)
+	return nil
 }
 
-// trial is the step with a canary of that bad share.
-func (o *simulateOptions) trial(bad float64) sim.Trial {
+// trial is the step with a canary of that fault.
+func (o *simulateOptions) trial(f fault) sim.Trial {
 	world := o.world
-	world.Stable, world.Canary = float64(o.stableErrors), bad
+	world.Stable, world.Canary, world.Latency = float64(o.stableErrors), f.errors, o.latency.of(f.slow)
 	return sim.Trial{
 		World: world, Config: o.judge.cfg, Weight: o.weight, Horizon: o.horizon,
 		Endpoints: o.judge.endpoints, Soft: !o.judge.hardFail,

@@ -28,15 +28,16 @@ type simulated struct {
 }
 
 type simulatedRow struct {
-	World        string         `json:"world"`
-	Rule         string         `json:"rule,omitempty"`
-	CanaryErrors *float64       `json:"canaryErrors,omitempty"`
-	Runs         int            `json:"runs"`
-	RolledBack   simulatedTime  `json:"rolledBack"`
-	BadServed    float64        `json:"badServed"` // mean
-	Promotable   *simulatedTime `json:"promotable,omitempty"`
-	Misses       []string       `json:"misses,omitempty"` // of the bar
-	foreign      bool           // another tool's rule: there is no bar
+	World         string         `json:"world"`
+	Rule          string         `json:"rule,omitempty"`
+	CanaryErrors  *float64       `json:"canaryErrors,omitempty"`
+	LatencyFactor *float64       `json:"latencyFactor,omitempty"` // where latency is judged
+	Runs          int            `json:"runs"`
+	RolledBack    simulatedTime  `json:"rolledBack"`
+	BadServed     float64        `json:"badServed"` // mean
+	Promotable    *simulatedTime `json:"promotable,omitempty"`
+	Misses        []string       `json:"misses,omitempty"` // of the bar
+	foreign       bool           // another tool's rule: there is no bar
 }
 
 type simulatedTime struct {
@@ -77,6 +78,9 @@ func (v simulated) write(out io.Writer, format string) error {
 
 func (v simulated) header() []string {
 	h := []string{v.World}
+	if v.timed() {
+		h = append(h, "latency")
+	}
 	if v.Judged {
 		h = append(h, "rule")
 	}
@@ -87,10 +91,16 @@ func (v simulated) header() []string {
 	return h
 }
 
+// timed reports that latency is judged.
+func (v simulated) timed() bool { return len(v.Rows) > 0 && v.Rows[0].LatencyFactor != nil }
+
 func (v simulated) cells() [][]string {
 	rows := make([][]string, 0, len(v.Rows))
 	for _, r := range v.Rows {
 		cells := []string{r.World}
+		if r.LatencyFactor != nil {
+			cells = append(cells, timesOf(*r.LatencyFactor))
+		}
 		if v.Judged {
 			cells = append(cells, r.Rule)
 		}

@@ -38,12 +38,13 @@ type planned struct {
 }
 
 type plannedRow struct {
-	CanaryErrors float64       `json:"canaryErrors"`
-	Completed    simulatedTime `json:"completed"`  // seconds from the start
-	RolledBack   simulatedTime `json:"rolledBack"` // seconds from the fault
-	Inconclusive float64       `json:"inconclusive"`
-	BadServed    float64       `json:"badServed"`
-	Timeline     []plannedLine `json:"timeline"` // of the first run
+	CanaryErrors  float64       `json:"canaryErrors"`
+	LatencyFactor *float64      `json:"latencyFactor,omitempty"` // where latency is judged
+	Completed     simulatedTime `json:"completed"`               // seconds from the start
+	RolledBack    simulatedTime `json:"rolledBack"`              // seconds from the fault
+	Inconclusive  float64       `json:"inconclusive"`
+	BadServed     float64       `json:"badServed"`
+	Timeline      []plannedLine `json:"timeline"` // of the first run
 }
 
 type plannedLine struct {
@@ -69,13 +70,15 @@ func (o *simulateOptions) runPlan(ctx context.Context, s Streams, path string) e
 	}
 	view.Title = fmt.Sprintf("Rollout %s, steps %s, at %v rps, stable %s bad; %d runs from seed %d.",
 		ro.Name, strings.Join(weights, ", "), o.world.Rate, percentOf(float64(o.stableErrors)), o.runs, o.seed)
-	for _, bad := range o.canaryErrors.shares {
-		plan.World = o.trial(bad).World
+	for _, f := range o.faults() {
+		plan.World = o.trial(f).World
 		results, err := inParallel(ctx, o.runs, func(i int) (scenario.Result, error) { return plan.Run(o.seedOf(i)) })
 		if err != nil {
 			return err
 		}
-		view.Rows = append(view.Rows, planRow(bad, results))
+		row := planRow(f.errors, results)
+		row.LatencyFactor = o.factor(f)
+		view.Rows = append(view.Rows, row)
 	}
 	return view.write(s.Out, o.output)
 }
@@ -92,6 +95,9 @@ func (o *simulateOptions) simulation(ro *v1alpha1.Rollout) (scenario.Simulation,
 	cfg, err := spec.Config(ro.Spec.Analysis, 0, nil)
 	if err == nil {
 		err = errors.Join(cfg.Validate()...)
+	}
+	if err == nil {
+		err = o.ready(cfg)
 	}
 	canary := max(o.judge.endpoints, 1)
 	if o.world.Pods > 1 {
@@ -179,14 +185,16 @@ func (v planned) write(out io.Writer, format string) error {
 		return enc.Encode(v)
 	}
 	var rows [][]string
+	header := []string{"canary errors", "rolled back", "p50", "p90", "p99", "bad served", "inconclusive", "completed", "p50", "p90"}
+	if len(v.Rows) > 0 && v.Rows[0].LatencyFactor != nil {
+		header = slices.Insert(header, 1, "latency")
+	}
 	for _, r := range v.Rows {
 		back, done := r.RolledBack, r.Completed
-		rows = append(rows, []string{
-			percentOf(r.CanaryErrors), percentOf(back.Share), back.at(back.P50), back.at(back.P90), back.at(back.P99), analysis.Digits(r.BadServed),
+		rows = append(rows, append(r.fault(), percentOf(back.Share), back.at(back.P50), back.at(back.P90), back.at(back.P99), analysis.Digits(r.BadServed),
 			percentOf(r.Inconclusive), percentOf(done.Share), done.at(done.P50), done.at(done.P90),
-		})
+		))
 	}
-	header := []string{"canary errors", "rolled back", "p50", "p90", "p99", "bad served", "inconclusive", "completed", "p50", "p90"}
 	write := writeColumns
 	if format == "md" {
 		write = writeMarkdown
@@ -195,7 +203,7 @@ func (v planned) write(out io.Writer, format string) error {
 		return err
 	}
 	for _, r := range v.Rows {
-		if _, err := fmt.Fprintf(out, "\nThe first run with %s bad:\n\n", percentOf(r.CanaryErrors)); err != nil {
+		if _, err := fmt.Fprintf(out, "\nThe first run with %s:\n\n", r.world()); err != nil {
 			return err
 		}
 		for _, l := range r.Timeline {
