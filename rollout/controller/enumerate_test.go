@@ -86,6 +86,7 @@ func (p *play) begin() {
 		p.t.Fatal(err)
 	}
 	p.it.Ask(p.t.Context())
+	p.it.Thawed(p.ns)
 }
 
 // pass lets a second go by, and a process that died of the fault be started again.

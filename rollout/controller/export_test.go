@@ -9,6 +9,9 @@ import (
 // Ask lets queries be made although no manager runs the controller.
 func (c *Controller) Ask(ctx context.Context) { c.queries.start(ctx) }
 
+// Thawed says that a namespace is not frozen, although no manager has it looked at.
+func (c *Controller) Thawed(namespace string) { c.freezes.set(namespace, "") }
+
 // Asking reports that a query of an object is under way.
 func (c *Controller) Asking(key types.NamespacedName) bool {
 	c.memories.mu.Lock()

@@ -83,5 +83,5 @@ func keep(t *testing.T, c client.Client, ro *v1alpha1.Rollout, st rollout.State)
 
 func trimmed(c rollout.Clocks) rollout.Clocks {
 	return rollout.Clocks{Phase: c.Phase.Truncate(time.Millisecond), Step: c.Step.Truncate(time.Millisecond), Blind: c.Blind.Truncate(time.Millisecond),
-		Empty: c.Empty.Truncate(time.Millisecond), Few: c.Few.Truncate(time.Millisecond)}
+		Empty: c.Empty.Truncate(time.Millisecond), Few: c.Few.Truncate(time.Millisecond), Gate: c.Gate.Truncate(time.Millisecond)}
 }

@@ -63,6 +63,7 @@ func (w *world) offset(c *cached, digest func(context.Context, *v1alpha1.Rollout
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	it.Thawed(w.ns)
 	return func() error {
 		offset += 2 * time.Second
 		_, err := it.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "reviews"}})
