@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,7 @@ type shop struct {
 type rolloutSpec struct {
 	subset string
 	paused bool
+	text   string // instead of the manifest; empty: the manifest
 	extra  string // more lines of the spec
 }
 
@@ -157,6 +159,9 @@ func (sh *shop) files() map[string]string {
 		"SUBSET", sh.rollout.subset, "PAUSED", fmt.Sprint(sh.rollout.paused), "EXTRA\n", sh.rollout.extra)
 	files := map[string]string{}
 	for name, text := range manifests {
+		if name == "rollout.yaml" {
+			text = cmp.Or(sh.rollout.text, text)
+		}
 		files["deploy/"+name] = r.Replace(text)
 	}
 	return files

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 // a host and a gateway port of its own.
 type site struct {
 	dir    string
+	scrape time.Duration
 	stack  *stack.Stack
 	client client.Client
 
@@ -44,14 +46,17 @@ var shared struct {
 	err  error
 }
 
+// How the site is, in a process that has it for tests which measure.
+var (
+	scrape = flag.Duration("scrape", time.Second, "how often Prometheus scrapes the gateway")
+	deaf   = flag.Bool("deaf", false, "judge by Prometheus alone, not by what proxies report")
+)
+
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	code := m.Run()
 	if s := shared.site; s != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		err := errors.Join(s.stack.Stop(ctx), s.stopProm(ctx), os.RemoveAll(s.dir))
-		cancel()
-		if err != nil {
+		if err := s.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the parts:", err)
 			code = max(code, 1)
 		}
@@ -62,21 +67,25 @@ func TestMain(m *testing.M) {
 func theSite(t *testing.T) *site {
 	t.Helper()
 	envoy := proxy.Binary(t)
-	shared.once.Do(func() { shared.site, shared.err = startSite(envoy) })
+	shared.once.Do(func() {
+		shared.site, shared.err = startSite(envoy, *scrape, app.Config{Proxies: app.Proxies{IgnoreLoads: *deaf}})
+	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
 	return shared.site
 }
 
-func startSite(envoy string) (*site, error) {
+// startSite starts all parts, with a Prometheus that scrapes so often and controllers that are configured like this.
+func startSite(envoy string, scrape time.Duration, cfg app.Config) (*site, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	path, err := os.MkdirTemp("", "sluice-e2e-")
 	if err != nil {
 		return nil, err
 	}
-	s := &site{dir: path}
+	s := &site{dir: path, scrape: scrape}
+	cfg.Observe = s.observe
 	if err := s.startProm(ctx, 0); err != nil {
 		return nil, err
 	}
@@ -86,14 +95,20 @@ func startSite(envoy string) (*site, error) {
 	}
 	s.stack, err = stack.Start(ctx, stack.Config{
 		Name: "e2e", Dir: dir, Envoy: envoy, Ephemeral: true, Prometheus: s.prom.URL(),
-		App: app.Config{Observe: s.observe}, Run: app.Run, Now: app.Now,
+		App: cfg, Run: app.Run, Now: app.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.scrape()
+	s.target()
 	s.client, err = client.New(s.stack.RESTConfig(), client.Options{Scheme: scheme()})
 	return s, err
+}
+
+func (s *site) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return errors.Join(s.stack.Stop(ctx), s.stopProm(ctx), os.RemoveAll(s.dir))
 }
 
 func scheme() *runtime.Scheme {
@@ -105,7 +120,7 @@ func scheme() *runtime.Scheme {
 
 // startProm starts Prometheus on a port (0: any), with the samples of an earlier start.
 func (s *site) startProm(ctx context.Context, port int) error {
-	p, err := prom.Start(ctx, prom.Config{Dir: filepath.Join(s.dir, "prometheus"), Port: port, Interval: time.Second})
+	p, err := prom.Start(ctx, prom.Config{Dir: filepath.Join(s.dir, "prometheus"), Port: port, Interval: s.scrape})
 	if err != nil {
 		return err
 	}
@@ -115,7 +130,8 @@ func (s *site) startProm(ctx context.Context, port int) error {
 	return nil
 }
 
-func (s *site) scrape() {
+// target has Prometheus scrape the gateway.
+func (s *site) target() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.prom.Targets(prom.Target{Address: s.stack.Document().EnvoyAdmin, Labels: map[string]string{"proxy": "gateway-1"}})

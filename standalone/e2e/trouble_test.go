@@ -53,7 +53,7 @@ func TestTrouble_prometheusStoppedFreezesTheWeight(t *testing.T) {
 	if err := s.startProm(t.Context(), port); err != nil {
 		t.Fatal(err)
 	}
-	s.scrape()
+	s.target()
 	sh.until("v2 promoted after all", 120*time.Second, func(st *v1alpha1.RolloutStatus) bool {
 		return st.Stable.Name == "v2" && ready(st)
 	})
