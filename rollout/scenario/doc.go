@@ -23,6 +23,8 @@
 //	                            a person's action; the same id again is the same action, seen in an old list
 //	verdict V [reason=] [message=""]   what analysis says from now on, in this step of this attempt
 //	windows n=425 bad=0 canary.n=75 canary.bad=3 [count=12] [dt=5s]   through the real Judge instead, in this attempt
+//	loads n=85 bad=0 canary.n=15 canary.bad=8 [count=60] [objective=0.999]   the same by seconds that proxies report,
+//	                            without any metric of Prometheus
 //	tick 5m; jump ±1h           time passes, stopping at every wake; the wall clock alone is set
 //	write conflict|lost|applied     the next write: refused, never stored, or stored with the answer lost
 //	brake [REASON]; brake off   the API server is gone, and a failure with that reason was found; it is back

@@ -146,6 +146,8 @@ func (c command) timed() (bool, error) {
 		return true, w.tick(d)
 	case "windows":
 		return true, c.windows()
+	case "loads":
+		return true, c.loads()
 	case "expect":
 		return true, c.expect()
 	case "notes":
