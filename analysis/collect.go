@@ -23,7 +23,9 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 	for _, c := range reading(cfg, m) {
 		if c.Kind == KindCondition {
 			if due := ev.metrics[c.Name].dueIn(ev, c, m); !due.IsZero() && !until.Before(due) {
-				queries = append(queries, Query{Metric: c.Name, Condition: c.Condition, Arms: arms, From: until, Until: until})
+				queries = append(queries, Query{
+					Metric: c.Name, Condition: c.Condition, Arms: arms, From: until, Until: until, Oldest: freshFor * c.Limits.Interval,
+				})
 			}
 			continue
 		}

@@ -19,13 +19,21 @@ import (
 	"github.com/sluice-dev/sluice/analysis"
 )
 
-// ask runs an instant query and gives the body of its answer.
-func (s *Server) ask(ctx context.Context, expression string, at time.Time) (*bytes.Buffer, *Failure) {
-	form := url.Values{
+// defaultLookback is how old the sample of an instant selector may be where nothing is said.
+const defaultLookback = 5 * time.Minute
+
+// ask runs an instant query and gives the body of its answer. Samples that are older than that count for nothing in instant
+// selectors; zero: as the server holds it.
+func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldest time.Duration) (*bytes.Buffer, *Failure) {
+	values := url.Values{
 		"query":   {expression},
 		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
 		"timeout": {strconv.FormatInt(s.timeout.Milliseconds(), 10) + "ms"},
-	}.Encode()
+	}
+	if oldest > 0 && oldest < defaultLookback {
+		values.Set("lookback_delta", strconv.FormatInt(oldest.Milliseconds(), 10)+"ms")
+	}
+	form := values.Encode()
 	code, body, err := s.send(ctx, http.MethodPost, s.url, form)
 	if err == nil && code == http.StatusMethodNotAllowed { // a read-only proxy before it
 		s.bodies.put(body)

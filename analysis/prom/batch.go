@@ -216,7 +216,7 @@ func (s *Server) fetch(ctx context.Context, members []*member) (int, *Failure) {
 			}
 		}
 	}
-	body, fail := s.ask(ctx, expression(wants, les, int64((until.Sub(from)+time.Second-1)/time.Second)), until)
+	body, fail := s.ask(ctx, expression(wants, les, int64((until.Sub(from)+time.Second-1)/time.Second)), until, 0)
 	if fail != nil {
 		return 0, fail
 	}

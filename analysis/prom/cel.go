@@ -3,6 +3,7 @@ package prom
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 
@@ -17,6 +18,34 @@ type rules struct {
 	pass, fail cel.Program // nil: not given
 	stable     bool        // one of them names stable's value
 }
+
+// compiled remembers rules: to compile them costs a hundred times as much as to hold a value against them.
+type compiled struct {
+	mu  sync.Mutex // guards all
+	all map[[2]string]*rules
+}
+
+// of are the rules of a condition.
+func (c *compiled) of(condition analysis.Condition) (*rules, error) {
+	key := [2]string{condition.Pass, condition.Fail}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.all[key]; known != nil {
+		return known, nil
+	}
+	made, err := rulesOf(condition)
+	if err != nil {
+		return nil, err
+	}
+	if c.all == nil || len(c.all) >= maxCompiled {
+		c.all = map[[2]string]*rules{}
+	}
+	c.all[key] = made
+	return made, nil
+}
+
+// maxCompiled is how many conditions have their rules remembered.
+const maxCompiled = 1000
 
 // rulesOf compiles the rules of a condition: CEL over the doubles value and stable that gives a bool.
 func rulesOf(c analysis.Condition) (*rules, error) {

@@ -18,7 +18,7 @@ func (s *Server) Measure(ctx context.Context, q analysis.Query) (analysis.Measur
 	if q.Condition == nil {
 		return out, failed(analysis.QueryRejected, "there is no condition to measure")
 	}
-	rules, err := rulesOf(*q.Condition)
+	rules, err := s.rules.of(*q.Condition)
 	if err != nil {
 		return out, failed(analysis.QueryRejected, "%v", err)
 	}
@@ -27,12 +27,12 @@ func (s *Server) Measure(ctx context.Context, q analysis.Query) (analysis.Measur
 		return out, failed(analysis.QueryRejected, "%v", err)
 	}
 	var fail *Failure
-	if out.Value, fail = s.value(ctx, canary, q.Until); fail != nil {
+	if out.Value, fail = s.value(ctx, canary, q.Until, q.Oldest); fail != nil {
 		return out, s.shown(fail)
 	}
 	beside := 0.0
 	if rules.stable {
-		if beside, fail = s.value(ctx, stable, q.Until); fail != nil {
+		if beside, fail = s.value(ctx, stable, q.Until, q.Oldest); fail != nil {
 			return out, s.shown(fail)
 		}
 		out.Stable = &beside

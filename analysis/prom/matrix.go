@@ -347,16 +347,17 @@ const roomFor = 4096
 // target names where the series was scraped.
 func (m *matrix) target() string {
 	m.key = m.key[:0]
-	for i, label := range m.targets {
-		if i > 0 {
-			m.key = append(m.key, '/')
-		}
-		m.key = strconv.AppendQuote(m.key, string(m.label(label)))
+	for _, label := range m.targets {
+		m.key = append(append(m.key, m.label(label)...), 0xff)
 	}
 	name, known := m.names[string(m.key)]
 	if !known {
-		name = string(m.key)
-		m.names[name] = name
+		quoted := make([]string, 0, len(m.targets))
+		for _, label := range m.targets {
+			quoted = append(quoted, strconv.Quote(string(m.label(label))))
+		}
+		name = strings.Join(quoted, "/")
+		m.names[string(m.key)] = name
 	}
 	return name
 }

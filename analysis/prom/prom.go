@@ -57,6 +57,7 @@ type Server struct {
 	plans   plans
 	seen    memory
 	spelled spellings
+	rules   compiled
 	batches batches
 }
 

@@ -1,6 +1,7 @@
 package prom
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -379,6 +380,9 @@ func float(text []byte) (float64, error) {
 		return float64(whole), nil
 	}
 	v, err := strconv.ParseFloat(string(text), 64)
+	if bytes.ContainsAny(text, "_xX") { // Go writes numbers so, Prometheus does not
+		err = strconv.ErrSyntax
+	}
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, fmt.Errorf("a sample has the value %.20q", text)
 	}

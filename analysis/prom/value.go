@@ -18,7 +18,7 @@ type instantSample struct {
 }
 
 // instant asks for the value of an expression: a scalar or a vector.
-func (s *Server) instant(ctx context.Context, expression string, at time.Time) ([]instantSample, *Failure) {
+func (s *Server) instant(ctx context.Context, expression string, at time.Time, oldest time.Duration) ([]instantSample, *Failure) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	select {
@@ -27,7 +27,7 @@ func (s *Server) instant(ctx context.Context, expression string, at time.Time) (
 	case <-ctx.Done():
 		return nil, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	body, fail := s.ask(ctx, expression, at)
+	body, fail := s.ask(ctx, expression, at, oldest)
 	if fail != nil {
 		return nil, fail
 	}
@@ -115,8 +115,8 @@ func (m *matrix) vectorElement(out *[]instantSample) error {
 }
 
 // value is that of an expression which gives a scalar or a vector of one sample.
-func (s *Server) value(ctx context.Context, expression string, at time.Time) (float64, *Failure) {
-	all, fail := s.instant(ctx, expression, at)
+func (s *Server) value(ctx context.Context, expression string, at time.Time, oldest time.Duration) (float64, *Failure) {
+	all, fail := s.instant(ctx, expression, at, oldest)
 	switch {
 	case fail != nil:
 		return 0, fail
@@ -140,7 +140,7 @@ func (s *Server) Base(ctx context.Context, q analysis.Query) ([]analysis.Bucket,
 		if len(stable) == 0 {
 			continue
 		}
-		all, fail := s.instant(ctx, "sum by (le) (increase("+expression(stable, nil, int64(baseline.Seconds()))+"))", q.Until)
+		all, fail := s.instant(ctx, "sum by (le) (increase("+expression(stable, nil, int64(baseline.Seconds()))+"))", q.Until, 0)
 		if fail != nil {
 			return nil, s.shown(fail)
 		}

@@ -33,7 +33,7 @@ func TestValue_isAScalarOrAVectorOfOneSample(t *testing.T) {
 		`"scalar","result":[` + one + `]`:                        analysis.BadResponse,
 	} {
 		answer = `{"status":"success","data":{"resultType":` + result + `}}`
-		v, fail := server.value(t.Context(), "x", time.Unix(1300, 0))
+		v, fail := server.value(t.Context(), "x", time.Unix(1300, 0), 0)
 		switch {
 		case want == "" && (fail != nil || v != 2.5):
 			t.Errorf("%s: %v, %v", result, v, fail)

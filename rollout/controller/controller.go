@@ -32,6 +32,7 @@ type Controller struct {
 	start    time.Time
 	memories memories
 	queries  queries
+	checks   checks
 	freezes  freezes
 	wake     waker
 	fence    *fence
@@ -49,6 +50,7 @@ func New(c Config) (*Controller, error) {
 		return nil, err
 	}
 	out := &Controller{config: c.defaulted(), start: c.Now(), meters: newMeters(), freezes: newFreezes()}
+	out.checks.check = out.config.CheckSource
 	out.fence = newFence(&out.config)
 	out.queries = queries{done: out.wake.now}
 	return out, nil

@@ -113,7 +113,7 @@ func (p *pass) usable(t *v1alpha1.MetricTemplate, args []v1alpha1.Argument) (spe
 	if err != nil {
 		return own, err
 	}
-	return own, p.controller.config.CheckSource(own.Source)
+	return own, p.controller.checks.of(own.Source)
 }
 
 // keep remembers for the attempt what can be used, and puts it where that is not so any more.

@@ -321,6 +321,8 @@ type prometheus struct {
 	err    error
 	blocks chan struct{} // not nil: queries wait for it
 	asked  int
+	value  func() (float64, error) // of conditions: they pass below 100
+	gate   analysis.Query          // the last of a condition
 	last   analysis.Query
 }
 
@@ -349,8 +351,19 @@ func (p *prometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, e
 	return nil, errors.New("this Prometheus has no histograms")
 }
 
-func (p *prometheus) Measure(context.Context, analysis.Query) (analysis.Measurement, error) {
-	return analysis.Measurement{}, errors.New("this Prometheus has no conditions")
+func (p *prometheus) Measure(_ context.Context, q analysis.Query) (analysis.Measurement, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gate = q
+	if p.value == nil {
+		return analysis.Measurement{}, errors.New("this Prometheus has no conditions")
+	}
+	value, err := p.value()
+	out := analysis.Measurement{Metric: q.Metric, At: q.Until, Value: value, Outcome: analysis.OutcomePass}
+	if value >= 100 {
+		out.Outcome = analysis.OutcomeFail
+	}
+	return out, err
 }
 
 // Querier implements controller.Servers: this one is known by every name but two.
