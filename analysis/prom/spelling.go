@@ -109,7 +109,7 @@ func (m *matrix) bound(text []byte, unit float64) (float64, *Failure) {
 		}
 		m.bounds[string(text)] = b
 		if b.fail == nil && m.spellings != nil {
-			m.spellings.learn(spelled{b.le, unit}, string(text))
+			m.learn(spelled{b.le, unit}, string(text))
 		}
 	}
 	return b.le, b.fail
