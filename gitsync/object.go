@@ -22,34 +22,22 @@ func (c Commit) Revision() string {
 	return c.Ref + "@sha1:" + c.ID
 }
 
-// Remote is a Git repository and what is needed to speak to it. Secrets never appear in its String.
-type Remote struct {
-	URL    string
-	Secret Secret
-	Scope  string // "namespace/name of the Secret"; remotes with a Secret are not shared across scopes
-}
-
-// Secret holds credentials. It has no readable String; exactly one of a user with password and a bearer token may be set.
-type Secret struct{ Username, Password, BearerToken, CA string }
-
-// String hides the content.
-func (s Secret) String() string { return "(secret)" }
-
-// GoString hides the content.
-func (s Secret) GoString() string { return "(secret)" }
-
-// IsZero reports whether there are no credentials and no roots.
-func (s Secret) IsZero() bool { return s == Secret{} }
-
-// Ref selects what to fetch from a Remote. At most one of Branch, Tag, Commit and Name is set; none means the
+// Ref selects what to fetch from a Remote. At most one of Branch, Tag, Semver, Commit and Name is set; none means the
 // remote's HEAD.
 type Ref struct {
-	Remote                    Remote
-	Branch, Tag, Commit, Name string
-	Rewrite                   Rewrite       // what to do when the new tip does not descend from the tip held
-	Accept                    string        // a commit that a person accepts though it does not descend
-	HaveTime                  time.Time     // committer time of the commit handled last; zero is unknown
-	Timeout                   time.Duration // of one fetch in all; zero is 60 s
+	Remote                            Remote
+	Branch, Tag, Semver, Commit, Name string
+	TagPrefix                         string        // with Semver: what stands before the version in the names of tags
+	Rewrite                           Rewrite       // what to do when the new tip does not descend from the tip held
+	Accept                            string        // a commit that a person accepts though it does not descend
+	Last                              Last          // what is known of the commit handled last
+	Timeout                           time.Duration // of one fetch in all; zero is 60 s
+}
+
+// Last is what a caller remembers of the commit that it handled last, besides its id.
+type Last struct {
+	Ref  string    // Commit.Ref of it; empty is unknown
+	Time time.Time // of its committer; zero is unknown
 }
 
 // Rewrite is the answer to rewritten history. Its zero value is Hold.

@@ -25,6 +25,8 @@ const (
 // Reasons of trouble that stays until Git, the spec or a person changes something.
 const (
 	SecretInvalid    Reason = "SecretInvalid"
+	HostKeyUnknown   Reason = "HostKeyUnknown"
+	HostKeyMismatch  Reason = "HostKeyMismatch"
 	AddressRefused   Reason = "AddressRefused"
 	RedirectRefused  Reason = "RedirectRefused"
 	LimitExceeded    Reason = "LimitExceeded"

@@ -40,11 +40,11 @@ type SourceList struct {
 
 // SourceSpec says where objects come from and how they are applied.
 type SourceSpec struct {
-	// URL of the repository: https, or http to loopback and to hosts the operator lists. No credentials, query or fragment.
+	// URL of the repository: https, ssh, or http to loopback and to hosts the operator lists. No password, query or fragment.
 	// +required
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[A-Za-z0-9._~/+@%=,-]*)?$')",message="url must be http(s)://host/path without user, query or fragment"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[A-Za-z0-9._~/+@%=,-]*)?$') || self.matches('^ssh://([A-Za-z0-9_][A-Za-z0-9._-]*@)?[^/?#@]+/[A-Za-z0-9._~/+@=,-]+$')",message="url must be https://host/path or ssh://[user@]host/path, without password, query or fragment; git@host:path is ssh://git@host/path"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/)[.][.](/|$)')",message="url must not contain .."
 	URL string `json:"url"`
 	// Ref is what is followed. Empty: the remote's HEAD.
@@ -70,9 +70,13 @@ type SourceSpec struct {
 	// Suspend stops fetching, applying, pruning and repairing. Rollouts go on.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// SecretRef names the Secret with username and password, or bearerToken, and optionally ca.crt.
+	// SecretRef names the Secret with the credentials: username and password, bearerToken, githubAppID with
+	// githubAppPrivateKey, or, for ssh, identity with known_hosts; ca.crt, tls.crt and tls.key join any of https.
 	// +optional
 	SecretRef *LocalRef `json:"secretRef,omitempty"`
+	// ProxySecretRef names the Secret with the address of a proxy (http, https or socks5), and optionally username and password.
+	// +optional
+	ProxySecretRef *LocalRef `json:"proxySecretRef,omitempty"`
 	// Webhook lets a forge say that there is something new.
 	// +optional
 	Webhook *SourceWebhook `json:"webhook,omitempty"`
@@ -92,13 +96,40 @@ type SourceSpec struct {
 	PruneLimitPercent int32 `json:"pruneLimitPercent,omitempty"`
 }
 
-// SourceRef is what is followed.
+// SourceRef is what is followed: at most one of branch, tag, semver, commit and name.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.branch) && size(self.branch) > 0, has(self.tag) && size(self.tag) > 0, has(self.semver) && size(self.semver) > 0, has(self.commit) && size(self.commit) > 0, has(self.name) && size(self.name) > 0].filter(x, x).size() <= 1",message="ref takes at most one of branch, tag, semver, commit and name"
+// +kubebuilder:validation:XValidation:rule="!has(self.tagPrefix) || size(self.tagPrefix) == 0 || (has(self.semver) && size(self.semver) > 0)",message="tagPrefix needs semver"
 type SourceRef struct {
 	// Branch to follow. Empty: the remote's HEAD.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._/+@=,#-]*$`
 	Branch string `json:"branch,omitempty"`
+	// Tag to keep to. A tag that is moved holds the Source.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._/+@=,#-]*$`
+	Tag string `json:"tag,omitempty"`
+	// Semver is a range of versions; the highest tag in it is followed, as ">=1.2.0 <2.0.0".
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	Semver string `json:"semver,omitempty"`
+	// TagPrefix stands before the version in the names of tags, as in "shop/v1.2.3".
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9._/+@=,#-]*$`
+	TagPrefix string `json:"tagPrefix,omitempty"`
+	// Commit to stay at, in full.
+	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^([0-9a-f]{40})?$`
+	Commit string `json:"commit,omitempty"`
+	// Name of any ref, as refs/pull/7/head. It may be rewritten at will.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^(refs/[A-Za-z0-9._/+@=,#-]+)?$`
+	Name string `json:"name,omitempty"`
 }
 
 // LocalRef names an object of the same namespace.

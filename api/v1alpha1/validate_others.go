@@ -21,9 +21,7 @@ func (s *Source) Validate() []problem.Problem {
 	spec.Default()
 	f.text("metadata.name", s.Name, 0, 63)
 	f.repository(spec.URL)
-	if !regexp.MustCompile(`^[A-Za-z0-9._/+@=,#-]*$`).MatchString(spec.Ref.Branch) || len(spec.Ref.Branch) > 255 {
-		f.bound("spec.ref.branch", "", "%q is not a branch name", spec.Ref.Branch)
-	}
+	f.ref(spec.Ref)
 	if path.IsAbs(spec.Path) || slices.Contains(strings.Split(spec.Path, "/"), "..") || len(spec.Path) > 512 {
 		f.bound("spec.path", "name a directory of the repository", "%q is not relative and without ..", spec.Path)
 	}
@@ -40,26 +38,11 @@ func (s *Source) Validate() []problem.Problem {
 	if spec.SecretRef != nil {
 		f.text("spec.secretRef.name", spec.SecretRef.Name, 1, 253)
 	}
+	if spec.ProxySecretRef != nil {
+		f.text("spec.proxySecretRef.name", spec.ProxySecretRef.Name, 1, 253)
+	}
 	f.text("spec.serviceAccountName", spec.ServiceAccountName, 0, 63)
 	return f.list
-}
-
-func (f *findings) repository(text string) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		f.bound("spec.url", "write https://host/path", "not an http(s) URL")
-		return
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(text, "?#"):
-		f.bound("spec.url", "put credentials into a Secret and name it in secretRef", "the URL has a user, a query or a fragment")
-	case slices.Contains(strings.Split(u.Path, "/"), "..") || !regexp.MustCompile(`^(/[A-Za-z0-9._~/+@%=,-]*)?$`).MatchString(u.EscapedPath()):
-		f.bound("spec.url", "", "the path %q has .. or characters that are not allowed", u.Path)
-	case len(text) > 2048:
-		f.bound("spec.url", "", "%d bytes are more than 2048", len(text))
-	}
-	if u.Scheme == "http" {
-		f.add(CodePlainHTTP, problem.Warning, "spec.url", "the repository is fetched in clear text", "use https")
-	}
 }
 
 // Validate gives what is wrong with the form of the spec, as Rollout.Validate does. Whether the selectors are PromQL is

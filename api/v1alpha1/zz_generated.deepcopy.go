@@ -1770,6 +1770,11 @@ func (in *SourceSpec) DeepCopyInto(out *SourceSpec) {
 		*out = new(LocalRef)
 		**out = **in
 	}
+	if in.ProxySecretRef != nil {
+		in, out := &in.ProxySecretRef, &out.ProxySecretRef
+		*out = new(LocalRef)
+		**out = **in
+	}
 	if in.Webhook != nil {
 		in, out := &in.Webhook, &out.Webhook
 		*out = new(SourceWebhook)

@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	if w.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	repositories, err := gogit.New(gogit.Config{Dir: t.TempDir()})
+	repositories, err := gogit.New(gogit.Config{Dir: t.TempDir(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -19,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/gitsync"
 )
 
 const concurrent = 4
@@ -74,25 +72,4 @@ func (w *waker) now(name types.NamespacedName) {
 	if w.queue != nil {
 		w.queue.Add(reconcile.Request{NamespacedName: name})
 	}
-}
-
-// remote gives what a Source follows, with the credentials of its Secret.
-func (c *Controller) remote(ctx context.Context, src *v1alpha1.Source) (gitsync.Ref, error) {
-	ref := gitsync.Ref{Remote: gitsync.Remote{URL: src.Spec.URL}, Branch: src.Spec.Ref.Branch, Timeout: src.Spec.Timeout.Or(defaultTimeout)}
-	if applied := src.Status.Commit; applied != nil && applied.Time != nil {
-		ref.HaveTime = applied.Time.Time
-	}
-	if src.Spec.SecretRef == nil {
-		return ref, nil
-	}
-	data, err := c.secret(ctx, src.Namespace, src.Spec.SecretRef.Name)
-	if err != nil {
-		return ref, err
-	}
-	ref.Remote.Secret, err = gitsync.ReadSecret(data)
-	if err != nil {
-		return ref, fmt.Errorf("reading Secret %s: %w", src.Spec.SecretRef.Name, err)
-	}
-	ref.Remote.Scope = src.Namespace + "/" + src.Spec.SecretRef.Name
-	return ref, nil
 }

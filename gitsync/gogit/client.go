@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +12,27 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/gitsync"
 )
 
-// client speaks smart HTTP with one remote, as one identity.
+// transport speaks with one remote, as one identity.
+type transport interface {
+	// advertise gives the server's first answer: of protocol version 2 where it knows that.
+	advertise(ctx context.Context) (io.ReadCloser, error)
+	// ask sends one request of a protocol version to upload-pack and gives the answer to it alone.
+	ask(ctx context.Context, body []byte, version2 bool) (io.ReadCloser, error)
+	// explain finds the reason of an error of the network.
+	explain(ctx context.Context, err error) error
+	// rest is called at the end of each fetch.
+	rest()
+	// hangUp drops connections.
+	hangUp()
+}
+
+// client speaks smart HTTP.
 type client struct {
 	http   *http.Client
 	base   string
@@ -29,20 +41,17 @@ type client struct {
 	limits Limits
 }
 
-func newClient(remote gitsync.Remote, cfg Config) (*client, error) {
+func newClient(remote gitsync.Remote, dial Dial, cfg Config) (*client, error) {
 	u, err := url.Parse(remote.URL)
 	if err != nil {
 		return nil, gitsync.Fail(gitsync.AddressRefused, errors.New("the URL cannot be parsed"))
 	}
-	security := &tls.Config{MinVersion: tls.VersionTLS12}
-	if remote.Secret.CA != "" {
-		security.RootCAs = x509.NewCertPool()
-		if !security.RootCAs.AppendCertsFromPEM([]byte(remote.Secret.CA)) {
-			return nil, gitsync.Fail(gitsync.SecretInvalid, errors.New("key ca.crt holds no PEM certificate"))
-		}
+	security, err := readTLS(remote.Secret)
+	if err != nil {
+		return nil, err
 	}
 	transport := &http.Transport{
-		DialContext: cfg.Dial, TLSClientConfig: security, TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true,
+		DialContext: dial, TLSClientConfig: security, TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true,
 		ResponseHeaderTimeout: defaultTimeout, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 2, MaxResponseHeaderBytes: 64 << 10,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -52,8 +61,8 @@ func newClient(remote gitsync.Remote, cfg Config) (*client, error) {
 	}, nil
 }
 
-// get asks for the advertisement; version 2 where the server can.
-func (c *client) get(ctx context.Context) (io.ReadCloser, error) {
+// advertise implements transport.
+func (c *client) advertise(ctx context.Context) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/info/refs?service=git-upload-pack", nil)
 	if err != nil {
 		return nil, gitsync.Fail(gitsync.Unreachable, err)
@@ -62,8 +71,14 @@ func (c *client) get(ctx context.Context) (io.ReadCloser, error) {
 	return c.do(req, "application/x-git-upload-pack-advertisement")
 }
 
-// post sends a request to upload-pack.
-func (c *client) post(ctx context.Context, body []byte, version2 bool) (io.ReadCloser, error) {
+// rest implements transport. Connections are kept for the next fetch.
+func (c *client) rest() {}
+
+// hangUp implements transport.
+func (c *client) hangUp() { c.http.CloseIdleConnections() }
+
+// ask implements transport.
+func (c *client) ask(ctx context.Context, body []byte, version2 bool) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/git-upload-pack", bytes.NewReader(body))
 	if err != nil {
 		return nil, gitsync.Fail(gitsync.Unreachable, err)
@@ -90,7 +105,7 @@ func (c *client) do(req *http.Request, want string) (io.ReadCloser, error) {
 		cancel()
 		return nil, c.explain(req.Context(), err)
 	}
-	body := newPatient(res.Body, cancel)
+	body := newPatient(owned{res.Body, cancel}, cancel)
 	if err := c.judge(res, want); err != nil {
 		body.Close()
 		return nil, err
@@ -133,7 +148,7 @@ func retryAfter(res *http.Response) time.Duration {
 	return min(time.Duration(seconds)*time.Second, 10*time.Minute)
 }
 
-// explain finds the reason of an error of the network.
+// explain implements transport.
 func (c *client) explain(ctx context.Context, err error) error {
 	if known, ok := errors.AsType[*gitsync.Failure](err); ok {
 		return known
@@ -141,76 +156,28 @@ func (c *client) explain(ctx context.Context, err error) error {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err // its text would repeat the URL
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
-		return gitsync.Fail(gitsync.Timeout, fmt.Errorf("%s did not answer in time", c.origin))
-	}
-	if errors.Is(err, egress.ErrDenied) {
-		return gitsync.Fail(gitsync.AddressRefused, fmt.Errorf("%s: %w", c.origin, err))
-	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return gitsync.Fail(gitsync.TLSFailed, fmt.Errorf("%s: %w", c.origin, err))
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return gitsync.Fail(gitsync.TLSFailed, fmt.Errorf("%s does not speak TLS", c.origin))
 	}
+	return explainNetwork(ctx, c.origin, err)
+}
+
+// explainNetwork finds the reason of an error below the protocols.
+func explainNetwork(ctx context.Context, origin string, err error) error {
+	if known, ok := errors.AsType[*gitsync.Failure](err); ok {
+		return known
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return gitsync.Fail(gitsync.Timeout, fmt.Errorf("%s did not answer in time", origin))
+	}
+	if errors.Is(err, egress.ErrDenied) {
+		return gitsync.Fail(gitsync.AddressRefused, fmt.Errorf("%s: %w", origin, err))
+	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return gitsync.Fail(gitsync.Timeout, fmt.Errorf("%s: %w", c.origin, err))
+		return gitsync.Fail(gitsync.Timeout, fmt.Errorf("%s: %w", origin, err))
 	}
-	return gitsync.Fail(gitsync.Unreachable, fmt.Errorf("%s: %w", c.origin, err))
-}
-
-// patient is a body that gives up when no byte comes for a while.
-type patient struct {
-	body    io.ReadCloser
-	cancel  context.CancelFunc
-	timer   *time.Timer
-	stalled atomic.Bool
-}
-
-func newPatient(body io.ReadCloser, cancel context.CancelFunc) *patient {
-	p := &patient{body: body, cancel: cancel}
-	p.timer = time.AfterFunc(stallAfter, func() {
-		p.stalled.Store(true)
-		cancel()
-	})
-	return p
-}
-
-// Read implements io.Reader.
-func (p *patient) Read(b []byte) (int, error) {
-	n, err := p.body.Read(b)
-	if n > 0 {
-		p.timer.Reset(stallAfter)
-	}
-	if err != nil && p.stalled.Load() {
-		err = gitsync.Fail(gitsync.Timeout, fmt.Errorf("the server stopped sending for %s", stallAfter))
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (p *patient) Close() error {
-	p.timer.Stop()
-	p.cancel()
-	return p.body.Close()
-}
-
-// bounded reads at most a number of bytes and then fails.
-type bounded struct {
-	from io.Reader
-	left int64
-	what string
-}
-
-// Read implements io.Reader.
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, gitsync.Fail(gitsync.LimitExceeded, fmt.Errorf("the %s is larger than allowed", b.what))
-	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err := b.from.Read(p)
-	b.left -= int64(n)
-	return n, err
+	return gitsync.Fail(gitsync.Unreachable, fmt.Errorf("%s: %w", origin, err))
 }

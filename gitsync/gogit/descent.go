@@ -30,7 +30,7 @@ var reaches = [...]struct {
 // checkDescent refuses a branch that was rewritten and a tag that was moved. A depth of one shows no ancestry, so the
 // history, commits only, is asked for beside the fetch; a server that cannot leave out trees is judged by dates.
 func (h *handle) checkDescent(ctx context.Context, ref gitsync.Ref, have, id string) error {
-	if have == "" || have == id || ref.Rewrite == gitsync.Follow || ref.Accept == id || ref.Commit != "" || ref.Name != "" {
+	if have == "" || have == id || ref.Rewrite == gitsync.Follow || ref.Accept == id || ref.Commit != "" || ref.Name != "" || ref.Semver != "" {
 		return nil
 	}
 	if ref.Tag != "" {
@@ -59,7 +59,7 @@ func rewritten(r gitsync.Reason, what, have, id string) error {
 
 // checkDates holds a commit that was made before the one it is to replace.
 func (h *handle) checkDates(ref gitsync.Ref, have, id string) error {
-	before, after := ref.HaveTime, time.Time{}
+	before, after := ref.Last.Time, time.Time{}
 	h.now.lock.Lock()
 	defer h.now.lock.Unlock()
 	if c, err := readCommit(h.now.store, have, h.limits.ObjectBytes); err == nil {
@@ -80,18 +80,18 @@ func (h *handle) ancestor(ctx context.Context, have, id string, depth int, limit
 	if err != nil {
 		return false, false, gitsync.Fail(gitsync.StorageFailed, err)
 	}
-	answer, err := h.client.post(ctx, body, false)
+	answer, err := h.remote.ask(ctx, body, false)
 	if err != nil {
 		return false, false, err
 	}
 	defer answer.Close()
 	in := bufio.NewReader(&bounded{from: answer, left: limit, what: "history"})
 	if err := readHead(in); err != nil {
-		return false, false, h.client.explain(ctx, err)
+		return false, false, h.remote.explain(ctx, err)
 	}
 	pack, err := io.ReadAll(sideband.NewDemuxer(sideband.Sideband64k, in))
 	if err != nil {
-		return false, false, h.client.explain(ctx, err)
+		return false, false, h.remote.explain(ctx, err)
 	}
 	limits := h.limits
 	limits.ObjectBytes, limits.InflatedBytes = limit, 8*limit

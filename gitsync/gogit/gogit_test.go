@@ -22,7 +22,7 @@ import (
 
 func repositories(t *testing.T, l Limits) *Repositories {
 	t.Helper()
-	r, err := New(Config{Dir: t.TempDir(), Limits: l})
+	r, err := New(Config{Dir: t.TempDir(), Limits: l, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestCheckDates_olderCommitHolds(t *testing.T) {
 	r := repositories(t, Limits{})
 	ref := branch(s, "app")
 	tip := fetch(t, r, ref, "")
-	ref.HaveTime = tip.Commit().Time.Add(time.Hour)
+	ref.Last.Time = tip.Commit().Time.Add(time.Hour)
 	if _, err := r.Fetch(t.Context(), ref, strings.Repeat("1", 40)); reasonOf(t, err) != gitsync.HistoryRewritten {
 		t.Errorf("older than what was applied: %v, want HistoryRewritten", err)
 	}
@@ -381,7 +381,7 @@ func TestRepositories_keepOneGenerationAndNoSpool(t *testing.T) {
 	w := gittest.Repository(t, s, "app")
 	first := gittest.Push(t, w, "first", map[string]string{"a": "1"})
 	dir := t.TempDir()
-	r, err := New(Config{Dir: dir})
+	r, err := New(Config{Dir: dir, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

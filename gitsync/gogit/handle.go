@@ -20,7 +20,7 @@ import (
 
 // handle is one remote seen as one identity, and the repository that holds what was fetched from it.
 type handle struct {
-	client *client
+	remote transport
 	limits Limits
 	dir    string // of the generations, without their number
 
@@ -96,13 +96,14 @@ const attempts = 3 // at a ref that moves between listing and fetching
 func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsync.Tree, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.remote.rest()
 	var last error
 	for range attempts {
-		id, name, err := h.resolve(ctx, ref)
+		to, err := h.resolve(ctx, ref, have)
 		if err != nil {
 			return nil, err
 		}
-		if err := h.ensure(ctx, fullName(ref)+ref.Commit, id); errors.Is(err, errNotOurRef) && ref.Commit == "" {
+		if err := h.ensure(ctx, to); errors.Is(err, errNotOurRef) && ref.Commit == "" {
 			last = err
 			continue
 		} else if errors.Is(err, errNotOurRef) {
@@ -110,10 +111,10 @@ func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsy
 		} else if err != nil {
 			return nil, err
 		}
-		if err := h.checkDescent(ctx, ref, have, id); err != nil {
+		if err := h.checkDescent(ctx, ref, have, to.commit); err != nil {
 			return nil, err
 		}
-		return openTree(h.now, h.limits, id, name)
+		return openTree(h.now, h.limits, to)
 	}
 	return nil, gitsync.Fail(gitsync.Unreachable, fmt.Errorf("the ref moved %d times while it was fetched: %w", attempts, last))
 }
@@ -124,25 +125,49 @@ func refuseCommit(id string) error {
 			Hint: "put a tag on it and set spec.ref.tag"}}
 }
 
-func (h *handle) resolve(ctx context.Context, ref gitsync.Ref) (id, name string, err error) {
-	if ref.Commit != "" {
-		return ref.Commit, ref.Commit[:min(12, len(ref.Commit))], nil
-	}
-	l, err := h.list(ctx, []string{fullName(ref)})
-	if err != nil {
-		return "", "", err
-	}
-	return l.resolve(ref)
+// target is what a fetch is to bring.
+type target struct {
+	tip
+	ref  string // in full; or the commit itself
+	name string // for people
 }
 
-// ensure makes the commit present. A repository that fails to store or to read is replaced once by a fresh one.
-func (h *handle) ensure(ctx context.Context, ref, id string) error {
-	if h.now != nil && h.now.has(id) {
-		h.now.tips[ref] = id
+func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string) (target, error) {
+	if ref.Commit != "" {
+		return target{tip: tip{ref.Commit, ref.Commit}, ref: ref.Commit, name: ref.Commit[:min(12, len(ref.Commit))]}, nil
+	}
+	if ref.Semver == "" {
+		l, err := h.list(ctx, []string{fullName(ref)})
+		if err != nil {
+			return target{}, err
+		}
+		return l.resolve(fullName(ref))
+	}
+	v, err := readVersions(ref)
+	if err != nil {
+		return target{}, err
+	}
+	l, err := h.list(ctx, []string{tags + ref.TagPrefix})
+	if err != nil {
+		return target{}, err
+	}
+	tag, err := v.follow(l, ref, have)
+	if err != nil {
+		return target{}, err
+	}
+	to, err := l.resolve(tags + tag)
+	to.ref = tags + ref.TagPrefix + ref.Semver // one place for whichever tag is the highest
+	return to, err
+}
+
+// ensure makes a target present. A repository that fails to store or to read is replaced once by a fresh one.
+func (h *handle) ensure(ctx context.Context, to target) error {
+	if h.now != nil && h.now.has(to.commit) && h.now.has(to.object) {
+		h.now.tips[to.ref] = to.commit
 		return nil
 	}
 	if h.now != nil && !h.now.worn() {
-		err := h.fill(ctx, h.now, ref, id)
+		err := h.fill(ctx, h.now, to)
 		if gitsync.ReasonOf(err, "") != gitsync.StorageFailed {
 			return err
 		}
@@ -151,7 +176,7 @@ func (h *handle) ensure(ctx context.Context, ref, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := h.fill(ctx, fresh, ref, id); err != nil {
+	if err := h.fill(ctx, fresh, to); err != nil {
 		fresh.retire()
 		return err
 	}
@@ -169,21 +194,21 @@ func (g *generation) worn() bool {
 	return g.damaged || g.fetches >= recycleAfter || g.bytes > 2*g.firstFetch+recycleSlack
 }
 
-// fill fetches one commit into g and remembers it as the tip of ref.
-func (h *handle) fill(ctx context.Context, g *generation, ref, id string) error {
-	size, err := h.fetchPack(ctx, g, id)
+// fill fetches one commit, and the tag that names it, into g and remembers it as the tip of its ref.
+func (h *handle) fill(ctx context.Context, g *generation, to target) error {
+	size, err := h.fetchPack(ctx, g, to.object)
 	if err != nil {
 		return err
 	}
-	if !g.has(id) {
-		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("the server's pack lacks commit %s", id))
+	if !g.has(to.commit) || !g.has(to.object) {
+		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("the server's pack lacks commit %s", to.commit))
 	}
 	g.fetches++
 	g.bytes += size
 	if g.firstFetch == 0 {
 		g.firstFetch = size
 	}
-	g.tips[ref] = id
+	g.tips[to.ref] = to.commit
 	g.lock.Lock()
 	defer g.lock.Unlock()
 	if err := g.store.SetShallow(g.held()); err != nil {

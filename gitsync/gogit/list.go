@@ -18,8 +18,14 @@ import (
 
 // listing is what a remote says of the refs that were asked for.
 type listing struct {
-	tips    map[string]string // full ref name -> object id; tags are peeled to their commit
+	tips    map[string]tip    // by full ref name
 	symrefs map[string]string // "HEAD" -> "refs/heads/main"
+}
+
+// tip is what a ref points at.
+type tip struct {
+	commit string // tags are peeled to it
+	object string // the commit itself, or the annotated tag
 }
 
 // list asks for the refs with the given prefixes: by protocol version 2 where the server speaks it, else from the
@@ -44,37 +50,77 @@ func (h *handle) list(ctx context.Context, prefixes []string) (listing, error) {
 
 // advertisement reads the first answer of the server. It is the listing itself where the server speaks version 0.
 func (h *handle) advertisement(ctx context.Context) (listing, bool, error) {
-	body, err := h.client.get(ctx)
+	body, err := h.remote.advertise(ctx)
 	if err != nil {
 		return listing{}, false, err
 	}
 	defer body.Close()
 	in := bufio.NewReader(&bounded{from: body, left: 4 * h.limits.ListBytes, what: "listing"})
-	head, err := in.Peek(64)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return listing{}, false, h.client.explain(ctx, err)
+	v2, err := opening(in)
+	if err != nil {
+		return listing{}, false, h.remote.explain(ctx, fmt.Errorf("reading the advertisement: %w", err))
 	}
-	if strings.Contains(string(head), "version 2\n") {
+	if v2 {
 		return listing{}, true, h.readCapabilities(ctx, in)
 	}
 	adv := packp.NewAdvRefs()
 	if err := adv.Decode(in); err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs) && !errors.Is(err, packp.ErrEmptyInput) {
-		return listing{}, false, h.client.explain(ctx, fmt.Errorf("reading the advertisement: %w", err))
+		return listing{}, false, h.remote.explain(ctx, fmt.Errorf("reading the advertisement: %w", err))
 	}
 	h.canFilter = adv.Capabilities.Supports(capability.Filter)
 	return fromAdvertisement(adv), false, nil
 }
 
+// opening drops the line with the service's name, which only HTTP has, and tells whether the server has chosen version 2.
+// It never waits for more than the packet that says so: over SSH a server then waits for us.
+func opening(in *bufio.Reader) (bool, error) {
+	line, err := peekPacket(in)
+	if strings.HasPrefix(line, "# service=") {
+		if _, _, err := readPacket(in); err != nil {
+			return false, err
+		}
+		if flushed, _ := in.Peek(4); string(flushed) == "0000" {
+			_, _ = in.Discard(4) // just peeked at
+		}
+		line, err = peekPacket(in)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil // an empty advertisement
+	}
+	if line != "version 2" || err != nil {
+		return false, err
+	}
+	_, _, err = readPacket(in)
+	return true, err
+}
+
+// peekPacket gives the data line that comes next, at most the beginning of a long one, without consuming it.
+func peekPacket(in *bufio.Reader) (string, error) {
+	head, err := in.Peek(4)
+	if err != nil {
+		return "", err
+	}
+	size, err := strconv.ParseUint(string(head), 16, 16)
+	if err != nil {
+		return "", errors.New("malformed packet length")
+	}
+	packet, err := in.Peek(max(4, min(int(size), 64)))
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(string(packet[4:]), "\n"), nil
+}
+
 func fromAdvertisement(adv *packp.AdvRefs) listing {
-	l := listing{tips: map[string]string{}, symrefs: map[string]string{}}
+	l := listing{tips: map[string]tip{}, symrefs: map[string]string{}}
 	for name, id := range adv.References {
-		l.tips[name] = id.String()
+		l.tips[name] = tip{id.String(), id.String()}
 	}
 	for name, id := range adv.Peeled {
-		l.tips[name] = id.String()
+		l.tips[name] = tip{id.String(), l.tips[name].object}
 	}
 	if adv.Head != nil {
-		l.tips["HEAD"] = adv.Head.String()
+		l.tips["HEAD"] = tip{adv.Head.String(), adv.Head.String()}
 	}
 	for _, pair := range adv.Capabilities.Get("symref") {
 		if from, to, ok := strings.Cut(pair, ":"); ok {
@@ -89,11 +135,11 @@ func (h *handle) readCapabilities(ctx context.Context, in *bufio.Reader) error {
 	h.canFilter = false
 	for {
 		line, kind, err := readPacket(in)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || kind == flush {
 			return nil
 		}
 		if err != nil {
-			return h.client.explain(ctx, err)
+			return h.remote.explain(ctx, err)
 		}
 		if features, ok := strings.CutPrefix(line, "fetch="); kind == data && ok {
 			h.canFilter = slices.Contains(strings.Fields(features), "filter")
@@ -117,17 +163,17 @@ func (h *handle) lsRefs(ctx context.Context, prefixes []string) (listing, error)
 		body = appendPacket(body, "ref-prefix "+p+"\n")
 	}
 	body = append(body, "0000"...)
-	answer, err := h.client.post(ctx, body, true)
+	answer, err := h.remote.ask(ctx, body, true)
 	if err != nil {
 		return listing{}, err
 	}
 	defer answer.Close()
 	in := bufio.NewReader(&bounded{from: answer, left: h.limits.ListBytes, what: "listing"})
-	l := listing{tips: map[string]string{}, symrefs: map[string]string{}}
+	l := listing{tips: map[string]tip{}, symrefs: map[string]string{}}
 	for {
 		line, kind, err := readPacket(in)
 		if err != nil {
-			return listing{}, h.client.explain(ctx, fmt.Errorf("reading the listing: %w", err))
+			return listing{}, h.remote.explain(ctx, fmt.Errorf("reading the listing: %w", err))
 		}
 		if kind == flush {
 			return l, nil
@@ -145,10 +191,10 @@ func (l *listing) add(line string) {
 		return
 	}
 	name := field[1]
-	l.tips[name] = field[0]
+	l.tips[name] = tip{field[0], field[0]}
 	for _, attribute := range field[2:] {
 		if id, ok := strings.CutPrefix(attribute, "peeled:"); ok && isID(id) {
-			l.tips[name] = id
+			l.tips[name] = tip{id, field[0]}
 		}
 		if target, ok := strings.CutPrefix(attribute, "symref-target:"); ok {
 			l.symrefs[name] = target
@@ -163,21 +209,20 @@ func isID(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) }) < 0
 }
 
-// resolve finds the tip of a ref in a listing, and the ref's name for people.
-func (l listing) resolve(ref gitsync.Ref) (id, name string, err error) {
-	full := fullName(ref)
-	name = strings.TrimPrefix(strings.TrimPrefix(full, "refs/heads/"), "refs/tags/")
+// resolve finds the tip of a full ref name, and the ref's name for people.
+func (l listing) resolve(full string) (target, error) {
+	name := strings.TrimPrefix(strings.TrimPrefix(full, "refs/heads/"), tags)
 	if full == "HEAD" {
 		name = strings.TrimPrefix(l.symrefs["HEAD"], "refs/heads/")
 		if name == "" {
 			name = "HEAD"
 		}
 	}
-	id, ok := l.tips[full]
+	at, ok := l.tips[full]
 	if !ok {
-		return "", "", gitsync.Fail(gitsync.RefNotFound, fmt.Errorf("the remote has no %s", describe(full)))
+		return target{}, gitsync.Fail(gitsync.RefNotFound, fmt.Errorf("the remote has no %s", describe(full)))
 	}
-	return id, name, nil
+	return target{tip: at, ref: full, name: name}, nil
 }
 
 func describe(full string) string {
@@ -216,7 +261,7 @@ func appendPacket(b []byte, line string) []byte {
 }
 
 // readPacket reads one packet; a data line comes without its line end. An ERR packet is an error.
-func readPacket(in *bufio.Reader) (string, packetKind, error) {
+func readPacket(in io.Reader) (string, packetKind, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return "", data, err

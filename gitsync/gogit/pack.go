@@ -43,14 +43,14 @@ func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (int64
 	if err != nil {
 		return 0, gitsync.Fail(gitsync.StorageFailed, err)
 	}
-	answer, err := h.client.post(ctx, body, false)
+	answer, err := h.remote.ask(ctx, body, false)
 	if err != nil {
 		return 0, err
 	}
 	defer answer.Close()
 	in := bufio.NewReader(&bounded{from: answer, left: h.limits.PackBytes + h.limits.PackBytes/64 + 64<<10, what: "pack"})
 	if err := readHead(in); err != nil {
-		return 0, h.client.explain(ctx, err)
+		return 0, h.remote.explain(ctx, err)
 	}
 	spool, err := os.CreateTemp(g.dir, "incoming-*")
 	if err != nil {
@@ -60,7 +60,7 @@ func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (int64
 	defer spool.Close()
 	size, err := io.Copy(spool, &bounded{from: sideband.NewDemuxer(sideband.Sideband64k, in), left: h.limits.PackBytes + 1, what: "pack"})
 	if err != nil {
-		return 0, h.client.explain(ctx, err)
+		return 0, h.remote.explain(ctx, err)
 	}
 	return size, h.store(g, spool)
 }

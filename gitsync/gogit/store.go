@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 
 // Dial opens a connection, or refuses the address.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Vet refuses a host that must not be reached, by the addresses that it has.
+type Vet func(ctx context.Context, host string) error
 
 // Limits bound what a remote may send. Zero fields mean their defaults.
 type Limits struct {
@@ -58,8 +62,10 @@ func (l Limits) withDefaults() Limits {
 
 // Config says where repositories are kept and how servers are reached.
 type Config struct {
-	Dir      string   // of the caches; its content from earlier runs is deleted
-	Dial     Dial     // nil: the plain network
+	Dir      string // of the caches; its content from earlier runs is deleted
+	Dial     Dial   // nil: the plain network
+	Vet      Vet    // the targets that a proxy is to dial; nil: any
+	Now      func() time.Time
 	Insecure []string // hosts that may be asked over plain http besides loopback
 	Limits   Limits
 }
@@ -87,6 +93,12 @@ type Repositories struct {
 func New(cfg Config) (*Repositories, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("git cache: no directory given")
+	}
+	if cfg.Now == nil {
+		return nil, errors.New("git cache: no clock given")
+	}
+	if cfg.Vet == nil {
+		cfg.Vet = func(context.Context, string) error { return nil }
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: listTimeout}).DialContext
@@ -127,8 +139,8 @@ func (r *Repositories) Fetch(ctx context.Context, ref gitsync.Ref, have string) 
 // open gives the handle of a remote; those with credentials are shared only within their scope.
 func (r *Repositories) open(remote gitsync.Remote) (*handle, error) {
 	text := gitsync.SharedURL(remote.URL)
-	if s := remote.Secret; !s.IsZero() {
-		text = fmt.Sprintf("%q %q %q %q %q %q", text, remote.Scope, s.Username, s.Password, s.BearerToken, s.CA)
+	if remote.Secret != (gitsync.Secret{}) || remote.Proxy != (gitsync.Proxy{}) {
+		text = fmt.Sprintf("%q", append(credentials(remote), text, remote.Scope))
 	}
 	sum := sha256.Sum256([]byte(text))
 	key := hex.EncodeToString(sum[:16])
@@ -137,13 +149,32 @@ func (r *Repositories) open(remote gitsync.Remote) (*handle, error) {
 	if h := r.handles[key]; h != nil {
 		return h, nil
 	}
-	c, err := newClient(remote, r.cfg)
+	t, err := r.transport(remote)
 	if err != nil {
 		return nil, err
 	}
-	h := &handle{client: c, limits: r.cfg.Limits, dir: filepath.Join(r.cfg.Dir, key)}
+	h := &handle{remote: t, limits: r.cfg.Limits, dir: filepath.Join(r.cfg.Dir, key)}
 	r.handles[key] = h
 	return h, nil
+}
+
+// credentials gives every secret part of a remote.
+func credentials(remote gitsync.Remote) []string {
+	s, p := remote.Secret, remote.Proxy
+	return []string{s.Username, s.Password, s.BearerToken, s.App.ID, s.App.Key, s.App.Installation, s.App.BaseURL, s.CA, s.Certificate, s.Key,
+		s.Identity, s.KnownHosts, p.Address, p.Username, p.Password, p.CA}
+}
+
+// transport speaks the protocol of the URL's scheme, through the remote's proxy.
+func (r *Repositories) transport(remote gitsync.Remote) (transport, error) {
+	dial, err := proxied(remote.Proxy, r.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(strings.ToLower(remote.URL), "ssh://") {
+		return newShell(remote, dial, r.cfg)
+	}
+	return newClient(remote, dial, r.cfg)
 }
 
 // Close drops idle connections. Trees that are still open stay readable.
@@ -151,6 +182,6 @@ func (r *Repositories) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, h := range r.handles {
-		h.client.http.CloseIdleConnections()
+		h.remote.hangUp()
 	}
 }

@@ -27,18 +27,18 @@ type tree struct {
 }
 
 // openTree pins the repository until the tree is closed.
-func openTree(g *generation, l Limits, id, ref string) (gitsync.Tree, error) {
+func openTree(g *generation, l Limits, to target) (gitsync.Tree, error) {
 	g.lock.Lock()
 	defer g.lock.Unlock()
-	c, err := readCommit(g.store, id, l.ObjectBytes)
+	c, err := readCommit(g.store, to.commit, l.ObjectBytes)
 	if err != nil {
 		g.damaged = true
-		return nil, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("reading commit %s: %w", id, err))
+		return nil, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("reading commit %s: %w", to.commit, err))
 	}
 	subject, _, _ := strings.Cut(strings.TrimLeft(c.message, "\n"), "\n")
 	g.pins++
 	return &tree{g: g, limits: l, root: c.tree, dirs: map[plumbing.Hash][]treeEntry{}, commit: gitsync.Commit{
-		ID: id, Ref: ref, Author: clean(c.author), Subject: clean(subject), Time: c.committed}}, nil
+		ID: to.commit, Ref: to.name, Author: clean(c.author), Subject: clean(subject), Time: c.committed}}, nil
 }
 
 // Commit implements gitsync.Tree.

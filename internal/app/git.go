@@ -16,7 +16,7 @@ import (
 
 // git is the control loop of Sources, and the server of webhooks.
 func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context) error, error) {
-	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Insecure: c.Git.InsecureHosts})
+	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Vet: guard.Vet, Now: Now, Insecure: c.Git.InsecureHosts})
 	if err != nil {
 		return nil, err
 	}
