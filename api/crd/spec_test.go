@@ -103,7 +103,7 @@ func TestSpec_isChecked(t *testing.T) {
 		{"Source", `url: "git@h:o/r"`, "git@host:path is ssh://git@host/path"},
 		{"Source", `url: "https://h/a", ref: {tag: v1.0.0}`, ""},
 		{"Source", `url: "https://h/a", ref: {name: refs/pull/7/head}`, ""},
-		{"Source", `url: "https://h/a", ref: {commit: 0123456789012345678901234567890123456789}`, ""},
+		{"Source", `url: "https://h/a", ref: {commit: "0123456789abcdef0123456789abcdef01234567"}`, ""},
 		{"Source", `url: "https://h/a", ref: {branch: main, tag: v1}`, "at most one of"},
 		{"Source", `url: "https://h/a", ref: {tagPrefix: v}`, "tagPrefix needs semver"},
 		{"Source", `url: "https://h/a", ref: {commit: abc}`, "spec.ref.commit"},

@@ -38,7 +38,7 @@ type client struct {
 	base   string
 	origin string // scheme and host that credentials are sent to
 	secret gitsync.Secret
-	limits Limits
+	app    *appTokens // nil: the credentials are in secret
 }
 
 func newClient(remote gitsync.Remote, dial Dial, cfg Config) (*client, error) {
@@ -55,10 +55,14 @@ func newClient(remote gitsync.Remote, dial Dial, cfg Config) (*client, error) {
 		ResponseHeaderTimeout: defaultTimeout, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 2, MaxResponseHeaderBytes: 64 << 10,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{
+	c := &client{
 		http: &http.Client{Transport: transport, CheckRedirect: stay},
-		base: strings.TrimSuffix(remote.URL, "/"), origin: u.Scheme + "://" + u.Host, secret: remote.Secret, limits: cfg.Limits,
-	}, nil
+		base: strings.TrimSuffix(remote.URL, "/"), origin: u.Scheme + "://" + u.Host, secret: remote.Secret,
+	}
+	if remote.Secret.App.ID != "" {
+		c.app, err = newAppTokens(remote.Secret.App, u, c.http, cfg.Now)
+	}
+	return c, err
 }
 
 // advertise implements transport.
@@ -94,6 +98,12 @@ func (c *client) ask(ctx context.Context, body []byte, version2 bool) (io.ReadCl
 func (c *client) do(req *http.Request, want string) (io.ReadCloser, error) {
 	req.Header.Set("User-Agent", "sluice")
 	switch {
+	case c.app != nil:
+		token, err := c.app.get(req.Context())
+		if err != nil {
+			return nil, err
+		}
+		req.SetBasicAuth(appUser, token)
 	case c.secret.BearerToken != "":
 		req.Header.Set("Authorization", "Bearer "+c.secret.BearerToken)
 	case c.secret.Username != "":
@@ -108,6 +118,9 @@ func (c *client) do(req *http.Request, want string) (io.ReadCloser, error) {
 	body := newPatient(owned{res.Body, cancel}, cancel)
 	if err := c.judge(res, want); err != nil {
 		body.Close()
+		if c.app != nil {
+			c.app.forget()
+		}
 		return nil, err
 	}
 	return body, nil
@@ -158,6 +171,9 @@ func (c *client) explain(ctx context.Context, err error) error {
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return gitsync.Fail(gitsync.TLSFailed, fmt.Errorf("%s: %w", c.origin, err))
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // an alert of TLS
+		return gitsync.Fail(gitsync.TLSFailed, fmt.Errorf("%s refuses the connection: %w", c.origin, op.Err))
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return gitsync.Fail(gitsync.TLSFailed, fmt.Errorf("%s does not speak TLS", c.origin))
