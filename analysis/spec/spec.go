@@ -27,8 +27,10 @@ func Config(a v1alpha1.Analysis, bake time.Duration, templates map[string]Templa
 		Objective: p.percent("spec.analysis.objective", a.Objective),
 		Bake:      bake,
 	}
-	if !slices.ContainsFunc(a.Metrics, func(m v1alpha1.Metric) bool { return m.Name == v1alpha1.MetricErrors }) {
-		out.Criteria = append(out.Criteria, Metric(v1alpha1.MetricErrors))
+	for _, name := range v1alpha1.DefaultMetrics() {
+		if !slices.ContainsFunc(a.Metrics, func(m v1alpha1.Metric) bool { return m.Name == name }) {
+			out.Criteria = append(out.Criteria, Metric(name))
+		}
 	}
 	for i, m := range a.Metrics {
 		if m.Disabled {
@@ -59,7 +61,7 @@ func Metric(name string) analysis.Criterion {
 }
 
 // Attempts is the metric of all tries, retried ones too; promotion does not need it.
-const Attempts = "attempts"
+const Attempts = v1alpha1.MetricAttempts
 
 // parser reads the written numbers of a spec and keeps what is wrong with them.
 type parser struct {
@@ -107,6 +109,10 @@ func (p *parser) criterion(field string, m v1alpha1.Metric) analysis.Criterion {
 	or(&c.Noise, analysis.Noise(m.Noise))
 	or(&c.Window, m.Window.Or(0))
 	or(&c.Share, int(m.Share))
+	c.FromStep, c.DryRun = int(m.FromStep), m.DryRun
+	if m.Promotion != "" {
+		c.Required = m.Promotion == v1alpha1.PromotionRequired
+	}
 	if m.Warmup != nil {
 		if c.Warmup = m.Warmup.Duration; c.Warmup == 0 {
 			c.Warmup = -1 // none; the zero value means the default

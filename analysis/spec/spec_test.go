@@ -50,6 +50,16 @@ func TestConfig_readsWhatIsWritten(t *testing.T) {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "payments", Template: "gone"}}},
 			analysis.Config{Criteria: []analysis.Criterion{{Name: "payments", Share: 1, Required: true}}},
 		},
+		"built-in metrics on and off, and what they decide": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "attempts", Promotion: v1alpha1.PromotionRequired, FromStep: 2}, {Name: "clientErrors"},
+				{Name: "errors", Promotion: v1alpha1.PromotionIgnored, DryRun: true}}},
+			analysis.Config{Criteria: []analysis.Criterion{{Name: "attempts", Share: 2, Required: true, FromStep: 2}, {Name: "clientErrors", Source: analysis.Source{Kind: analysis.KindRatio}, Share: 1},
+				{Name: "errors", Source: builtin.Source, Share: 4, DryRun: true}}},
+		},
+		"no metric of proxies": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "attempts", Disabled: true}}},
+			analysis.Config{Criteria: []analysis.Criterion{builtin}},
+		},
 		"errors by a template of one's own": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Template: "mine"}}},
 			analysis.Config{Criteria: []analysis.Criterion{redefined}},

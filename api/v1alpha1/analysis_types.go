@@ -1,6 +1,8 @@
 package v1alpha1
 
 // Analysis says how the new version is judged against the old one.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || self.metrics.filter(m, !has(m.disabled) || !m.disabled).size() + (self.metrics.exists(m, m.name == 'errors') ? 0 : 1) <= 12",message="at most 12 metrics with the built-in one: disable some"
 type Analysis struct {
 	// FalseRollback is the probability, over a whole attempt, of rolling back a version that is not worse.
 	// +optional
@@ -38,8 +40,7 @@ type Analysis struct {
 	// Prometheus that the metrics are read from, unless a metric's template names another one. Empty: the one named default.
 	// +optional
 	Prometheus *PrometheusReference `json:"prometheus,omitempty"`
-	// Metrics are merged by name with the built-in metrics errors and latency: the share of 5xx answers that Envoy saw, and
-	// how long it waited for them.
+	// Metrics are merged by name with the built-in metric that is on by itself: errors, the share of 5xx answers that Envoy saw.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -68,20 +69,27 @@ const (
 	BlindRollback BlindPolicy = "rollback"
 )
 
-// The built-in metrics, from what Envoy counts.
+// The built-in metrics, from what Envoy counts. DefaultMetrics are on by themselves, the others where they are listed.
 const (
 	MetricErrors       = "errors"       // the share of 5xx answers
 	MetricLatency      = "latency"      // how long answers take
-	MetricClientErrors = "clientErrors" // the share of 4xx answers; off unless it is listed
+	MetricAttempts     = "attempts"     // the share of tries that failed, retried ones too, as proxies report them
+	MetricClientErrors = "clientErrors" // the share of 4xx answers
 )
 
 // BuiltinMetrics are the names of metrics that need no template.
-func BuiltinMetrics() []string { return []string{MetricErrors, MetricLatency, MetricClientErrors} }
+func BuiltinMetrics() []string {
+	return []string{MetricErrors, MetricLatency, MetricAttempts, MetricClientErrors}
+}
+
+// DefaultMetrics are the names of built-in metrics that are on unless they are listed as disabled.
+func DefaultMetrics() []string { return []string{MetricErrors} }
 
 // Metric is one comparison of the new version with the old one.
 //
-// +kubebuilder:validation:XValidation:rule="self.name in ['errors', 'latency', 'clientErrors'] || has(self.template)",message="the built-in metrics are errors, latency and clientErrors; any other name needs a template"
+// +kubebuilder:validation:XValidation:rule="self.name in ['errors', 'latency', 'attempts', 'clientErrors'] || has(self.template)",message="the built-in metrics are errors, latency, attempts and clientErrors; any other name needs a template"
 // +kubebuilder:validation:XValidation:rule="!has(self.args) || has(self.template)",message="args belong to a template"
+// +kubebuilder:validation:XValidation:rule="!has(self.dryRun) || !self.dryRun || !has(self.promotion) || self.promotion != 'required'",message="promotion cannot require a metric in dryRun"
 type Metric struct {
 	// Name of the metric, unique within the Rollout.
 	// +required
@@ -109,11 +117,24 @@ type Metric struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('1h')",message="warmup must be at most 1h"
 	Warmup *Duration `json:"warmup,omitempty"`
-	// Share of falseRollback this metric may use, relative to the others. Empty: 4 for errors, 2 for latency, else 1.
+	// Share of falseRollback this metric may use, relative to the others. Empty: 4 for errors, 2 for
+	// latency and attempts, else 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Share int32 `json:"share,omitempty"`
+	// Promotion says whether the steps' gates need the metric. Harm counts either way. Empty: ignored for attempts and
+	// clientErrors, else required.
+	// +optional
+	Promotion MetricPromotion `json:"promotion,omitempty"`
+	// FromStep is the first step, counted from 1, in which the metric counts and is required. Empty: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	FromStep int32 `json:"fromStep,omitempty"`
+	// DryRun shows what the metric finds, and lets it decide nothing.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
 	// Template is the name of a MetricTemplate in the same namespace, or of a shared one. Empty: the built-in metric of that name.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -127,6 +148,16 @@ type Metric struct {
 	// +kubebuilder:validation:MaxItems=16
 	Args []Argument `json:"args,omitempty"`
 }
+
+// MetricPromotion says whether promotion needs a metric.
+// +kubebuilder:validation:Enum=ignored;required
+type MetricPromotion string
+
+// What promotion may make of a metric.
+const (
+	PromotionIgnored  MetricPromotion = "ignored"
+	PromotionRequired MetricPromotion = "required"
+)
 
 // Harmful is the smallest difference that must be found: a ratio or, for rare failures, a rate.
 type Harmful struct {

@@ -38,6 +38,7 @@ func (r *Rollout) Validate() []problem.Problem {
 	f.routes(s.Routes)
 	f.steps(s)
 	f.analysis(&s.Analysis)
+	f.begun(s)
 	f.affinity(s.Affinity)
 	f.calendar(s)
 	f.strategy(s)
@@ -118,6 +119,9 @@ func (f *findings) analysis(a *Analysis) {
 	if len(a.Metrics) > 12 {
 		f.bound("spec.analysis.metrics", "use 12 at most", "%d metrics", len(a.Metrics))
 	}
+	if n := len(gates(a.Metrics)) + shown(a.Metrics); n > 12 {
+		f.bound("spec.analysis.metrics", "disable some of them, or errors", "%d metrics with the built-in one, 12 at most", n)
+	}
 	seen := map[string]bool{}
 	for i := range a.Metrics {
 		field := fmt.Sprintf("spec.analysis.metrics[%d]", i)
@@ -126,6 +130,30 @@ func (f *findings) analysis(a *Analysis) {
 			f.bound(field+".name", "give each metric a name of its own", "%q stands twice", a.Metrics[i].Name)
 		}
 		seen[a.Metrics[i].Name] = true
+	}
+}
+
+// shown counts the metrics that only show what they find.
+func shown(metrics []Metric) int {
+	n := 0
+	for i := range metrics {
+		if metrics[i].DryRun && !metrics[i].Disabled {
+			n++
+		}
+	}
+	return n
+}
+
+// begun finds metrics that no step is late enough for.
+func (f *findings) begun(s *RolloutSpec) {
+	steps := len(s.Steps)
+	if steps > 0 && s.Steps[steps-1].Weight < 100 {
+		steps++ // the one of 100 that is added
+	}
+	for i, m := range s.Analysis.Metrics {
+		if int(m.FromStep) > steps {
+			f.bound(fmt.Sprintf("spec.analysis.metrics[%d].fromStep", i), "name one of the steps, from 1", "there are %d steps: the metric would never count", steps)
+		}
 	}
 }
 
@@ -138,6 +166,13 @@ func (f *findings) metric(field string, m *Metric) {
 	one(f, field+".noise", m.Noise, "", NoiseBursty, NoiseIndependent)
 	if m.Share != 0 {
 		f.within(field+".share", m.Share, 1, 100)
+	}
+	one(f, field+".promotion", m.Promotion, "", PromotionIgnored, PromotionRequired)
+	if m.FromStep != 0 {
+		f.within(field+".fromStep", m.FromStep, 1, 16)
+	}
+	if m.DryRun && m.Promotion == PromotionRequired {
+		f.bound(field+".promotion", "leave one of the two out", "promotion cannot require a metric in dryRun")
 	}
 	if m.Harmful != nil {
 		f.percent(field+".harmful.rate", m.Harmful.Rate)

@@ -21,13 +21,7 @@ func (f *findings) parts(field string, step *Step, metrics []Metric) {
 	if len(step.Metrics) > 12 {
 		f.bound(field+".metrics", "use 12 at most", "%d metrics", len(step.Metrics))
 	}
-	known := []string{MetricErrors}
-	if len(metrics) > 0 {
-		known = nil
-	}
-	for i := range metrics {
-		known = append(known, metrics[i].Name)
-	}
+	known := gates(metrics)
 	for i, name := range step.Metrics {
 		at := fmt.Sprintf("%s.metrics[%d]", field, i)
 		f.text(at, name, 1, 63)
@@ -48,6 +42,19 @@ func (f *findings) parts(field string, step *Step, metrics []Metric) {
 	if step.Mirror != nil {
 		f.mirror(field+".mirror", step.Mirror)
 	}
+}
+
+// gates are the names of the metrics that a step's gate can require: those listed, and those that are on by themselves.
+func gates(metrics []Metric) []string {
+	out := DefaultMetrics()
+	for i := range metrics {
+		m := &metrics[i]
+		out = slices.DeleteFunc(out, func(name string) bool { return name == m.Name })
+		if !m.Disabled && !m.DryRun {
+			out = append(out, m.Name)
+		}
+	}
+	return out
 }
 
 func (f *findings) matches(field string, list []ClientMatch) {

@@ -33,7 +33,6 @@ const scraped = 5 * time.Second
 // TestDetection_withLoadReports measures what is found at 15 % of 100 requests a second with the defaults, from the
 // first bad answer that a client got. What is found is asserted; how soon is logged, and only bounded, as machines differ.
 func TestDetection_withLoadReports(t *testing.T) {
-	t.Parallel()
 	if apart(t, false) {
 		return
 	}
@@ -54,7 +53,6 @@ func TestDetection_withLoadReports(t *testing.T) {
 
 // TestDetection_byPrometheusAlone is the same where reports of proxies are not judged.
 func TestDetection_byPrometheusAlone(t *testing.T) {
-	t.Parallel()
 	if apart(t, true) {
 		return
 	}
