@@ -14,6 +14,7 @@ type World struct {
 	Canary    float64       // bad share of the canary from Fault on; before, it is as good as stable
 	Fault     time.Duration // since the start
 	Profile   []Piece       // instead of the four above, where it is not empty
+	Recording Recording     // instead of Rate, Stable and Profile, where it is not empty; Canary is then what the fault adds
 	Pods      int           // of both versions together, the canary's in proportion to its weight; 0: no outages
 	Outages   Trouble       // of single pods
 	Incidents Trouble       // that hit both versions
@@ -68,6 +69,9 @@ func (w World) withDefaults() World {
 
 // at is the piece of a time, and how far it reaches, at most to end.
 func (w World) at(now, end time.Duration) (Piece, time.Duration) {
+	if len(w.Recording.Pieces) > 0 {
+		return w.recorded(now, end)
+	}
 	piece := w.Profile[0]
 	for _, p := range w.Profile {
 		if p.From > now {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/view"
+	"github.com/sluice-dev/sluice/internal/app"
 	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/xds/manifest"
 )
@@ -17,20 +19,22 @@ import (
 // lintOptions are the flags of `sluice lint`.
 type lintOptions struct {
 	lint.Options
-	failOn  string
-	output  string
-	colour  string
-	version string
+	failOn     string
+	output     string
+	colour     string
+	prometheus string
+	now        func() time.Time
+	version    string
 }
 
 func newLint(s Streams, version string) *cobra.Command {
-	o := lintOptions{version: version}
+	o := lintOptions{version: version, now: app.Now}
 	cmd := &cobra.Command{
 		Use:   "lint PATH...|-",
 		Short: "Say what is wrong with manifests, line by line",
 		Long: "Read Istio objects, services and the kinds of Sluice from files, and say what is wrong with them: what has no effect\n" +
 			"or not the effect written, and what an API server would refuse. A directory with a kustomization file is rendered.\n" +
-			"Nothing is sent and no cluster is asked.\n\n" +
+			"Nothing is sent and no cluster is asked; with --prometheus that server is.\n\n" +
 			"A comment on the line of a finding or the one above suppresses it: # sluice:ignore S021 the old host goes in May\n\n" +
 			"Exit code: 0 clean, 1 findings as grave as --fail-on, 2 wrong usage or an unreadable file.",
 		Example: "  sluice lint deploy/\n" +
@@ -49,6 +53,7 @@ func newLint(s Streams, version string) *cobra.Command {
 	f.StringVarP(&o.output, "output", "o", "text", "text, json, sarif or github")
 	f.BoolVar(&o.Partial, "partial", false, "take hosts that the files do not hold as existing")
 	f.Float64Var(&o.Rate, "rps", 0, "requests a second that hosts of Rollouts get: says which steps are too short for it (default: annotation sluice.dev/expected-rps)")
+	f.StringVar(&o.prometheus, "prometheus", "", "URL of a Prometheus to ask what traffic these hosts had in the last hour, where --rps is not given")
 	f.BoolVar(&o.GRPC, "grpc", false, "look also at gRPC clients without a proxy")
 	f.StringVar(&o.DomainSuffix, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")
 	f.StringVar(&o.RootNamespace, "mesh-root-namespace", "istio-system", "namespace whose DestinationRules hold for the whole mesh")
@@ -64,7 +69,11 @@ func (o lintOptions) run(cmd *cobra.Command, s Streams, args []string) error {
 	if err != nil {
 		return &Exit{Code: ExitUsage, Err: err, Next: "name files and directories that can be read"}
 	}
-	report, err := lint.Run(lintInput(in), o.Options)
+	input := lintInput(in)
+	if err := o.ask(cmd.Context(), s, input); err != nil {
+		return &Exit{Code: ExitUsage, Err: err, Next: "sluice lint --help"}
+	}
+	report, err := lint.Run(input, o.Options)
 	if err != nil {
 		return err
 	}

@@ -60,12 +60,14 @@ func newSimulate(s Streams) *cobra.Command {
 
 // runStep plays one step for each canary and prints a row each.
 func (o *simulateOptions) runStep(ctx context.Context, s Streams) error {
-	view := simulated{
-		Title: fmt.Sprintf("One step of %v at %d %% of %v rps, stable %s bad; %d runs from seed %d.",
-			spanOf(o.horizon), o.weight, o.world.Rate, percentOf(float64(o.stableErrors)), o.runs, o.seed),
-		Runs: o.runs, Seed: o.seed, Weight: o.weight, Rate: o.world.Rate, StableErrors: float64(o.stableErrors),
-		Horizon: o.horizon.Seconds(), World: "canary errors",
+	if err := o.load(ctx, nil); err != nil {
+		return err
 	}
+	view := simulated{
+		Title: fmt.Sprintf("One step of %v at %d %% of %s; %d runs from seed %d.", spanOf(o.horizon), o.weight, o.traffic(), o.runs, o.seed),
+		Runs:  o.runs, Seed: o.seed, Weight: o.weight, Horizon: o.horizon.Seconds(), World: o.column(),
+	}
+	view.Rate, view.StableErrors = o.means()
 	for _, f := range o.faults() {
 		outcomes, err := o.play(ctx, o.runs, o.trial(f).Run)
 		if err != nil {

@@ -105,6 +105,8 @@ type worldFlags struct {
 	outages, incidents trouble
 	missed             share
 	latency            latencyFlags
+	record             recordFlags
+	recording          sim.Recording // what was read, if anything
 }
 
 // most bounds what one command may be asked for.
@@ -143,6 +145,7 @@ func (w *worldFlags) register(f *pflag.FlagSet) {
 	f.IntVar(&w.world.Pods, "pods", 0, "pods of both versions together, the canary's in proportion to its weight; for --outages")
 	f.Var(&w.outages, "outages", "RATE/h:DURATION: outages of each pod, such as 2/h:20s")
 	w.latency.register(f)
+	w.record.register(f)
 	f.Var(&w.incidents, "incidents", "RATE/h:DURATION[:SHARE]: incidents that hit both versions, such as 6/h:90s:40%")
 }
 
@@ -150,7 +153,7 @@ func (w *worldFlags) register(f *pflag.FlagSet) {
 // scenarios all they need.
 func (o *simulateOptions) fits(plan bool, given func(string) bool) error {
 	worlds := append([]string{"rps", "stable-errors", "canary-errors", "fault-at", "scrape", "proxies", "missed", "pods", "outages", "incidents", "endpoints"},
-		latencyNames()...)
+		append(latencyNames(), recordNames()...)...)
 	judged := []string{"weight", "horizon", "config", "hard-fail", "alpha", "beta", "rho0", "rho1", "delta", "objective", "noise", "window",
 		"warmup", "bake", "start", "tau", "grid"}
 	var without []string
@@ -186,15 +189,23 @@ func (o *simulateOptions) complete(plan bool, given func(string) bool) error {
 		return fmt.Errorf("--fault-at is %v: the step of %v ends before", o.world.Fault, o.horizon)
 	case o.output != "table" && o.output != "md" && o.output != "json":
 		return fmt.Errorf("--output %q is none of [table md json]", o.output)
+	case o.record.fits(plan, given) != nil:
+		return o.record.fits(plan, given)
 	case o.outages.Rate == 0 && o.world.Pods != 0:
 		return errors.New("--pods means nothing without --outages")
 	case o.judge.endpoints < 0:
 		return errors.New("--endpoints must be 0 or more")
 	}
 	o.world.Outages, o.world.Incidents, o.world.Scrape.Missed = o.outages.Trouble, o.incidents.Trouble, float64(o.missed)
+	if o.record.asked() && !given("canary-errors") {
+		o.canaryErrors.shares[0] = 0 // nothing on top of what was recorded
+	}
 	o.latency.asked = slices.ContainsFunc(latencyNames(), given)
 	if given("latency-factor") && !given("canary-errors") {
 		o.canaryErrors.shares = []float64{float64(o.stableErrors)} // slow and else as good
+		if o.record.asked() {
+			o.canaryErrors.shares = []float64{0}
+		}
 	}
 	if o.latency.asked && o.judge.config == "" {
 		o.judge.metrics = []string{v1alpha1.MetricErrors, metricLatency}
@@ -224,6 +235,7 @@ func (o *simulateOptions) ready(cfg analysis.Config) error {
 // trial is the step with a canary of that fault.
 func (o *simulateOptions) trial(f fault) sim.Trial {
 	world := o.world
+	world.Recording = o.recording
 	world.Stable, world.Canary, world.Latency = float64(o.stableErrors), f.errors, o.latency.of(f.slow)
 	return sim.Trial{
 		World: world, Config: o.judge.cfg, Weight: o.weight, Horizon: o.horizon,

@@ -35,6 +35,7 @@ type planned struct {
 	Rate    float64      `json:"rps"`
 	Stable  float64      `json:"stableErrors"`
 	Rows    []plannedRow `json:"rows"`
+	column  string       // what rows differ in
 }
 
 type plannedRow struct {
@@ -62,14 +63,17 @@ func (o *simulateOptions) runPlan(ctx context.Context, s Streams, path string) e
 	if err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("%s: %w", path, err)}
 	}
-	view := planned{Rollout: ro.Name, Runs: o.runs, Seed: o.seed, Rate: o.world.Rate, Stable: float64(o.stableErrors)}
+	if err := o.load(ctx, ro); err != nil {
+		return err
+	}
+	view := planned{Rollout: ro.Name, Runs: o.runs, Seed: o.seed, column: o.column()}
+	view.Rate, view.Stable = o.means()
 	var weights []string
 	for _, stage := range plan.Spec.Plan {
 		view.Steps = append(view.Steps, stage.Weight)
 		weights = append(weights, fmt.Sprint(stage.Weight))
 	}
-	view.Title = fmt.Sprintf("Rollout %s, steps %s, at %v rps, stable %s bad; %d runs from seed %d.",
-		ro.Name, strings.Join(weights, ", "), o.world.Rate, percentOf(float64(o.stableErrors)), o.runs, o.seed)
+	view.Title = fmt.Sprintf("Rollout %s, steps %s, at %s; %d runs from seed %d.", ro.Name, strings.Join(weights, ", "), o.traffic(), o.runs, o.seed)
 	for _, f := range o.faults() {
 		plan.World = o.trial(f).World
 		results, err := inParallel(ctx, o.runs, func(i int) (scenario.Result, error) { return plan.Run(o.seedOf(i)) })
@@ -185,7 +189,7 @@ func (v planned) write(out io.Writer, format string) error {
 		return enc.Encode(v)
 	}
 	var rows [][]string
-	header := []string{"canary errors", "rolled back", "p50", "p90", "p99", "bad served", "inconclusive", "completed", "p50", "p90"}
+	header := []string{v.column, "rolled back", "p50", "p90", "p99", "bad served", "inconclusive", "completed", "p50", "p90"}
 	if len(v.Rows) > 0 && v.Rows[0].LatencyFactor != nil {
 		header = slices.Insert(header, 1, "latency")
 	}

@@ -23,7 +23,7 @@ const (
 	codeUnfound   = "S702" // nor a doubled error rate be found
 )
 
-// expectedRate is the annotation of a Rollout that says how many requests a second are expected; Options.Rate wins.
+// expectedRate is the annotation of a Rollout that says how many requests a second are expected; Options win.
 const expectedRate = "sluice.dev/expected-rps"
 
 // worlds is how many steps are simulated to see whether a doubled error rate is found.
@@ -42,6 +42,9 @@ func detectable(mesh *manifest.Mesh, o Options) []problem.Problem {
 			continue // its form is another rule's concern
 		}
 		rate := o.Rate
+		if rate == 0 {
+			rate = o.Rates[it.Ref]
+		}
 		if given := ro.Annotations[expectedRate]; rate == 0 && given != "" {
 			if rate, err = strconv.ParseFloat(given, 64); err != nil || !(rate > 0 && rate <= 1e6) {
 				found = append(found, problem.Problem{

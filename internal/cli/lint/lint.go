@@ -37,11 +37,12 @@ type Input struct {
 
 // Options say how to look. The zero value takes files as the whole mesh.
 type Options struct {
-	Partial       bool    // hosts that the files do not hold exist
-	Rate          float64 // requests a second that each Rollout's host is expected to get; 0: what its annotation says, if any
-	GRPC          bool    // gRPC clients without a proxy are clients, too
-	DomainSuffix  string  // empty: cluster.local
-	RootNamespace string  // empty: istio-system
+	Partial       bool               // hosts that the files do not hold exist
+	Rate          float64            // requests a second that each Rollout's host is expected to get; 0: what its annotation says, if any
+	Rates         map[string]float64 // the same as measured, by the reference of the Rollout; where nothing is said for all
+	GRPC          bool               // gRPC clients without a proxy are clients, too
+	DomainSuffix  string             // empty: cluster.local
+	RootNamespace string             // empty: istio-system
 }
 
 // Rule finds what is wrong with one mesh. Its Problems need no place: their object and field have one.
