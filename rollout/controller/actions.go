@@ -24,6 +24,7 @@ const (
 	actionTimeout = 1 * time.Second // to read one: what a person asks for waits for the server, a verdict does not
 	defaultTTL    = 24 * time.Hour
 	maxMessage    = 256
+	maxReads      = 4 // actions that one pass reads from the server
 )
 
 // conditionConsumed is the condition of an action that was decided on.
@@ -47,26 +48,43 @@ type asked struct {
 }
 
 // readActions finds out what people ask for. What cannot be read is looked at again in the next pass.
+// However many there are, and however slow the server is, that takes no longer than reading one may.
 func (p *pass) readActions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
 	p.asked.known = p.controller.actionsOf(ctx, p.key)
+	p.choose(ctx)
 	for _, done := range p.state.Consumed {
 		if p.isWritten(ctx, done.UID) {
 			p.asked.written = append(p.asked.written, done.UID)
 		}
 	}
+}
+
+// choose finds the action to offer: the first that is due and, as the server knows it, pending.
+func (p *pass) choose(ctx context.Context) {
 	var pending []rollout.Action
 	for i := range p.asked.known {
-		a := &p.asked.known[i]
-		if a.Status.Result != "" {
-			continue
-		}
-		if live, err := p.controller.liveAction(ctx, a); err != nil {
-			log.FromContext(ctx).Error(err, "an action waits until it can be read", "action", a.Name)
-		} else if live != nil && live.Status.Result == "" {
-			pending = append(pending, actionOf(live))
+		if a := &p.asked.known[i]; a.Status.Result == "" {
+			pending = append(pending, actionOf(a))
 		}
 	}
-	p.asked.offered, p.asked.expired = rollout.Due(p.state, pending, p.wallClock())
+	for range maxReads {
+		var next *rollout.Action
+		next, p.asked.expired = rollout.Due(p.state, pending, p.wallClock())
+		if next == nil {
+			return
+		}
+		live, err := p.controller.liveAction(ctx, p.asked.named(next.UID))
+		if err != nil {
+			log.FromContext(ctx).Error(err, "an action waits until it can be read", "uid", next.UID)
+		} else if live != nil && live.Status.Result == "" {
+			p.asked.offered = next
+			return
+		}
+		uid := next.UID
+		pending = slices.DeleteFunc(pending, func(a rollout.Action) bool { return a.UID == uid })
+	}
 }
 
 // actionsOf are the actions of a Rollout, oldest first.
@@ -130,8 +148,10 @@ func actionOf(a *v1alpha1.RolloutAction) rollout.Action {
 }
 
 // answerActions tells those actions their result that, as stored, were decided on, and those that came too late, and
-// removes those whose result is old. What fails is done by the next pass.
+// removes those whose result is old. What fails is done by the next pass, and so is what takes too long.
 func (c *Controller) answerActions(ctx context.Context, p *pass) {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
 	for _, done := range p.state.Consumed {
 		if slices.Contains(p.asked.written, done.UID) {
 			continue
@@ -172,7 +192,7 @@ func (c *Controller) expiry(now time.Time, message string) v1alpha1.RolloutActio
 
 // answer writes the status of an action, if nobody did since it was read.
 func (c *Controller) answer(ctx context.Context, a *v1alpha1.RolloutAction, status v1alpha1.RolloutActionStatus) {
-	if a == nil || a.Status.Result != "" {
+	if a == nil || a.Status.Result != "" || ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
@@ -193,7 +213,7 @@ func (c *Controller) answer(ctx context.Context, a *v1alpha1.RolloutAction, stat
 
 // tidy removes an action whose result is old.
 func (c *Controller) tidy(ctx context.Context, a *v1alpha1.RolloutAction) {
-	if a.Status.Result == "" || a.Status.At == nil || c.config.Now().Before(a.Status.At.Add(c.config.Lead.ActionTTL)) || c.link.silent() {
+	if ctx.Err() != nil || a.Status.Result == "" || a.Status.At == nil || c.config.Now().Before(a.Status.At.Add(c.config.Lead.ActionTTL)) || c.link.silent() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)

@@ -73,9 +73,13 @@ func (h *holds) drop(uid types.UID) {
 // for a canary that is sent nothing, or that alone has endpoints, or that is only watched; and what a person asks for
 // is taken with the write, or not at all.
 func (c *Controller) engage(ctx context.Context, p *pass, d decision) {
+	if d.actions.Consumed != nil { // there may be harm besides
+		d.observation.Action = nil
+		d.next, d.actions = rollout.Step(p.spec, p.state, d.observation, p.wallClock())
+	}
 	_, rejected := d.next.Rejection(p.state.Canary.Digest)
 	sent := p.state.Phase.Open() && p.state.Phase != rollout.Preparing && !p.state.Kind.Observe
-	if !sent || !rejected || d.next.Traffic.Sends() || d.actions.Consumed != nil || c.config.Lead.Braker == nil {
+	if !sent || !rejected || d.next.Traffic.Sends() || !isRollback(d) || c.config.Lead.Braker == nil {
 		return
 	}
 	one := hold{key: p.key, uid: p.object.UID, attempt: p.state.Attempt, reason: d.next.Reason}

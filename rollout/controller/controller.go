@@ -72,9 +72,14 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if c.config.Now().Sub(c.start)-m.wroteAt < openTick {
 			return ctrl.Result{RequeueAfter: openTick}, nil // the newer version is on its way, and wakes us
 		}
-		var err error
-		if ro, err = c.live(ctx, req.NamespacedName); err != nil { // the cache stands still, which stops nothing
-			return ctrl.Result{}, client.IgnoreNotFound(err)
+		live, err := c.live(ctx, req.NamespacedName) // the cache stands still, which stops nothing
+		switch {
+		case apierrors.IsNotFound(err):
+			return ctrl.Result{}, nil
+		case err == nil:
+			ro = live
+		default: // nor does a server that fell silent before the cache had what it stored
+			ro = m.last
 		}
 	}
 	return c.repeat(ctx, ro.DeepCopy())
@@ -164,10 +169,12 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 		c.onlyBrake(ctx, p, d)
 		return false, openTick, nil
 	}
-	if !p.want.Deleting && controllerutil.AddFinalizer(ro, v1alpha1.RolloutFinalizer) {
-		return true, 0, c.patchFinalizer(ctx, ro, controllerutil.RemoveFinalizer)
+	if !isRollback(d) { // which waits for no other write
+		if !p.want.Deleting && controllerutil.AddFinalizer(ro, v1alpha1.RolloutFinalizer) {
+			return true, 0, c.patchFinalizer(ctx, ro, controllerutil.RemoveFinalizer)
+		}
+		c.answerActions(ctx, p)
 	}
-	c.answerActions(ctx, p)
 	if d.actions.Transition == nil {
 		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
 	}

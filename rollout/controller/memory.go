@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/spec"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 )
 
@@ -31,10 +32,11 @@ type memory struct {
 
 // written is what became of this process's writes.
 type written struct {
-	wrote   string        // resourceVersion after our last write
-	wroteAt time.Duration // of the monotonic clock
-	failed  int           // rollback writes in a row that were not stored
-	refusal refusal       // newest write that the server would not store
+	wrote   string            // resourceVersion after our last write
+	last    *v1alpha1.Rollout // as that stored it
+	wroteAt time.Duration     // of the monotonic clock
+	failed  int               // rollback writes in a row that were not stored
+	refusal refusal           // newest write that the server would not store
 }
 
 // judged is the newest verdict with the evidence for it.

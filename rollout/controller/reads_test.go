@@ -56,7 +56,7 @@ func (w *world) offset(c *cached, digest func(context.Context, *v1alpha1.Rollout
 	w.t.Helper()
 	offset := time.Duration(0)
 	it, err := controller.New(controller.Config{
-		Client: c, Live: w.client, Recorder: events.NewFakeRecorder(1000), Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom,
+		Client: c, Live: w.server(), Recorder: events.NewFakeRecorder(1000), Fleet: w.proxies(), Mesh: w.mesh, Servers: w.prom,
 		Now: func() time.Time { return time.Now().Add(offset) }, Outbox: w.outbox, Observe: w.observe, Digest: digest, CheckSource: prom.CheckSource,
 		Lead: controller.Lead{Lease: w.lease(), Braker: w.mesh, Patience: controller.Patience{Rollback: 10 * time.Second}}, // the machine may be busy
 	})
@@ -69,6 +69,14 @@ func (w *world) offset(c *cached, digest func(context.Context, *v1alpha1.Rollout
 		_, err := it.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "reviews"}})
 		return err
 	}, &offset
+}
+
+// server is what a controller reads from that does not read from its cache.
+func (w *world) server() client.Reader {
+	if w.live != nil {
+		return w.live
+	}
+	return w.client
 }
 
 func must(t *testing.T, errs ...error) {

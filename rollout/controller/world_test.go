@@ -51,6 +51,7 @@ type world struct {
 	config *rest.Config
 	ns     string
 	client client.Client // uncached
+	live   client.Reader // the server to controllers whose passes the test makes; nil: client
 	fleet  *fleet
 	mesh   *mesh
 	prom   *prometheus

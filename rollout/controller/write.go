@@ -74,7 +74,7 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 	}
 	*p.object = *stored
 	m := p.memory
-	m.wrote, m.wroteAt, m.failed = stored.ResourceVersion, p.mono, 0
+	m.wrote, m.wroteAt, m.failed, m.last = stored.ResourceVersion, p.mono, 0, stored.DeepCopy()
 	if d.actions.Transition != nil || m.refusal.reason == "" { // a condition that could be stored lifts no other refusal
 		m.refusal = refusal{}
 	}
