@@ -10,10 +10,10 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// The bounds of an outbox: entries in all, and bytes of an entry's texts.
+// The bounds of an outbox: entries in all, and bytes of the texts of an entry.
 const (
 	MaxPending   = 64
-	maxText      = 200
+	MaxText      = 200
 	maxLastError = 64
 )
 
@@ -26,7 +26,7 @@ func ID(uid types.UID, n v1alpha1.PendingNote) string {
 // Warning and Error entries stay as long as there are Info entries to give up. note.Notifier is ignored.
 func Append(pending []v1alpha1.PendingNote, note v1alpha1.PendingNote, to []string) []v1alpha1.PendingNote {
 	out := slices.Clone(pending)
-	note.Text = problem.Clean(note.Text, maxText)
+	note.Text = problem.Clean(note.Text, MaxText)
 	for _, name := range to {
 		note.Notifier = name
 		out = append(out, note)

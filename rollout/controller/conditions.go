@@ -237,8 +237,10 @@ func (v *verdicts) resolvedRefs() {
 		set(metav1.ConditionFalse, v1alpha1.ReasonMetricTemplateNotFound, strings.Join(v.templates.missing, "; "))
 	case len(v.templates.servers.missing) > 0:
 		set(metav1.ConditionFalse, v1alpha1.ReasonPrometheusNotFound, strings.Join(v.templates.servers.missing, "; "))
+	case len(v.unheard) > 0:
+		set(metav1.ConditionFalse, v1alpha1.ReasonNotifierNotFound, strings.Join(v.unheard, "; "))
 	default:
-		set(metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs, "host, subset, routes and metric templates exist")
+		set(metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs, "host, subset, routes, metric templates and notifiers exist")
 	}
 }
 

@@ -52,6 +52,7 @@ type given struct {
 	analysisErr error
 	templates   templates
 	wantErr     error
+	unheard     []string // of spec.notify, in words: those that do not exist
 }
 
 // see makes a pass over an object, which it may keep and change.
@@ -76,6 +77,7 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	if err := p.readSource(ctx); err != nil {
 		return p, err
 	}
+	p.readNotifiers(ctx)
 	p.readWant(ctx)
 	p.readTraffic()
 	p.readActions(ctx)

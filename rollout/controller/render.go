@@ -34,7 +34,7 @@ func (p *pass) status(ctx context.Context, d decision) (*v1alpha1.RolloutStatus,
 	s.Proxies = p.proxies()
 	s.Display = p.display(d, s)
 	s.Conditions = p.conditions(d, s)
-	return s, nil
+	return s, fit(s, p.analysis.Criteria)
 }
 
 // analysisStatus shows the newest report of the attempt and keeps the evidence. It survives the attempt, until the next

@@ -11,11 +11,13 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -32,7 +34,7 @@ const (
 )
 
 // SetupWithManager registers the controller: Rollouts, the Sources that bring them, what people ask of them, the
-// MetricTemplates they name, changes of proxies and mesh.
+// MetricTemplates and Notifiers they name, changes of proxies and mesh.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(manager.RunnableFunc(c.run)); err != nil {
 		return fmt.Errorf("adding the rollout controller: %w", err)
@@ -42,6 +44,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.Rollout{}).
 		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.ofSource)).
 		Watches(&v1alpha1.RolloutAction{}, handler.EnqueueRequestsFromMapFunc(c.ofAction)).
+		Watches(&v1alpha1.Notifier{}, handler.EnqueueRequestsFromMapFunc(c.ofNotifier), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.MetricTemplate{}, handler.EnqueueRequestsFromMapFunc(c.ofTemplate)).
 		WatchesRawSource(source.Func(c.wake.start)).
 		WithOptions(controller.Options{
