@@ -108,6 +108,10 @@ bench-xds: ## the xDS server against the floor and a snapshot cache; BENCH=regex
 	go build -o $(CACHE)/bench/xdsbench ./test/xdsbench
 	$(CACHE)/bench/xdsbench -rounds $(BENCH_ROUNDS) $(BENCH_FLAGS) -run '$(BENCH)' -o $(CACHE)/bench/xds.json
 
+.PHONY: bench-rollouts
+bench-rollouts: $(FULL) ## one controller with SCALE Rollouts on the real API server, a tenth of them in progress: start, cost, memory, time to 0
+	scripts/with-apiserver go test ./rollout/controller -run '^$$' -bench Scale -benchtime 1x -timeout 1800s -args -scale=$(or $(SCALE),10000)
+
 .PHONY: arch
 arch: ## the rules of the house: imports, limits, documentation
 	go test -count=1 ./internal/arch

@@ -33,6 +33,10 @@ const (
 	gatherMesh   = 50 * time.Millisecond
 )
 
+// onlyLooked is for lists of which nothing is kept and nothing changed: thousands of objects are not copied for each change
+// of a proxy.
+const onlyLooked = client.UnsafeDisableDeepCopy
+
 // SetupWithManager registers the controller: Rollouts, the Sources that bring them, what people ask of them, the
 // MetricTemplates and Notifiers they name, changes of proxies and mesh.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
@@ -73,7 +77,7 @@ func (c *Controller) ofTemplate(ctx context.Context, o client.Object) []reconcil
 // requests are for the Rollouts that have to do with an object.
 func (c *Controller) requests(ctx context.Context, o client.Object, concerned func(*v1alpha1.Rollout) bool, among client.ListOption) []reconcile.Request {
 	list := &v1alpha1.RolloutList{}
-	if err := c.config.Client.List(ctx, list, among); err != nil {
+	if err := c.config.Client.List(ctx, list, among, onlyLooked); err != nil {
 		log.FromContext(ctx).Error(err, "the Rollouts of an object are not looked at", "object", client.ObjectKeyFromObject(o).String())
 		return nil
 	}
@@ -147,7 +151,7 @@ func (c *Controller) follow(ctx context.Context, changed func() <-chan struct{},
 
 func (c *Controller) wakeAll(ctx context.Context, concerns func(*v1alpha1.Rollout) bool) {
 	list := &v1alpha1.RolloutList{}
-	if err := c.config.Client.List(ctx, list); err != nil {
+	if err := c.config.Client.List(ctx, list, onlyLooked); err != nil {
 		if ctx.Err() == nil {
 			log.FromContext(ctx).Error(err, "a change is seen at the next tick only")
 		}
