@@ -222,6 +222,10 @@ func (b *bounds) check() error {
 		return fmt.Errorf("promotion bound %d of %d", b.Promotion, len(b.Le))
 	case b.Base == nil:
 		return nil
+	case b.chosen():
+		return errors.New("the bounds are chosen, and there is a baseline to choose by")
+	case b.Base.Hour != (b.Base.All >= enoughStable) || (b.Base.Hour && (b.Base.Poor || len(b.Base.Le) == 0)):
+		return fmt.Errorf("a baseline of %d requests, hour %v, poor %v", b.Base.All, b.Base.Hour, b.Base.Poor)
 	case len(b.Base.Le) > MaxBounds || len(b.Base.Le) != len(b.Base.N) || !rising(b.Base.Le):
 		return errors.New("the baseline is not whole")
 	}

@@ -173,7 +173,10 @@ func (m metricState) check() error {
 		return err
 	}
 	if len(m.Clip) == 0 && len(m.Vote)+len(m.Relative)+len(m.Absolute)+len(m.Le) == 0 {
-		return nil // of a condition
+		return m.checkCondition()
+	}
+	if m.gateState != (gateState{}) {
+		return errors.New("measurements of what is no condition")
 	}
 	if k := m.streams(); len(m.Clip) == 0 || len(m.Clip)%k != 0 || len(m.Clip) > k*maxGrid || (m.Vote != nil && len(m.Vote) != len(m.Clip)) {
 		return fmt.Errorf("%d and %d wealths of %d streams", len(m.Clip), len(m.Vote), k)
@@ -195,6 +198,14 @@ func (m metricState) check() error {
 				return fmt.Errorf("log wealth %v is above %d", float64(w), highest)
 			}
 		}
+	}
+	return nil
+}
+
+// checkCondition finds what only a comparison has.
+func (m metricState) checkCondition() error {
+	if m.tally != (tally{}) || m.Elapsed != 0 || m.Reserve != 0 || m.Sup != 0 || m.Cleared || m.Base != nil {
+		return errors.New("requests of a condition")
 	}
 	return nil
 }

@@ -120,21 +120,33 @@ func (g *gateState) due(l Limits, settled time.Time) time.Time {
 	}
 }
 
+// check finds what fold cannot have left behind.
 func (g *gateState) check() error {
 	for _, n := range []int{g.Pass, g.Fail, g.Unsure, g.Errors, g.Passes} {
 		if n < 0 {
 			return errors.New("a count of measurements is negative")
 		}
 	}
-	if g.Last == nil {
+	switch {
+	case g.Last == nil && *g != gateState{}:
+		return errors.New("measurements are counted, and there is no last one")
+	case g.Last == nil:
 		return nil
+	case g.Next < 0 || (g.Done && g.Next != 0):
+		return errors.New("the time of the next measurement cannot be")
 	}
-	switch g.Last.Outcome {
-	case OutcomePass, OutcomeFail, OutcomeInconclusive, OutcomeError:
-		return nil
-	default:
+	counted := map[Outcome]int{OutcomePass: min(g.Pass, g.Passes), OutcomeFail: g.Fail, OutcomeInconclusive: g.Unsure, OutcomeError: g.Errors}
+	switch n, known := counted[g.Last.Outcome]; {
+	case !known:
 		return fmt.Errorf("outcome %q", g.Last.Outcome)
+	case n == 0:
+		return fmt.Errorf("the last outcome, %s, is not counted", g.Last.Outcome)
+	case g.Passes > g.Pass || (g.Passes > 0) != (g.Last.Outcome == OutcomePass):
+		return fmt.Errorf("%d passes in a row of %d, the last outcome being %s", g.Passes, g.Pass, g.Last.Outcome)
+	case (g.Errors > 0) != (g.Last.Outcome == OutcomeError) || (g.Done && g.Errors > 0):
+		return fmt.Errorf("%d errors in a row, the last outcome being %s", g.Errors, g.Last.Outcome)
 	}
+	return nil
 }
 
 // measure takes in a measurement of a condition. Only those of the settled step count.

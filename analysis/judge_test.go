@@ -308,42 +308,52 @@ func texts(t interface{ Fatal(...any) }, ev Evidence) []byte {
 }
 
 func TestJudge_restartDoublingCuttingAndOrderChangeNothing(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		h := drawHistory(rt)
-		permuted := h.cfg
-		permuted.Criteria = slices.Clone(h.cfg.Criteria)
-		slices.Reverse(permuted.Criteria)
-		last := len(h.batches) - 1
-		plain, other := Evidence{}, Evidence{}
-		var plainReport, otherReport Report
-		pending := Batch{}
-		for i, b := range h.batches {
-			plain, plainReport = Judge(h.cfg, plain, b)
-			windows, rules := append(pending.Windows, b.Windows...), append(pending.Rules, b.Rules...)
-			pending = b
-			pending.Windows, pending.Rules = windows, rules
-			if i > 0 && i < last && h.batches[i+1].Step == b.Step && rapid.Bool().Draw(rt, "hold back") {
-				continue
+	rapid.Check(t, func(rt *rapid.T) { drawHistory(rt).sameHoweverFed(rt) })
+}
+
+// sameHoweverFed judges the history batch by batch, and once more with criteria permuted, batches put together and shuffled,
+// each fed twice, and restarts in between.
+func (h history) sameHoweverFed(rt *rapid.T) {
+	permuted := h.cfg
+	permuted.Criteria = slices.Clone(h.cfg.Criteria)
+	slices.Reverse(permuted.Criteria)
+	last := len(h.batches) - 1
+	plain, other := Evidence{}, Evidence{}
+	var plainReport, otherReport Report
+	pending := Batch{}
+	for i, b := range h.batches {
+		plain, plainReport = Judge(h.cfg, plain, b)
+		held := pending
+		pending = b
+		pending.Windows, pending.Rules = slices.Concat(held.Windows, b.Windows), slices.Concat(held.Rules, b.Rules)
+		pending.Measurements = slices.Concat(held.Measurements, b.Measurements)
+		if i > 0 && i < last && h.batches[i+1].Step == b.Step && rapid.Bool().Draw(rt, "hold back") {
+			continue
+		}
+		r := rand.New(rand.NewPCG(uint64(i), 4))
+		shuffle(r, pending.Windows)
+		shuffle(r, pending.Measurements)
+		other, _ = Judge(permuted, other, pending)
+		if rapid.Bool().Draw(rt, "restart") {
+			text := texts(rt, other)
+			other = Evidence{}
+			if err := other.UnmarshalText(text); err != nil {
+				rt.Fatal(err)
 			}
-			rand.New(rand.NewPCG(uint64(i), 4)).Shuffle(len(windows), func(i, j int) { windows[i], windows[j] = windows[j], windows[i] })
-			other, _ = Judge(permuted, other, pending)
-			if rapid.Bool().Draw(rt, "restart") {
-				text := texts(rt, other)
-				other = Evidence{}
-				if err := other.UnmarshalText(text); err != nil {
-					rt.Fatal(err)
-				}
-			}
-			other, otherReport = Judge(permuted, other, pending) // fed twice
-			pending = Batch{}
 		}
-		if diff := cmp.Diff(string(texts(rt, plain)), string(texts(rt, other))); diff != "" {
-			rt.Errorf("evidence (-plain +other):\n%s", diff)
-		}
-		if diff := cmp.Diff(plainReport, otherReport); diff != "" {
-			rt.Errorf("report (-plain +other):\n%s", diff)
-		}
-	})
+		other, otherReport = Judge(permuted, other, pending) // fed twice
+		pending = Batch{}
+	}
+	if diff := cmp.Diff(string(texts(rt, plain)), string(texts(rt, other))); diff != "" {
+		rt.Errorf("evidence (-plain +other):\n%s", diff)
+	}
+	if diff := cmp.Diff(plainReport, otherReport); diff != "" {
+		rt.Errorf("report (-plain +other):\n%s", diff)
+	}
+}
+
+func shuffle[T any](r *rand.Rand, s []T) {
+	r.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
 }
 
 func TestEvidence_textIsBoundedAndExact(t *testing.T) {
