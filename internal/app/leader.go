@@ -99,9 +99,20 @@ func (l *leadership) Create(ctx context.Context, record resourcelock.LeaderElect
 
 // Update implements resourcelock.Interface.
 func (l *leadership) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if record.HolderIdentity == "" && l.another() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.answer)
 	defer cancel()
 	return l.put(record, l.Interface.Update(ctx, record))
+}
+
+// another reports that, as last read, another process has the lease. A process that was stopped for long may not have seen
+// that before it ends: what it then releases would be the other's.
+func (l *leadership) another() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.record != nil && l.record.HolderIdentity != l.Identity()
 }
 
 // put notes what became of a write of the record.

@@ -80,3 +80,22 @@ func TestLeadership_isNotClaimedWithoutTheServer(t *testing.T) {
 		t.Errorf("got %v, confirmed %v", err, l.confirmed())
 	}
 }
+
+func TestLeadership_releasesOnlyItsOwnLease(t *testing.T) {
+	under := &lease{}
+	l := &leadership{Interface: under, now: Now, limit: time.Minute, answer: time.Second}
+	ours, released := resourcelock.LeaderElectionRecord{HolderIdentity: "us"}, resourcelock.LeaderElectionRecord{}
+	for _, held := range []string{"they", "us"} {
+		if err := l.Update(t.Context(), ours); err != nil {
+			t.Fatal(err)
+		}
+		under.record.HolderIdentity = held // while this process was stopped
+		if _, _, err := l.Get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := l.Update(t.Context(), released)
+		if want := map[string]string{"they": "they", "us": ""}[held]; err != nil || under.record.HolderIdentity != want {
+			t.Errorf("held by %s, released by us: held by %q, want %q, %v", held, under.record.HolderIdentity, want, err)
+		}
+	}
+}
