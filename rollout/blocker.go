@@ -92,6 +92,17 @@ func blind(st State, r analysis.Report) bool {
 	return r.Verdict == analysis.Blind && !chosen
 }
 
+// unread reports that a metric which the gate requires cannot be read just now. What cannot be read is not yet Blind, and
+// no sign of health either: a step does not end by time in such a moment. Nobody asking is no failure to read.
+func unread(r analysis.Report) bool {
+	for _, m := range r.Metrics {
+		if m.Required && m.Gap != "" && m.Gap != analysis.NoTraffic && m.Gap != analysis.NoCanaryTraffic {
+			return true
+		}
+	}
+	return false
+}
+
 // holdReason is what in a report forbids a raise even after the gate.
 func holdReason(st State, r analysis.Report) Reason {
 	switch {

@@ -228,7 +228,7 @@ func (t *turn) due() Result {
 	switch {
 	case elapsed < stage.Min:
 		return ""
-	case byTime && holdReason(st, report) != "":
+	case byTime && (holdReason(st, report) != "" || unread(report)):
 		return ""
 	case byTime && (st.Kind.Proven || st.Kind.Undo):
 		return PassProven

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -388,6 +389,9 @@ func TestSource_barrierWaitsForTheOpenAttempt(t *testing.T) {
 	next := ro.Annotations[v1alpha1.AnnotationDigest]
 	if w.image() != "one" || next == old || s.LastAppliedRevision != "main@sha1:"+first {
 		t.Errorf("image %s, digest changed %v, applied %s; want only the Rollout applied", w.image(), next != old, s.LastAppliedRevision)
+	}
+	if len(s.Held) != 1 || len(s.Held[0].Codes) != 0 || !slices.Equal(s.Held[0].Rollouts, []string{"Rollout/" + ro.Namespace + "/" + ro.Name}) {
+		t.Errorf("held %+v, want the Rollout that waits, without codes", s.Held)
 	}
 	w.setPhase(v1alpha1.PhasePreparing, next)
 	w.ready(v1alpha1.ReasonApplied, second)

@@ -92,7 +92,7 @@ func (p *pass) unchanged() edit {
 
 // stand derives the conditions from the problems and holds that the status lists.
 func (p *pass) stand(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
-	if len(s.Held) > 0 || slices.ContainsFunc(s.Problems, func(f v1alpha1.ProblemStatus) bool { return f.Severity == string(problem.Error) }) {
+	if refusedUnits(s) > 0 || slices.ContainsFunc(s.Problems, func(f v1alpha1.ProblemStatus) bool { return f.Severity == string(problem.Error) }) {
 		c.Stalled(v1alpha1.ReasonContentInvalid, invalid(s))
 	}
 	keepPruneHeld(s, c)
@@ -100,7 +100,7 @@ func (p *pass) stand(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 
 // invalid is the sentence about content that was not applied.
 func invalid(s *v1alpha1.SourceStatus) string {
-	text := fmt.Sprintf("%s, %s held", count(int(s.ProblemCount), "problem"), count(len(s.Held), "unit"))
+	text := fmt.Sprintf("%s, %s held", count(int(s.ProblemCount), "problem"), count(refusedUnits(s), "unit"))
 	if len(s.Problems) > 0 {
 		text += "; first: " + line(s.Problems[0])
 	}
@@ -239,6 +239,7 @@ func (p *pass) applied(r *result) edit {
 			u.Revision = s.LastAppliedRevision
 			s.Held = append(s.Held, u)
 		}
+		s.Held = append(s.Held, waitingUnits(r.set.Waiting, maxHeld-len(s.Held))...)
 		if len(held) == 0 && len(r.set.Waiting) == 0 {
 			s.LastAppliedRevision = rev.commit.Revision()
 			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Time: ptr.To(metav1.NewTime(rev.commit.Time))}
@@ -275,6 +276,33 @@ func (p *pass) setPruneHeld(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions, pr
 	}
 	c.Set(v1alpha1.ConditionPruneHeld, metav1.ConditionTrue, string(pruned.Withheld),
 		fmt.Sprintf("%s stay though Git no longer has them: %s", count(len(pruned.Kept), "object"), strings.Join(s.PruneHeld.Names, ", ")))
+}
+
+// waitingUnits names the Rollouts whose other objects wait until the version before has no traffic, in units without codes:
+// nothing is wrong with them. Where limit leaves no room for all of them none is named.
+func waitingUnits(waiting []gitsync.ID, limit int) []v1alpha1.HeldUnit {
+	var out []v1alpha1.HeldUnit
+	for some := range slices.Chunk(waiting, maxCodes) {
+		unit := v1alpha1.HeldUnit{}
+		for _, id := range some {
+			unit.Rollouts = append(unit.Rollouts, id.Ref())
+		}
+		out = append(out, unit)
+	}
+	if len(out) > limit {
+		return nil
+	}
+	return out
+}
+
+// refusedUnits counts those that are held because of Problems.
+func refusedUnits(s *v1alpha1.SourceStatus) (n int) {
+	for _, u := range s.Held {
+		if len(u.Codes) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // heldUnits gives what the plan and the server have held, for people.

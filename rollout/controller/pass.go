@@ -151,18 +151,30 @@ func (p *pass) readTraffic() {
 	}
 }
 
-// applying reports that the Source has not finished with the unit, or holds it back.
+// applying reports that the Source has not finished with the unit, or holds it back. While it waits for Rollouts, those
+// wait that it names; where it names none, all do.
 func (p *pass) applying() bool {
 	if p.source == nil {
 		return false
 	}
-	ready := v1alpha1.Condition(p.source.Status.Conditions, v1alpha1.ConditionReady)
-	busy := ready != nil && (ready.Reason == v1alpha1.ReasonApplying || ready.Reason == v1alpha1.ReasonWaitingForRollout)
-	return busy || p.held() != nil
+	reason := ""
+	if ready := v1alpha1.Condition(p.source.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		reason = ready.Reason
+	}
+	named := slices.ContainsFunc(p.source.Status.Held, func(u v1alpha1.HeldUnit) bool { return len(u.Codes) == 0 })
+	return reason == v1alpha1.ReasonApplying || reason == v1alpha1.ReasonWaitingForRollout && !named || p.unit() != nil
 }
 
 // held is the unit of this Rollout that the Source does not apply because of its Problems; nil: there is none.
 func (p *pass) held() *v1alpha1.HeldUnit {
+	if unit := p.unit(); unit != nil && len(unit.Codes) > 0 {
+		return unit
+	}
+	return nil
+}
+
+// unit is the unit of this Rollout that the Source does not apply, or not yet; nil: there is none.
+func (p *pass) unit() *v1alpha1.HeldUnit {
 	if p.source == nil {
 		return nil
 	}

@@ -69,6 +69,32 @@ func TestSource_holdsTheFirstWeightWhileItApplies(t *testing.T) {
 	}
 }
 
+// A Source that waits for one Rollout delays no other.
+func TestSource_thatWaitsForAnotherRolloutHoldsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.source(v1alpha1.ReasonApplied)
+	w.run()
+	w.rollout("v1", fromSource)
+	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionTrue, v1alpha1.ReasonInSync)
+	w.source(v1alpha1.ReasonWaitingForRollout, v1alpha1.HeldUnit{Rollouts: []string{"Rollout/" + w.ns + "/ratings"}})
+	w.push("v2", "digest-v2")
+	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
+}
+
+func TestSource_thatWaitsForTheRolloutHoldsIt(t *testing.T) {
+	w := newWorld(t)
+	w.source(v1alpha1.ReasonApplied)
+	w.run()
+	w.rollout("v1", fromSource)
+	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionTrue, v1alpha1.ReasonInSync)
+	w.source(v1alpha1.ReasonWaitingForRollout, v1alpha1.HeldUnit{Rollouts: []string{"Rollout/" + w.ns + "/reviews"}})
+	w.push("v2", "digest-v2")
+	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonSourceApplying)
+	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionUnknown, v1alpha1.ReasonProgressing)
+	w.source(v1alpha1.ReasonApplied)
+	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
+}
+
 func TestSpec_editedInTheMiddle(t *testing.T) {
 	w := newWorld(t)
 	w.run()
