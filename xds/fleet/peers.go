@@ -13,18 +13,20 @@ const (
 	liveFor  = 15 * time.Second // after its Lease was last seen to change
 	settle   = time.Second      // after a report that all have acknowledged: Envoy's workers follow a moment later
 	keepDead = 10 * time.Minute // what is left of a replica that does not live any more
+	late     = 10 * time.Second // since the own Lease was seen to change, after which what is seen of others is old as well
 )
 
 // peers are the other replicas, as their Leases and reports show them. Times are those of this process: the clocks of
 // machines are never compared. The zero value knows nobody.
 type peers struct {
-	of map[string]*peer // by name of the report
+	of  map[string]*peer // by name of the report
+	own time.Time        // when this process last saw its own Lease change; zero: never
 }
 
 // peer is one of them.
 type peer struct {
-	lease   string // resourceVersion as last seen; empty: there is none
-	holder  string // the process that renews it
+	lease   string    // resourceVersion as last seen; empty: there is none
+	holder  string    // the process that renews it
 	changed time.Time // when the Lease was last seen to change, or anything of the replica was first seen
 	report  v1alpha1.FleetReportStatus
 	done    map[string]doneAt // by split
@@ -47,6 +49,20 @@ func (p *peers) peer(name string, now time.Time) *peer {
 	return p.of[name]
 }
 
+// looked notes that this process has seen its own Lease change. After it had seen nothing for a while, the others get the
+// time to be seen, too: that they were not renewed may be the watch's silence, and not theirs.
+func (p *peers) looked(now time.Time) {
+	if p.stale(now) {
+		for _, one := range p.of {
+			one.changed = now
+		}
+	}
+	p.own = now
+}
+
+// stale reports that this process does not see what happens any more, its own renewals neither.
+func (p *peers) stale(now time.Time) bool { return !p.own.IsZero() && now.After(p.own.Add(late)) }
+
 // renewed takes the Lease of a replica, as it was read; it reports whether the replica lives now and did not before, or
 // is another process.
 func (p *peers) renewed(name, version, holder string, now time.Time) bool {
@@ -54,7 +70,7 @@ func (p *peers) renewed(name, version, holder string, now time.Time) bool {
 	if one.lease == version {
 		return false
 	}
-	news := !one.lives(now) || one.holder != holder
+	news := !p.lives(one, now) || one.holder != holder
 	one.lease, one.holder, one.changed = version, holder, now
 	return news
 }
@@ -83,9 +99,9 @@ func (p *peers) reported(name string, st v1alpha1.FleetReportStatus, now time.Ti
 	one.report, one.done = st, done
 }
 
-// lives reports whether a replica counts.
-func (one *peer) lives(now time.Time) bool {
-	return one.lease != "" && one.holder != "" && now.Before(one.changed.Add(liveFor))
+// lives reports whether a replica counts. While nothing is seen of anybody, those that did still do.
+func (p *peers) lives(one *peer, now time.Time) bool {
+	return one.lease != "" && one.holder != "" && (p.stale(now) || now.Before(one.changed.Add(liveFor)))
 }
 
 // parts are what the others that live say of a split at a seq. One that has not reported since it started says nothing
@@ -94,7 +110,7 @@ func (p *peers) parts(key, uid string, seq uint64, now time.Time) []ir.Convergen
 	var out []ir.Convergence
 	for _, name := range slices.Sorted(maps.Keys(p.of)) {
 		switch one := p.of[name]; {
-		case !one.lives(now):
+		case !p.lives(one, now):
 		case one.report.Incarnation != one.holder:
 			out = append(out, ir.Convergence{})
 		default:
@@ -108,7 +124,7 @@ func (p *peers) parts(key, uid string, seq uint64, now time.Time) []ir.Convergen
 func (p *peers) expires(now time.Time) time.Time {
 	var next time.Time
 	for _, one := range p.of {
-		if at := one.changed.Add(liveFor); one.lives(now) && (next.IsZero() || at.Before(next)) {
+		if at := one.changed.Add(liveFor); p.lives(one, now) && at.After(now) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}

@@ -186,12 +186,16 @@ func (r *Reader) watch(ctx context.Context, kind client.Object, see func(o clien
 func (r *Reader) seeLease(o client.Object, gone bool) {
 	name, of := strings.CutPrefix(o.GetName(), leasePrefix)
 	lease, ok := o.(*coordinationv1.Lease)
-	if !of || !ok || name == r.self {
+	if !of || !ok {
 		return
 	}
 	now := r.config.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if name == r.self {
+		r.peers.looked(now)
+		return
+	}
 	if gone {
 		r.peers.released(name)
 		r.announce()

@@ -161,6 +161,32 @@ func TestPeers_countWhileTheirLeaseMoves(t *testing.T) {
 	}
 }
 
+// A process that does not see its own renewals any more sees nobody's: until it does again, and for the time that a Lease
+// lasts from then on, the others count.
+func TestPeers_areNotTakenForDeadByAWatchThatStandsStill(t *testing.T) {
+	p, now := peers{}, start
+	p.looked(now)
+	p.renewed("b", "1", "b-1", now)
+	p.reported("b", v1alpha1.FleetReportStatus{Incarnation: "b-1"}, now)
+	living := func(want bool, why string) {
+		t.Helper()
+		if got := p.lives(p.of["b"], now); got != want {
+			t.Errorf("after %s, %s: lives %v, want %v", now.Sub(start), why, got, want)
+		}
+	}
+	now = start.Add(time.Hour)
+	living(true, "nothing was seen of anybody")
+	p.looked(now)
+	for range liveFor/renewEvery - 1 {
+		now = now.Add(renewEvery)
+		p.looked(now)
+		living(true, "it has had no time to be seen yet")
+	}
+	now = now.Add(renewEvery)
+	p.looked(now)
+	living(false, "others are seen, and it is not")
+}
+
 func TestPeers_settleAMomentAfterTheReportThatAllHave(t *testing.T) {
 	t.Parallel()
 	p := peers{}
