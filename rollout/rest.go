@@ -1,15 +1,14 @@
 package rollout
 
-// rollingBack is rows 14, 35 and 36.
+// rollingBack is rows 35, 14 and 36: what a person asks for keeps no traffic on a version that failed.
 func (t *turn) rollingBack() {
-	if t.answered() {
+	sends := t.prev.Traffic.Sends()
+	if sends && !StableEmpty(t.obs) {
+		t.next.Traffic.Weight, t.next.Traffic.Extra = 0, Extra{}
+		t.move(RollingBack, StableReady)
 		return
 	}
-	if t.prev.Traffic.Sends() {
-		if !StableEmpty(t.obs) {
-			t.next.Traffic.Weight, t.next.Traffic.Extra = 0, Extra{}
-			t.move(RollingBack, StableReady)
-		}
+	if t.answered() || sends {
 		return
 	}
 	reason, to := Cleared, Idle

@@ -102,4 +102,4 @@ func (e Extra) rises(o Extra) bool {
 }
 
 // Raises reports that going from t to o sends the canary more: more weight, or a match or mirror that was not there.
-func (t Traffic) Raises(o Traffic) bool { return o.Weight > t.Weight || t.Extra.rises(o.Extra) }
+func (t Traffic) Raises(o Traffic) bool { return o.Weight > t.Weight || t.rises(o.Extra) }

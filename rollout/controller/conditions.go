@@ -320,18 +320,16 @@ func (v *verdicts) comparable() {
 	if !st.Phase.Open() {
 		return
 	}
-	status, reason, message := metav1.ConditionFalse, v1alpha1.ReasonSameMix, ""
+	status, reason, message := metav1.ConditionTrue, v1alpha1.ReasonSameMix, "both versions get the same mix of requests"
 	switch stage := st.Stage(); {
 	case len(stage.Match) > 0:
-		reason, message = v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
+		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
 	case stage.Mirror.Percent > 0:
-		reason, message = v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
+		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
 	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
-		reason, message = v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
+		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
 	case len(v.object.Spec.Routes) > 0:
-		reason, message = v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
-	default:
-		status, message = metav1.ConditionTrue, "both versions get the same mix of requests"
+		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
 	}
 	v.list.Set(v1alpha1.ConditionComparable, status, reason, message)
 }

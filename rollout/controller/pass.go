@@ -97,11 +97,14 @@ func (p *pass) readWant(ctx context.Context) {
 		digest, p.wantErr = p.controller.config.Digest(ctx, ro)
 		cancel()
 	}
+	if len(digest) > rollout.MaxDigest && p.wantErr == nil {
+		p.wantErr = fmt.Errorf("the annotation %s has %d bytes, at most %d: only the Source writes it", v1alpha1.AnnotationDigest, len(digest), rollout.MaxDigest)
+	}
 	if digest == "" || p.wantErr != nil || p.invalid() != nil {
 		return
 	}
 	p.want.Known = true
-	p.want.Version = rollout.Version{Name: ro.Spec.Subset, Digest: digest, Commit: ro.Annotations[v1alpha1.AnnotationCommit]}
+	p.want.Version = rollout.Version{Name: ro.Spec.Subset, Digest: digest, Commit: short(ro.Annotations[v1alpha1.AnnotationCommit], rollout.MaxDigest)}
 }
 
 // readSource gets the Source that the object's labels name.
