@@ -100,11 +100,11 @@ func TestStalled_isACanaryThatDoesNotFinish(t *testing.T) {
 func TestTraffic_mismatchHoldsAndEnds(t *testing.T) {
 	cfg := withAttempts()
 	cfg.Criteria[1].Required = true
-	ev, r := Judge(cfg, Evidence{}, lookAt(12, steady(1, 10, 1, 0, 99, 0)...))
+	ev, _ := Judge(cfg, Evidence{}, lookAt(12, steady(1, 10, 1, 0, 99, 0)...))
 	if ev.share != nil {
 		t.Fatalf("the check began before the weight was in force for %s", trafficDelay)
 	}
-	ev, r = Judge(cfg, ev, lookAt(30, steady(11, 30, 1, 0, 99, 0)...))
+	ev, r := Judge(cfg, ev, lookAt(30, steady(11, 30, 1, 0, 99, 0)...))
 	if r.Reason != TrafficMismatch || r.Verdict != Inconclusive || !r.Progress.Loads.Mismatch {
 		t.Fatalf("%s %s: %s; want a mismatch", r.Verdict, r.Reason, r.Message)
 	}
@@ -167,11 +167,11 @@ func TestAttempts_windowsCloseByTraffic(t *testing.T) {
 	m := r.Metrics[0]
 	// 10 to 15 with 9 requests; 15 to 25 with the next of the canary; 25 to 30.
 	want := Pair{Canary: Counts{N: 27, Bad: 3}, Stable: Counts{N: 3*17 + 7*17 + 90, Bad: 9}}
-	if m.Name != Attempts || m.Tally.Windows != 3 || !cmp.Equal(m.Tally.Attempt, want) {
+	if m.Name != Attempts || m.Windows != 3 || !cmp.Equal(m.Attempt, want) {
 		t.Errorf("%+v, want 3 windows of %+v", m.Tally, want)
 	}
-	if m.Tally.Observed != 19*time.Second {
-		t.Errorf("observed %s, want 19s: nothing was reported for one second", m.Tally.Observed)
+	if m.Observed != 19*time.Second {
+		t.Errorf("observed %s, want 19s: nothing was reported for one second", m.Observed)
 	}
 	if got := ev.LoadsSince(moment(30)); !got.Equal(instant(base + 30_000)) {
 		t.Errorf("loads go on at %s", got.Sub(instant(base)))

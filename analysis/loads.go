@@ -147,7 +147,7 @@ func (j *judge) foldLoad(w Window) Reason {
 		c.Started = min(c.Started, 1<<53)
 	}
 	open := l.Open
-	hard := l.rulesState.fold(w, j.b.Endpoints)
+	hard := l.fold(w, j.b.Endpoints)
 	if hard {
 		l.Hit = hits(open, w)
 	}

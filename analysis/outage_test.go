@@ -89,7 +89,7 @@ func (o outages) found(seed uint64, seconds int) (found [3]int) {
 	var naive sliding
 	for sec := range seconds {
 		w := o.second(r, sec, pods)
-		for i, hit := range []bool{l.rulesState.fold(w, o.pods), l.sharp(w, 1.25) != nil, naive.fold(w)} {
+		for i, hit := range []bool{l.fold(w, o.pods), l.sharp(w, 1.25) != nil, naive.fold(w)} {
 			if hit && found[i] == 0 {
 				found[i] = sec + 1
 			}

@@ -17,7 +17,10 @@ const (
 )
 
 // trafficSteps are the alternatives as factors of the odds beyond the band.
-func trafficSteps() [4]float64 { return [4]float64{1.25, 2, 5, 50} }
+func trafficSteps() [trafficBets]float64 { return [trafficBets]float64{1.25, 2, 5, 50} }
+
+// trafficBets is how many there are.
+const trafficBets = 4
 
 // TrafficCheck says how the share of the canary is held against its weight. The zero value is both ways.
 type TrafficCheck int
@@ -56,7 +59,7 @@ func (s *shareState) check() error {
 	switch {
 	case s == nil:
 		return nil
-	case len(s.Wealth) != trafficSides*len(trafficSteps()) || s.Took < 0:
+	case len(s.Wealth) != trafficSides*trafficBets || s.Took < 0:
 		return errors.New("the traffic check is not whole")
 	}
 	for _, w := range s.Wealth {
@@ -86,7 +89,7 @@ func (s *shareState) fold(w Window, m Moment) *shareState {
 		return s
 	}
 	if s == nil {
-		s = &shareState{Wealth: make([]logw, trafficSides*len(trafficSteps())), Since: millis(w.Start)}
+		s = &shareState{Wealth: make([]logw, trafficSides*trafficBets), Since: millis(w.Start)}
 	}
 	odds := float64(m.Weight) / float64(100-m.Weight)
 	for i, g := range trafficSteps() {
@@ -95,7 +98,7 @@ func (s *shareState) fold(w Window, m Moment) *shareState {
 			if side == 1 {
 				other = base / g
 			}
-			at := side*len(trafficSteps()) + i
+			at := side*trafficBets + i
 			s.Wealth[at] = logw(keep(float64(s.Wealth[at]) + logOdds(w.Canary.Started, w.Stable.Started, other, base)))
 		}
 	}
@@ -122,7 +125,7 @@ func (s *shareState) logE(check TrafficCheck) float64 {
 	}
 	of := s.Wealth
 	if check == CheckLow {
-		of = of[len(trafficSteps()):]
+		of = of[trafficBets:]
 	}
 	values := make([]float64, 0, len(of))
 	for _, w := range of {

@@ -64,12 +64,12 @@ type Controller struct {
 	demand
 	late
 
-	mu       sync.Mutex // guards everything below
-	pace     pace
-	known    bool // everything that exists has been seen
+	mu    sync.Mutex // guards everything below
+	pace  pace
+	known bool // everything that exists has been seen
 	shown
-	changed  chan struct{} // closed at the next change of facts
-	proving  proving
+	changed chan struct{} // closed at the next change of facts
+	proving proving
 }
 
 // shown is what others may ask for.

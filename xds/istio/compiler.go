@@ -86,7 +86,7 @@ func (c *Compiler) SetSplit(s ir.Split) {
 	if had && reflect.DeepEqual(before, s) {
 		return
 	}
-	same := had && before.Extra.PreviewHost() == s.Extra.PreviewHost()
+	same := had && before.PreviewHost() == s.PreviewHost()
 	before.Weight, before.Seq, before.Braked, before.Extra = s.Weight, s.Seq, s.Braked, s.Extra
 	switch {
 	case !same || !reflect.DeepEqual(before, s):
