@@ -152,7 +152,7 @@ func TestJudge_latencyFindsEachKindOfSlowness(t *testing.T) {
 		if got.Verdict != r.verdict {
 			t.Errorf("%s: %s (%s: %s), want %s", r.name, got.Verdict, got.Reason, got.Message, r.verdict)
 		}
-		if most, _ := got.Metrics[0].Bounds.loudest(); r.most != 0 && most.Le != r.most {
+		if most, _ := got.Metrics[0].Bounds.Loudest(); r.most != 0 && most.Le != r.most {
 			t.Errorf("%s: most at %v, want %v", r.name, most.Le, r.most)
 		}
 	}

@@ -59,8 +59,8 @@ type Bounds struct {
 	Known     uint64  // of stable's requests that are needed to choose, those known
 }
 
-// loudest is the bound with the most evidence of harm.
-func (b *Bounds) loudest() (loudest Bound, ok bool) {
+// Loudest is the bound with the most evidence of harm; there is none before bounds are chosen.
+func (b *Bounds) Loudest() (loudest Bound, ok bool) {
 	if b == nil {
 		return loudest, false
 	}

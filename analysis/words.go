@@ -37,7 +37,7 @@ func clause(r Report, canary string) string {
 		if !known || m.Gate == nil {
 			return string(r.Reason)
 		}
-		text := m.Name + ": " + m.Gate.words()
+		text := m.Name + ": " + m.Gate.Words()
 		if r.Reason == GateRunning && r.Progress.Needed > 0 {
 			text += "; " + needs(r.Progress, on)
 		}
@@ -90,8 +90,8 @@ func needs(p Progress, on string) string {
 	}
 }
 
-// words says what a gate has come to.
-func (g Gate) words() string {
+// Words says how far a gate is, such as 2 of 3 measurements, 2 passed, last 0.7.
+func (g Gate) Words() string {
 	taken := g.Pass + g.Fail + g.Inconclusive
 	text := fmt.Sprintf("%d of %d measurements", taken, max(g.Wanted, taken))
 	if g.Standing == StandingOpen && taken >= g.Wanted {
@@ -138,7 +138,7 @@ func harmClause(r Report, m MetricReport) string {
 	if m.Estimate.AtLeast > 0 && r.Verdict == Rollback {
 		text += ", at least " + Times(m.Estimate.AtLeast) + " (" + Percent(1-math.Exp(-r.Limit)) + ")"
 	}
-	if b, ok := m.Bounds.loudest(); ok && b.LogE > 0 && b.Le != m.Bounds.Promotion {
+	if b, ok := m.Bounds.Loudest(); ok && b.LogE > 0 && b.Le != m.Bounds.Promotion {
 		text += ", most at " + Millis(b.Le)
 	}
 	return text

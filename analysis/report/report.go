@@ -93,12 +93,20 @@ func Rows(r analysis.Report) []string {
 	rows := make([]row, 0, len(r.Metrics))
 	var name, canary, stable int
 	for _, m := range r.Metrics {
+		if m.Gate != nil {
+			rows, name = append(rows, row{name: short(m.Name, 63), rest: gate(m)}), max(name, len(short(m.Name, 63)))
+			continue
+		}
 		x := row{short(m.Name, 63), "canary " + rate(m.Step.Canary), "stable " + rate(m.Step.Stable), rest(r, m)}
 		rows = append(rows, x)
 		name, canary, stable = max(name, len(x.name)), max(canary, len(x.canary)), max(stable, len(x.stable))
 	}
 	lines := make([]string, 0, len(rows))
 	for _, x := range rows {
+		if x.canary == "" { // it compares nothing
+			lines = append(lines, fmt.Sprintf("%-*s  %s", name, x.name, x.rest))
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("%-*s  %-*s  %-*s  %s", name, x.name, canary, x.canary, stable, x.stable, x.rest))
 	}
 	return lines
@@ -124,10 +132,16 @@ func rate(c analysis.Counts) string {
 // rest is what follows the rates: effect, limit, evidence, what now.
 func rest(r analysis.Report, m analysis.MetricReport) string {
 	var parts []string
+	if m.Bounds != nil {
+		parts = append(parts, slower(*m.Bounds))
+	}
 	if effect := effect(r, m); effect != "" {
 		parts = append(parts, effect, "limit "+analysis.Times(m.Limit))
 	}
 	parts = append(parts, evidence(r, m))
+	if most, ok := m.Bounds.Loudest(); ok && most.LogE > 0 {
+		parts = append(parts, loudest(most))
+	}
 	if m.Gap != "" {
 		parts = append(parts, "no data: "+string(m.Gap))
 	}

@@ -268,7 +268,7 @@ type AnalysisStatus struct {
 	Metrics []MetricStatus `json:"metrics,omitempty"`
 }
 
-// MetricStatus is one comparison in numbers. Texts have three significant digits; a text that is empty is unknown.
+// MetricStatus is one metric in numbers. Texts have three significant digits; a text that is empty is unknown.
 type MetricStatus struct {
 	// Name of the metric.
 	// +required
@@ -302,6 +302,12 @@ type MetricStatus struct {
 	// Needed is how many more canary requests that takes; absent where unknown.
 	// +optional
 	Needed *int64 `json:"needed,omitempty"`
+	// Bounds of a histogram: its requests are bad if they are slower than one of them. Absent on other metrics.
+	// +optional
+	Bounds *BoundsStatus `json:"bounds,omitempty"`
+	// Gate of a condition, which compares nothing. Absent on other metrics.
+	// +optional
+	Gate *GateStatus `json:"gate,omitempty"`
 }
 
 // ArmStatus counts one version's requests.

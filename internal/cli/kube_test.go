@@ -311,6 +311,7 @@ func (d *desk) status(t *testing.T) {
 			t.Errorf("sluice status %s: exit %d, %q, %q; want exit %d, %q, %q", row.name, code, out, errs, row.code, row.out, row.next)
 		}
 	}
+	d.statusRows(t)
 	code, out, errs := d.run(t, "status", "reviews", "-o", "json")
 	var v view.StatusView
 	if err := json.Unmarshal([]byte(out), &v); code != 0 || err != nil {

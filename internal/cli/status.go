@@ -28,6 +28,7 @@ type statusOptions struct {
 	through bool
 	timeout time.Duration
 	output  string
+	metrics bool
 }
 
 func newStatus(s Streams) *cobra.Command {
@@ -39,6 +40,7 @@ func newStatus(s Streams) *cobra.Command {
 			"or waits for somebody.\n\n" +
 			"Exit code: 0 ready or moving, 1 it cannot start, 3 rolled back, 4 paused, 5 not found, 6 no answer, 7 not authorised, 124 --timeout.",
 		Example: "  sluice status reviews -n bookinfo\n" +
+			"  sluice status reviews --metrics\n" +
 			"  sluice status reviews --watch --timeout 10m\n" +
 			"  sluice status reviews -o json",
 		Args: cobra.ExactArgs(1),
@@ -49,6 +51,7 @@ func newStatus(s Streams) *cobra.Command {
 	f.BoolVarP(&o.watch, "watch", "w", false, "go on until it is completed, rolled back or paused")
 	f.BoolVar(&o.through, "through-pauses", false, "with --watch: go on while it is paused")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
+	f.BoolVar(&o.metrics, "metrics", false, "below it a row for each metric: what was counted, by which bounds, how far a gate is")
 	f.StringVarP(&o.output, "output", "o", "", "json or yaml; with --watch a document for each change")
 	return cmd
 }
@@ -117,6 +120,9 @@ func (o *statusOptions) print(s Streams, v view.StatusView) error {
 		text = []byte(strings.TrimSuffix(string(text), "\n"))
 	default:
 		text = []byte(v.Line())
+		if o.metrics {
+			text = []byte(strings.Join(append([]string{v.Line()}, v.Rows()...), "\n  "))
+		}
 	}
 	if err != nil {
 		return err

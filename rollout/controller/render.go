@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -60,40 +59,6 @@ func (p *pass) analysisStatus(was *v1alpha1.AnalysisStatus, d decision) *v1alpha
 		out.Metrics = metricsOf(r)
 	}
 	return out
-}
-
-func metricsOf(r analysis.Report) []v1alpha1.MetricStatus {
-	var out []v1alpha1.MetricStatus
-	for _, m := range r.Metrics {
-		row := v1alpha1.MetricStatus{
-			Name: m.Name, Canary: armStatus(m.Step.Canary), Stable: armStatus(m.Step.Stable),
-			Harm: wealth(m.Harm.LogE), Safe: wealth(m.Safe.LogE), Cleared: m.Safe.Cleared,
-		}
-		if m.Estimate.Ratio != nil {
-			row.Ratio = analysis.Digits(*m.Estimate.Ratio)
-		}
-		if m.Estimate.AtLeast > 0 {
-			row.AtLeast = analysis.Digits(m.Estimate.AtLeast)
-		}
-		if needed := m.Safe.Needed; needed >= 0 {
-			row.Needed = &needed
-		}
-		out = append(out, row)
-	}
-	return out
-}
-
-func armStatus(c analysis.Counts) v1alpha1.ArmStatus {
-	return v1alpha1.ArmStatus{Requests: int64(c.N), Bad: int64(c.Bad)}
-}
-
-// wealth is an e-value given its logarithm.
-func wealth(log float64) string {
-	text := analysis.Digits(math.Exp(log))
-	if math.IsInf(math.Exp(log), 0) || len(text) > 16 {
-		return "over 1e300"
-	}
-	return text
 }
 
 func (p *pass) proxies() *v1alpha1.ProxiesStatus {
