@@ -9,19 +9,20 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// statusRows asks for a row of each metric, stored and read by the API server.
+// statusRows asks for a row of each metric.
 func (d *desk) statusRows(t *testing.T) {
+	needed := int64(640)
+	arm := func(bad, n int64) v1alpha1.ArmStatus { return v1alpha1.ArmStatus{Requests: n, Bad: bad} }
 	st := baking()
 	st.Analysis = &v1alpha1.AnalysisStatus{Metrics: []v1alpha1.MetricStatus{
-		{Name: "latency", Canary: v1alpha1.ArmStatus{Requests: 1275, Bad: 374}, Stable: v1alpha1.ArmStatus{Requests: 7225, Bad: 221}, Harm: "12",
-			Bounds: &v1alpha1.BoundsStatus{Slow: "100ms", Most: "10ms", Within: true, Harm: "24"}},
-		{Name: "queue", Gate: &v1alpha1.GateStatus{State: v1alpha1.GateFailed, Failed: 1, Wanted: 3, Value: "512", Outcome: "Fail"}},
+		{Name: "errors", Canary: arm(0, 225), Stable: arm(0, 1275), Harm: "0.5", Needed: &needed},
+		{Name: "checkout", Canary: arm(1, 900), Stable: arm(12, 5100), Harm: "0.2", Cleared: true},
 	}}
 	d.put(t, "rows", st)
 	code, out, errs := d.run(t, "status", "rows", "--metrics")
 	want := []string{
-		"  latency  canary 374/1275  stable 221/7225  slower than 100ms  harm 12  most within 10ms (harm 24)",
-		"  queue    gate failed  0 of 3 passed, 1 failed  last 512 (Fail)",
+		"  errors    canary 0/225  stable 0/1275  harm 0.5  needs about 640 more canary requests",
+		"  checkout  canary 1/900  stable 12/5100  harm 0.2  cleared",
 	}
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	if diff := cmp.Diff(want, lines[min(1, len(lines)):]); code != 0 || diff != "" {
