@@ -128,10 +128,6 @@ lint: ## gofmt, vet and golangci-lint over both modules; the first run builds th
 generate: ## deepcopy and CRDs from the Go types, the page of codes from the catalogue
 	scripts/generate
 
-.PHONY: scenarios
-scenarios: ## play every story of the engine, and a few thousand random ones; SCENARIO_FLAGS=-rewrite writes what came out
-	go test ./rollout/scenario -count=1 -walks=2000 $(SCENARIO_FLAGS)
-
 .PHONY: verify
 verify: generate ## generate, tidy and format, then fail if that changed anything
 	go mod tidy
