@@ -19,6 +19,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/prom"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout/controller"
@@ -120,7 +121,7 @@ func (p *play) goes(what string, holds func(*v1alpha1.Rollout) bool) {
 			return
 		}
 	}
-	p.err = fmt.Errorf("not %s: %s", what, summary(p.now()))
+	p.err = fmt.Errorf("not %s: %s", what, summary(p.now(), 0))
 }
 
 // now is the object; nil: there is none.
@@ -191,13 +192,17 @@ func (p *play) result() (result, error) {
 	if p.err == nil {
 		p.rests() // what came late may have made something to be confirmed
 	}
-	out := result{End: summary(p.now()), Notes: p.outbox.all()}
+	out := result{Notes: p.outbox.all()}
+	suspected := int64(0)
 	for _, w := range p.proxy.Writes() {
 		switch {
 		case !w.Accepted():
 		case w.Key.Resource == "rollouts.sluice.dev" && w.Key.Subresource == "status":
-			if seq := seqOf(w.Body); seq > 0 {
-				out.Transitions = append(out.Transitions, seq)
+			switch seq, reason := transitionOf(w.Body); {
+			case reason == string(analysis.Suspicious):
+				suspected++
+			case seq > 0:
+				out.Transitions = append(out.Transitions, seq-suspected)
 			}
 		case w.Key.Resource == "rollouts.sluice.dev":
 			out.Finalizers++
@@ -205,23 +210,27 @@ func (p *play) result() (result, error) {
 			out.Answers++
 		}
 	}
+	out.End = summary(p.now(), suspected)
 	return out, p.err
 }
 
-func seqOf(patch []byte) int64 {
+// transitionOf is the seq that a patch stores, and the reason where it changes; 0: it stores none.
+func transitionOf(patch []byte) (seq int64, reason string) {
 	var body struct {
 		Status struct {
-			Seq int64 `json:"seq"`
+			Seq    int64  `json:"seq"`
+			Reason string `json:"reason"`
 		} `json:"status"`
 	}
 	if json.Unmarshal(patch, &body) != nil {
-		return -1
+		return -1, ""
 	}
-	return body.Status.Seq
+	return body.Status.Seq, body.Status.Reason
 }
 
-// summary is all of an object that is the same in every run.
-func summary(ro *v1alpha1.Rollout) string {
+// summary is all of an object that is the same in every run. Suspicion is none of it: where its write is lost, the next
+// look may have found the harm already.
+func summary(ro *v1alpha1.Rollout, suspected int64) string {
 	if ro == nil {
 		return "gone"
 	}
@@ -229,7 +238,7 @@ func summary(ro *v1alpha1.Rollout) string {
 	if s == nil {
 		return "never written"
 	}
-	out := []string{fmt.Sprintf("%s %s %d/%d %d%% stable=%s attempt=%d seq=%d attempted=%s", s.Phase, s.Outcome, s.Step, s.Steps, s.Weight, s.Stable.Name, s.Attempt, s.Seq, s.Attempted)}
+	out := []string{fmt.Sprintf("%s %s %d/%d %d%% stable=%s attempt=%d seq=%d attempted=%s", s.Phase, s.Outcome, s.Step, s.Steps, s.Weight, s.Stable.Name, s.Attempt, s.Seq-suspected, s.Attempted)}
 	for _, r := range s.Rejected {
 		out = append(out, "rejected "+r.Digest+" "+r.Reason)
 	}
