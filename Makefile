@@ -66,7 +66,7 @@ unit: $(FULL) envoy ## unit and component tests: pure code, real API server, rea
 
 .PHONY: e2e
 e2e: build envoy ## system tests: git push, API server, Envoy, Prometheus and kubectl, all real
-	go test $(TESTFLAGS) -count=1 ./test/e2e/...
+	go test $(TESTFLAGS) -timeout 900s -count=1 ./test/e2e/...
 	cd standalone && go test $(TESTFLAGS) -timeout 900s -count=1 ./e2e
 
 .PHONY: test
