@@ -103,10 +103,21 @@ func (t *turn) approvable(a Action) Code {
 	if slices.ContainsFunc(st.Approved, func(o Approval) bool { return o.Step == step && o.Actor == a.Actor }) {
 		return DuplicateActor
 	}
-	if st.Lacks(step) == 0 || len(st.Approved) >= MaxApproved {
+	if st.Lacks(step) == 0 || len(st.Approved) >= MaxApproved || step > st.Traffic.Step && st.early() >= MaxApproved-MaxApprovals {
 		return NothingToApprove
 	}
 	return ""
+}
+
+// early is how many approvals are for steps to come. They leave room for those of the present one.
+func (s State) early() int {
+	n := 0
+	for _, a := range s.Approved {
+		if a.Step > s.Traffic.Step {
+			n++
+		}
+	}
+	return n
 }
 
 // undoable refuses the way back to a former stable version that is not there, was rejected, or never got traffic.

@@ -12,8 +12,10 @@ const (
 	MaxSteps    = 16
 	MaxConsumed = 16
 	MaxApproved = 16
-	MaxText     = 120 // bytes of a history entry's text
-	MaxDigest   = 64  // bytes of a digest, and of a commit
+	// MaxApprovals is how many a step may ask for.
+	MaxApprovals = 5
+	MaxText      = 120 // bytes of a history entry's text
+	MaxDigest    = 64  // bytes of a digest, and of a commit
 )
 
 // Version is a subset together with the content that Git gives it. The zero value is no version.
