@@ -93,7 +93,7 @@ func (p *pass) ask(j *judged) {
 func (p *pass) moment() analysis.Moment {
 	out := analysis.Moment{
 		At: p.now, Seq: p.state.Traffic.Seq, Step: p.state.Traffic.Step, Weight: p.state.Traffic.Weight,
-		Endpoints: p.facts.CanaryReady, Since: p.state.Since, Settled: p.state.Progress.SettledAt, Traffic: checkOf(p.facts),
+		Endpoints: p.facts.CanaryReady, Since: p.state.Since, Settled: p.state.Progress.SettledAt, Traffic: checkOf(p.facts, p.state.Traffic),
 	}
 	if !out.Settled.IsZero() {
 		out.Since = out.Settled

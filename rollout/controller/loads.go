@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -68,12 +69,13 @@ func loadOf(l ir.Load, arm analysis.Arm) analysis.Load {
 	return out
 }
 
-// checkOf says what a share of requests can be held against.
-func checkOf(f ir.SplitFacts) analysis.TrafficCheck {
-	switch {
+// checkOf says what a share of requests can be held against. A step that sends the canary more than its weight can only
+// show that it gets less.
+func checkOf(f ir.SplitFacts, asked rollout.Traffic) analysis.TrafficCheck {
+	switch besides := len(asked.Match) > 0 || asked.Mirror.Percent > 0 || asked.Preview != ""; {
 	case f.StableBesides:
 		return analysis.CheckNone
-	case f.CanaryBesides:
+	case f.CanaryBesides || besides || asked.Affinity != nil:
 		return analysis.CheckLow
 	default:
 		return analysis.CheckBoth
