@@ -86,6 +86,27 @@ func (s *SourceSpec) Default() {
 	if s.Webhook != nil {
 		set(&s.Webhook.Provider, WebhookGeneric)
 	}
+	set(&s.OnRewrite, RewriteHold)
+	set(&s.DeletionPolicy, DeletionOrphan)
+	if s.Verify != nil {
+		set(&s.Verify.Mode, VerifyHead)
+	}
+	if s.WriteBack != nil {
+		s.WriteBack.Default()
+	}
+}
+
+// Default fills what is left open with the values the API server would fill in.
+func (w *SourceWriteBack) Default() {
+	if w.LastGood == nil {
+		keep := true
+		w.LastGood = &keep
+	}
+	set(&w.Revert, RevertNone)
+	if w.Author != nil {
+		set(&w.Author.Name, "Sluice")
+		set(&w.Author.Email, "sluice@localhost")
+	}
 }
 
 // Default fills what is left open with the values the API server would fill in.

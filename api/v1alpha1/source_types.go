@@ -39,6 +39,9 @@ type SourceList struct {
 }
 
 // SourceSpec says where objects come from and how they are applied.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.verify) || self.verify.mode == 'Head' || (has(self.ref) && ((has(self.ref.tag) && size(self.ref.tag) > 0) || (has(self.ref.semver) && size(self.ref.semver) > 0)))",message="verify.mode Tag and TagAndHead need ref.tag or ref.semver"
+// +kubebuilder:validation:XValidation:rule="!has(self.verify) || !has(self.writeBack) || !has(self.writeBack.revert) || self.writeBack.revert == 'None' || has(self.writeBack.signingSecretRef)",message="with verify, a revert needs writeBack.signingSecretRef"
 type SourceSpec struct {
 	// URL of the repository: https, ssh, or http to loopback and to hosts the operator lists. No password, query or fragment.
 	// +required
@@ -77,6 +80,23 @@ type SourceSpec struct {
 	// ProxySecretRef names the Secret with the address of a proxy (http, https or socks5), and optionally username and password.
 	// +optional
 	ProxySecretRef *LocalRef `json:"proxySecretRef,omitempty"`
+	// Verify demands a signature by one of the keys of a Secret; without it nothing of a commit is rendered.
+	// +optional
+	Verify *SourceVerify `json:"verify,omitempty"`
+	// OnRewrite says what happens when the new tip of a branch does not descend from the one applied: Hold keeps the old.
+	// +optional
+	// +kubebuilder:default=Hold
+	OnRewrite RewritePolicy `json:"onRewrite,omitempty"`
+	// Accept lets a person agree, once, to what is held.
+	// +optional
+	Accept *SourceAccept `json:"accept,omitempty"`
+	// Ignore are patterns as in .gitignore, relative to path. They count for plain directories only.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	Ignore []string `json:"ignore,omitempty"`
 	// Webhook lets a forge say that there is something new.
 	// +optional
 	Webhook *SourceWebhook `json:"webhook,omitempty"`
@@ -84,6 +104,37 @@ type SourceSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// Namespaces that objects may go to, by name or as prefix*. Empty: the namespace of the Source. They narrow what the
+	// operator allows and never widen it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9-])?[*]?$`
+	Namespaces []string `json:"namespaces,omitempty"`
+	// Kinds that may be applied, as Kind.group, *.group or *. Empty: what the operator allows. They narrow and never widen it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Pattern=`^([*]|[A-Z][A-Za-z0-9]*([.][a-z0-9.-]+)?|[*][.][a-z0-9.-]+)$`
+	// +kubebuilder:validation:items:MaxLength=256
+	Kinds []string `json:"kinds,omitempty"`
+	// DependsOn are Sources of this namespace that must be ready first, at the same commit where they share URL and ref.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	DependsOn []LocalRef `json:"dependsOn,omitempty"`
+	// Substitute fills ${NAME} in the values of rendered objects.
+	// +optional
+	Substitute *SourceSubstitute `json:"substitute,omitempty"`
+	// DeletionPolicy says what becomes of the objects when the Source is deleted: Orphan leaves them, Delete removes
+	// those that it has created.
+	// +optional
+	// +kubebuilder:default=Orphan
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+	// WriteBack tells the repository what became of its commits.
+	// +optional
+	WriteBack *SourceWriteBack `json:"writeBack,omitempty"`
 	// Prune deletes objects that Git no longer has, last and never what stable needs.
 	// +optional
 	// +kubebuilder:default=true
@@ -153,189 +204,14 @@ type SourceWebhook struct {
 }
 
 // WebhookProvider is a way to authenticate webhooks.
-// +kubebuilder:validation:Enum=Generic;GitHub;GitLab;Gitea
+// +kubebuilder:validation:Enum=Generic;GitHub;GitLab;Gitea;Bitbucket
 type WebhookProvider string
 
 // The providers. Gitea stands for Forgejo too.
 const (
-	WebhookGeneric WebhookProvider = "Generic" // Standard Webhooks
-	WebhookGitHub  WebhookProvider = "GitHub"
-	WebhookGitLab  WebhookProvider = "GitLab"
-	WebhookGitea   WebhookProvider = "Gitea"
+	WebhookGeneric   WebhookProvider = "Generic" // Standard Webhooks
+	WebhookGitHub    WebhookProvider = "GitHub"
+	WebhookGitLab    WebhookProvider = "GitLab"
+	WebhookGitea     WebhookProvider = "Gitea"
+	WebhookBitbucket WebhookProvider = "Bitbucket" // Cloud and Data Center
 )
-
-// SourceStatus says what is applied.
-type SourceStatus struct {
-	// ObservedGeneration is the newest generation of the spec that was acted on.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions for people and tools.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=8
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Ref that was resolved, as refs/heads/main.
-	// +optional
-	// +kubebuilder:validation:MaxLength=300
-	Ref string `json:"ref,omitempty"`
-	// LastAttemptedRevision is the newest revision that was looked at, as main@sha1:<40 hex>.
-	// +optional
-	// +kubebuilder:validation:MaxLength=320
-	LastAttemptedRevision string `json:"lastAttemptedRevision,omitempty"`
-	// LastAppliedRevision is the newest revision that is applied.
-	// +optional
-	// +kubebuilder:validation:MaxLength=320
-	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`
-	// Commit that is applied.
-	// +optional
-	Commit *CommitStatus `json:"commit,omitempty"`
-	// Problems of the revision last looked at.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=50
-	Problems []ProblemStatus `json:"problems,omitempty"`
-	// ProblemCount is how many there are in all.
-	// +optional
-	ProblemCount int32 `json:"problemCount,omitempty"`
-	// Held are the units that were not applied because of their problems.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=20
-	Held []HeldUnit `json:"held,omitempty"`
-	// PruneHeld says what would have been pruned and why it was not.
-	// +optional
-	PruneHeld *PruneHeld `json:"pruneHeld,omitempty"`
-	// Inventory is the sorted list of applied objects, as <group/kind/namespace/name> <version> <uid> <origin>.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=4000
-	// +kubebuilder:validation:items:MaxLength=1024
-	Inventory []string `json:"inventory,omitempty"`
-	// History of revisions that changed something, newest first.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
-	History []SourceHistory `json:"history,omitempty"`
-	// Failures to fetch in a row.
-	// +optional
-	Failures int32 `json:"failures,omitempty"`
-	// LastHandledReconcile echoes the annotation sluice.dev/reconcile.
-	// +optional
-	// +kubebuilder:validation:MaxLength=253
-	LastHandledReconcile string `json:"lastHandledReconcile,omitempty"`
-}
-
-// CommitStatus describes a commit.
-type CommitStatus struct {
-	// ID in full.
-	// +required
-	// +kubebuilder:validation:MaxLength=64
-	ID string `json:"id"`
-	// Author's name.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	Author string `json:"author,omitempty"`
-	// Subject is the first line of the message.
-	// +optional
-	// +kubebuilder:validation:MaxLength=120
-	Subject string `json:"subject,omitempty"`
-	// Time of the commit.
-	// +optional
-	Time *metav1.Time `json:"time,omitempty"`
-}
-
-// ProblemStatus is something wrong in a file of the repository, and how to mend it.
-type ProblemStatus struct {
-	// Code is S followed by three digits.
-	// +required
-	// +kubebuilder:validation:MaxLength=8
-	Code string `json:"code"`
-	// Severity of the problem.
-	// +optional
-	// +kubebuilder:validation:Enum=error;warning;info
-	Severity string `json:"severity,omitempty"`
-	// Path of the file.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	Path string `json:"path,omitempty"`
-	// Line from 1.
-	// +optional
-	Line int32 `json:"line,omitempty"`
-	// Column from 1.
-	// +optional
-	Column int32 `json:"column,omitempty"`
-	// Object concerned, as Kind/namespace/name.
-	// +optional
-	// +kubebuilder:validation:MaxLength=400
-	Object string `json:"object,omitempty"`
-	// Field concerned.
-	// +optional
-	// +kubebuilder:validation:MaxLength=256
-	Field string `json:"field,omitempty"`
-	// Message says what is wrong.
-	// +required
-	// +kubebuilder:validation:MaxLength=512
-	Message string `json:"message"`
-	// Hint says what to do.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	Hint string `json:"hint,omitempty"`
-}
-
-// HeldUnit is a group of objects that was not applied.
-type HeldUnit struct {
-	// Rollouts of the unit; empty for objects of no Rollout.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=253
-	Rollouts []string `json:"rollouts,omitempty"`
-	// Revision that is still applied.
-	// +optional
-	// +kubebuilder:validation:MaxLength=320
-	Revision string `json:"revision,omitempty"`
-	// Codes of the problems.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=8
-	Codes []string `json:"codes,omitempty"`
-}
-
-// PruneHeld says what would have been pruned.
-type PruneHeld struct {
-	// Reason why it was not.
-	// +required
-	// +kubebuilder:validation:MaxLength=64
-	Reason string `json:"reason"`
-	// Count of the objects.
-	// +required
-	Count int32 `json:"count"`
-	// Names of some of them.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
-	// +kubebuilder:validation:items:MaxLength=512
-	Names []string `json:"names,omitempty"`
-}
-
-// SourceHistory is a revision that changed something.
-type SourceHistory struct {
-	// Revision that was applied.
-	// +required
-	// +kubebuilder:validation:MaxLength=320
-	Revision string `json:"revision"`
-	// Time when it was applied.
-	// +required
-	Time metav1.Time `json:"time"`
-	// Changed objects.
-	// +optional
-	Changed int32 `json:"changed,omitempty"`
-	// Pruned objects.
-	// +optional
-	Pruned int32 `json:"pruned,omitempty"`
-	// Milliseconds it took.
-	// +optional
-	Milliseconds int64 `json:"milliseconds,omitempty"`
-}
