@@ -1,0 +1,187 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+func (p *pass) suspended() edit {
+	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		c.Ready(v1alpha1.ReasonSuspended, "suspended: nothing is fetched, applied or removed")
+		keepPruneHeld(s, c)
+	}
+}
+
+func (p *pass) unchanged() edit {
+	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		s.Failures = 0
+		if p.memory.revision.build.Reason != "" {
+			p.refused()(s, c)
+			return
+		}
+		if p.stand(s, c); v1alpha1.Condition(c.List(), v1alpha1.ConditionReady) == nil {
+			c.Ready(v1alpha1.ReasonApplied, "applied "+short(p.memory.revision.commit))
+		}
+		s.LastAttemptedRevision = p.memory.revision.commit.Revision()
+	}
+}
+
+func (p *pass) failed(ctx context.Context, err error) error {
+	m := p.memory
+	if ctx.Err() != nil {
+		return err
+	}
+	failure, ok := errors.AsType[*gitsync.Failure](err)
+	if !ok {
+		return err
+	}
+	if m.fetching.failures++; m.fetching.failures == 1 {
+		m.fetching.since = p.started
+	}
+	m.next = p.started.Add(backoff(m.fetching.failures, failure.Reason, failure.RetryAfter, p.controller.config.Random()))
+	return p.write(ctx, func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		s.Failures = int32(m.fetching.failures)
+		if failure.Problem != nil {
+			setProblems(s, []problem.Problem{*failure.Problem})
+		}
+		switch {
+		case failure.Reason.Stalled():
+			c.Stalled(string(failure.Reason), err.Error())
+		case m.grave(failure.Reason, p.started):
+			c.Failing(string(failure.Reason), fmt.Sprintf("%s (%s)", err, count(m.fetching.failures, "failure")))
+		default:
+			c.Retrying(string(failure.Reason), err.Error())
+		}
+		keepPruneHeld(s, c)
+	})
+}
+
+func (p *pass) refused() edit {
+	rev := p.memory.revision
+	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		s.Failures = 0
+		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
+		setProblems(s, rev.build.Problems)
+		s.Held = nil
+		text := count(len(rev.build.Problems), "problem")
+		if len(s.Problems) > 0 {
+			text = line(s.Problems[0])
+		}
+		c.Stalled(string(rev.build.Reason), fmt.Sprintf("%s: %s; what was applied before stays", short(rev.commit), text))
+		keepPruneHeld(s, c)
+	}
+}
+
+func (p *pass) applying(r *result) edit {
+	rev := p.memory.revision
+	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		s.Failures = 0
+		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
+		s.Inventory = r.inventory.Strings()
+		c.Moving(v1alpha1.ReasonApplying, fmt.Sprintf("applying %s: %s", short(rev.commit), count(len(r.set.Items), "object")))
+		keepPruneHeld(s, c)
+	}
+}
+
+func (p *pass) troubled(ctx context.Context, r *result, err error) error {
+	m := p.memory
+	if ctx.Err() != nil {
+		return err
+	}
+	m.settled = false
+	m.waits.Store(false)
+	m.retries++
+	reason := gitsync.ReasonOf(err, gitsync.ApplyFailed)
+	var asked time.Duration
+	if failure, ok := errors.AsType[*gitsync.Failure](err); ok {
+		asked = failure.RetryAfter
+	}
+	wait := doubled(firstRetry, m.retries, longestRetry)
+	if reason.Stalled() {
+		wait = longestBackoff
+	}
+	if next := p.started.Add(max(wait, asked)); next.Before(m.next) {
+		m.next = next
+	}
+	return p.write(ctx, func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		s.LastAttemptedRevision = m.revision.commit.Revision()
+		if r.inventory != nil {
+			s.Inventory = r.inventory.Strings()
+		}
+		setProblems(s, r.problems)
+		switch {
+		case reason.Stalled():
+			c.Stalled(string(reason), err.Error())
+		case m.retries >= tolerated:
+			c.Failing(string(reason), err.Error())
+		default:
+			c.Retrying(string(reason), err.Error())
+		}
+		keepPruneHeld(s, c)
+	})
+}
+
+func (p *pass) applied(r *result) edit {
+	rev, now := p.memory.revision, p.controller.config.Now()
+	held := heldUnits(r)
+	changed := len(r.outcome.Changed) + len(r.gone)
+	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		s.Failures = 0
+		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
+		s.Inventory = r.inventory.Strings()
+		setProblems(s, r.problems)
+		s.Held = nil
+		for _, u := range held[:min(len(held), maxHeld)] {
+			u.Revision = s.LastAppliedRevision
+			s.Held = append(s.Held, u)
+		}
+		s.Held = append(s.Held, waitingUnits(r.set.Waiting, maxHeld-len(s.Held))...)
+		if len(held) == 0 && len(r.set.Waiting) == 0 {
+			s.LastAppliedRevision = rev.commit.Revision()
+			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Time: ptr.To(metav1.NewTime(rev.commit.Time))}
+		}
+		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.gone))
+		if changed > 0 {
+			took := now.Sub(p.started).Milliseconds()
+			entry := v1alpha1.SourceHistory{Revision: rev.commit.Revision(), Time: metav1.NewTime(now), Changed: int32(len(r.outcome.Changed)),
+				Pruned: int32(len(r.gone)), Milliseconds: took}
+			s.History = slices.Insert(s.History, 0, entry)
+			s.History = s.History[:min(len(s.History), maxHistory)]
+			p.controller.config.Recorder.Eventf(p.src, nil, corev1.EventTypeNormal, v1alpha1.ReasonApplied, "Apply", "%s in %d ms", text, took)
+		}
+		p.setPruneHeld(s, c, r.pruned)
+		switch {
+		case len(r.set.Waiting) > 0 && len(r.outcome.Refused) == 0:
+			c.Moving(v1alpha1.ReasonWaitingForRollout, fmt.Sprintf("%s: %s waits until the version before it has no traffic", short(rev.commit), r.set.Waiting[0].Ref()))
+		case len(held) > 0 || problem.HasError(r.problems):
+			c.Stalled(v1alpha1.ReasonContentInvalid, short(rev.commit)+": "+invalid(s))
+		default:
+			c.Ready(v1alpha1.ReasonApplied, "applied "+short(rev.commit))
+		}
+	}
+}
+
+func (p *pass) setPruneHeld(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions, pruned gitsync.PruneSet) {
+	s.PruneHeld = nil
+	if pruned.Withheld == "" {
+		return
+	}
+	s.PruneHeld = &v1alpha1.PruneHeld{Reason: string(pruned.Withheld), Count: int32(len(pruned.Kept))}
+	for _, id := range pruned.Kept[:min(len(pruned.Kept), maxNames)] {
+		s.PruneHeld.Names = append(s.PruneHeld.Names, id.Ref())
+	}
+	c.Set(v1alpha1.ConditionPruneHeld, metav1.ConditionTrue, string(pruned.Withheld),
+		fmt.Sprintf("%s stay though Git no longer has them: %s", count(len(pruned.Kept), "object"), strings.Join(s.PruneHeld.Names, ", ")))
+}

@@ -1,0 +1,73 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/sluice-dev/sluice/gitsync"
+)
+
+// fetch gets the tree of the ref; a commit that was never applied is not held against the remote's history.
+func (p *pass) fetch(ctx context.Context) (gitsync.Tree, error) {
+	ref, err := p.controller.remote(ctx, p.src)
+	if err != nil {
+		return nil, err
+	}
+	have := ""
+	if applied := p.src.Status.Commit; applied != nil && p.src.Generation == p.src.Status.ObservedGeneration {
+		have = applied.ID
+	}
+	return p.controller.config.Fetcher.Fetch(ctx, ref, have)
+}
+
+// await looks again soon when the commit that a webhook has announced is not there yet.
+func (p *pass) await(id string) {
+	m := p.memory
+	if m.awaited.commit == "" || m.awaited.commit == id {
+		m.awaited = awaited{}
+		return
+	}
+	m.awaited.looks++
+	wait, again := announced(m.awaited.looks)
+	if !again {
+		m.awaited = awaited{}
+		return
+	}
+	if soon := p.started.Add(wait); soon.Before(m.next) {
+		m.next = soon
+	}
+}
+
+// render builds the tree, unless everything that the last build read is the same.
+func (p *pass) render(ctx context.Context, tree gitsync.Tree) error {
+	m := p.memory
+	options := gitsync.Options{Path: p.src.Spec.Path, Namespace: p.src.Namespace}
+	next := &revision{commit: tree.Commit(), options: options, listedAt: p.started}
+	if last := m.revision; last != nil && last.options == options && len(last.build.Reads) > 0 && rereads(tree, last.build.Reads) {
+		next.build = last.build
+		m.revision = next
+		return nil
+	}
+	build, err := p.controller.config.Renderer.Render(ctx, tree, options)
+	if err != nil {
+		return fmt.Errorf("rendering %s: %w", next.commit.Revision(), err)
+	}
+	if build.Reason == "" {
+		objects, problems := p.controller.config.Decoder.Check(build, p.src.Namespace)
+		build.Objects, build.Problems = objects, slices.Concat(build.Problems, problems)
+	}
+	next.build = build
+	m.revision, m.settled = next, false
+	return nil
+}
+
+// rereads reports whether a tree has the same content at every path that a build has read.
+func rereads(tree gitsync.Tree, reads map[string]string) bool {
+	for path, hash := range reads {
+		if tree.Hash(path) != hash {
+			return false
+		}
+	}
+	return true
+}
