@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-dev/sluice/gitsync"
+	"github.com/sluice-dev/sluice/gitsync/decode"
 )
 
 // fetch gets the tree of the ref; a commit that was never applied is not held against the remote's history.
@@ -54,12 +55,17 @@ func (p *pass) render(ctx context.Context, tree gitsync.Tree) error {
 		return fmt.Errorf("rendering %s: %w", next.commit.Revision(), err)
 	}
 	if build.Reason == "" {
-		objects, problems := p.controller.config.Decoder.Check(build, p.src.Namespace)
+		objects, problems := p.controller.config.Decoder.Check(build, p.scope())
 		build.Objects, build.Problems = objects, slices.Concat(build.Problems, problems)
 	}
 	next.build = build
 	m.revision, m.settled = next, false
 	return nil
+}
+
+// scope is what the Source lets itself do of what the operator allows.
+func (p *pass) scope() decode.Scope {
+	return decode.Scope{Namespace: p.src.Namespace, Kinds: p.src.Spec.Kinds, Namespaces: p.src.Spec.Namespaces}
 }
 
 // rereads reports whether a tree has the same content at every path that a build has read.

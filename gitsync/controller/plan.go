@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,19 +61,21 @@ func (p *pass) owner() gitsync.Owner {
 	return gitsync.Owner{Namespace: p.src.Namespace, Name: p.src.Name}
 }
 
-// neighbours reads the Rollouts of the namespace, the newest state of those we manage, and the other Sources.
+// neighbours reads the newest state of the Rollouts in every namespace that the Source has objects in, and the other Sources.
 func (p *pass) neighbours(ctx context.Context, r *result) ([]gitsync.Owner, error) {
 	c := p.controller.config
-	rollouts := &v1alpha1.RolloutList{}
-	if err := c.Live.List(ctx, rollouts, inNamespace(p.src.Namespace)); err != nil {
-		return nil, fmt.Errorf("listing Rollouts: %w", err)
-	}
-	for i := range rollouts.Items {
-		view, err := viewOf(&rollouts.Items[i])
-		if err != nil {
-			return nil, err
+	for _, namespace := range p.namespaces(r) {
+		rollouts := &v1alpha1.RolloutList{}
+		if err := c.Live.List(ctx, rollouts, inNamespace(namespace)); err != nil {
+			return nil, fmt.Errorf("listing Rollouts: %w", err)
 		}
-		r.rollouts = append(r.rollouts, view)
+		for i := range rollouts.Items {
+			view, err := viewOf(&rollouts.Items[i])
+			if err != nil {
+				return nil, err
+			}
+			r.rollouts = append(r.rollouts, view)
+		}
 	}
 	sources := &v1alpha1.SourceList{}
 	if err := c.Client.List(ctx, sources); err != nil {
@@ -83,6 +86,19 @@ func (p *pass) neighbours(ctx context.Context, r *result) ([]gitsync.Owner, erro
 		owners = append(owners, gitsync.Owner{Namespace: s.Namespace, Name: s.Name})
 	}
 	return owners, nil
+}
+
+// namespaces are those of the inventory and of what is live, the Source's own among them.
+func (p *pass) namespaces(r *result) []string {
+	found := map[string]bool{p.src.Namespace: true}
+	for _, e := range r.have {
+		found[e.ID.Namespace] = true
+	}
+	for id := range r.live {
+		found[id.Namespace] = true
+	}
+	delete(found, "") // of the cluster as a whole
+	return slices.Sorted(maps.Keys(found))
 }
 
 // viewOf takes from a Rollout what gitsync needs to know.

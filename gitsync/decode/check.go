@@ -26,6 +26,9 @@ type Decoder struct {
 
 // New makes a Decoder for one policy.
 func New(p Policy) (*Decoder, error) {
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
 	s := runtime.NewScheme()
 	if err := kubernetes.AddToScheme(s); err != nil {
 		return nil, fmt.Errorf("registering Kubernetes' kinds: %w", err)
@@ -37,9 +40,9 @@ func New(p Policy) (*Decoder, error) {
 }
 
 // Check gives the objects of a build without what only the server writes, and everything that is wrong with them, for
-// a Source of that namespace. An object with a Problem stays in the list, so that its unit is known.
-func (d *Decoder) Check(b gitsync.Build, namespace string) ([]gitsync.Object, []problem.Problem) {
-	c := &check{Decoder: d, build: b, namespace: namespace}
+// a Source of that scope. An object with a Problem stays in the list, so that its unit is known.
+func (d *Decoder) Check(b gitsync.Build, s Scope) ([]gitsync.Object, []problem.Problem) {
+	c := &check{Decoder: d, build: b, scope: s}
 	out := make([]gitsync.Object, 0, len(b.Objects))
 	for _, o := range b.Objects {
 		o.Content, _ = runtime.DeepCopyJSONValue(o.Content).(map[string]any)
@@ -52,9 +55,9 @@ func (d *Decoder) Check(b gitsync.Build, namespace string) ([]gitsync.Object, []
 
 type check struct {
 	*Decoder
-	build     gitsync.Build
-	namespace string
-	problems  []problem.Problem
+	build    gitsync.Build
+	scope    Scope
+	problems []problem.Problem
 }
 
 func (c *check) report(o gitsync.Object, code, field, message, hint string) {
@@ -73,16 +76,7 @@ func (c *check) report(o gitsync.Object, code, field, message, hint string) {
 func (c *check) object(o gitsync.Object) {
 	clean(o.Content)
 	c.reserved(o)
-	if !c.policy.allows(o.ID) {
-		c.report(o, "S401", "kind", o.ID.GroupKind()+" may not be applied from Git here", "apply it by other means, or ask the operator to allow the kind")
-		return
-	}
-	if o.ID.Namespace != c.namespace {
-		place := "namespace " + o.ID.Namespace
-		if o.ID.Namespace == "" {
-			place = "the cluster as a whole"
-		}
-		c.report(o, "S402", "metadata.namespace", "a Source of "+c.namespace+" may not apply to "+place, "move the object to a Source of that namespace")
+	if !c.allowed(o) {
 		return
 	}
 	if _, encrypted := o.Content["sops"]; encrypted {
@@ -93,6 +87,29 @@ func (c *check) object(o gitsync.Object) {
 		c.report(o, "S802", "data", "Secret data stands in Git", "keep secrets out of Git")
 	}
 	c.types(o)
+}
+
+// allowed reports what the operator's lists or the Source's own forbid.
+func (c *check) allowed(o gitsync.Object) bool {
+	switch {
+	case !c.policy.allows(o.ID):
+		c.report(o, "S401", "kind", o.ID.GroupKind()+" may not be applied from Git here", "apply it by other means, or ask the operator to allow the kind")
+	case !c.scope.takes(o.ID):
+		c.report(o, "S401", "kind", o.ID.GroupKind()+" is not among the Source's spec.kinds", "add the kind to spec.kinds, or move the object to another Source")
+	case !c.policy.reaches(c.scope, o.ID.Namespace):
+		place := "namespace " + o.ID.Namespace
+		if o.ID.Namespace == "" {
+			place = "the cluster as a whole"
+		}
+		hint := "move the object to a Source of that namespace"
+		if c.policy.CrossNamespace {
+			hint = "name the namespace in spec.namespaces of the Source"
+		}
+		c.report(o, "S402", "metadata.namespace", "this Source of "+c.scope.Namespace+" may not apply to "+place, hint)
+	default:
+		return true
+	}
+	return false
 }
 
 // types decodes into the Go type where there is one; groups that nobody here knows are left to the server.

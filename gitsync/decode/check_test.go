@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -50,7 +51,7 @@ func TestCheck_table(t *testing.T) {
 		{"kind of another group", "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {anything: 1}\n", "", "", 0},
 		{"leftovers of tools", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, creationTimestamp: null}\nstatus: {}\n", "", "", 0},
 	} {
-		objects, problems := d.Check(build(t, row.in), "shop")
+		objects, problems := d.Check(build(t, row.in), Scope{Namespace: "shop"})
 		if len(objects) != 1 || objects[0].Content["status"] != nil {
 			t.Errorf("%s: objects %v, want the one without status", row.name, objects)
 		}
@@ -80,7 +81,7 @@ func TestCheck_asksWhoKnowsTheKindOnceTheFormIsRight(t *testing.T) {
 		template + "x: y\n": "S502",
 		"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {ratio: 1}\n": "S711",
 	} {
-		if _, got := d.Check(build(t, in), "shop"); len(got) != 1 || got[0].Code != want || got[0].Path != "a.yaml" {
+		if _, got := d.Check(build(t, in), Scope{Namespace: "shop"}); len(got) != 1 || got[0].Code != want || got[0].Path != "a.yaml" {
 			t.Errorf("%s: %v, want %s alone", in, got, want)
 		}
 	}
@@ -105,6 +106,74 @@ func TestPolicy_wildcardsDoNotReachDelicateKinds(t *testing.T) {
 	} {
 		if got := (Policy{Kinds: row.kinds}).allows(row.id); got != row.want {
 			t.Errorf("%v allows %s: %v, want %v", row.kinds, row.id, got, row.want)
+		}
+	}
+}
+
+func TestPolicy_namespacesOnlyWhereTheOperatorAllowsThem(t *testing.T) {
+	t.Parallel()
+	own, listed := Scope{Namespace: "shop"}, Scope{Namespace: "shop", Namespaces: []string{"team-*", "mesh"}}
+	for _, row := range []struct {
+		cross     bool
+		scope     Scope
+		namespace string
+		want      bool
+	}{
+		{false, own, "shop", true},
+		{false, own, "mesh", false},
+		{false, own, "", false},
+		{false, listed, "mesh", false},
+		{false, listed, "shop", false},
+		{true, own, "shop", true},
+		{true, own, "mesh", false},
+		{true, own, "", true},
+		{true, listed, "mesh", true},
+		{true, listed, "mesh2", false},
+		{true, listed, "team-a", true},
+		{true, listed, "shop", false},
+		{true, Scope{Namespace: "shop", Namespaces: []string{"*"}}, "any", true},
+	} {
+		if got := (Policy{CrossNamespace: row.cross}).reaches(row.scope, row.namespace); got != row.want {
+			t.Errorf("cross %v, %v to %q: %v, want %v", row.cross, row.scope, row.namespace, got, row.want)
+		}
+	}
+}
+
+func TestCheck_aSourceNarrowsAndNeverWidens(t *testing.T) {
+	t.Parallel()
+	d, err := New(Policy{Kinds: []string{"*", "Secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		kinds []string
+		kind  string
+		want  string
+	}{
+		{nil, "ConfigMap", ""},
+		{[]string{"ConfigMap"}, "ConfigMap", ""},
+		{[]string{"Service"}, "ConfigMap", "S401"},
+		{[]string{"*"}, "Secret", ""},
+		{[]string{"Namespace"}, "Namespace", "S401"},
+	} {
+		_, problems := d.Check(build(t, "apiVersion: v1\nkind: "+row.kind+"\nmetadata: {name: a}\n"), Scope{Namespace: "shop", Kinds: row.kinds})
+		got := ""
+		for _, p := range problems {
+			if p.Severity == problem.Error {
+				got += p.Code
+			}
+		}
+		if got != row.want {
+			t.Errorf("kinds %v, %s: %v, want %q", row.kinds, row.kind, problems, row.want)
+		}
+	}
+}
+
+func TestNew_refusesKindsThatNameNothing(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"", "configmaps", "a.*", "ConfigMap."} {
+		if _, err := New(Policy{Kinds: []string{kind}}); err == nil || !strings.Contains(err.Error(), "*.group") {
+			t.Errorf("%q: %v, want the forms that are allowed", kind, err)
 		}
 	}
 }

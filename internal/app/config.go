@@ -65,6 +65,8 @@ type Git struct {
 	CacheDir       string   // bare repositories; a fresh temporary directory
 	InsecureHosts  []string // hosts (without port) that may be fetched from over plain http besides loopback
 	ServiceAccount string   // account that Sources without one of their own apply as; empty: each must name one
+	Kinds          []string // that Sources may apply, as "Kind.group", "Kind", "*.group" or "*"; nil: those of progressive delivery
+	CrossNamespace bool     // Sources may name other namespaces than their own, and apply kinds without a namespace
 }
 
 // Event is something that happened to a Rollout's traffic, stamped by the monotonic clock of this process.

@@ -20,7 +20,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := decode.New(decode.Policy{Sound: sound})
+	decoder, err := decode.New(decode.Policy{Kinds: c.Git.Kinds, CrossNamespace: c.Git.CrossNamespace, Sound: sound})
 	if err != nil {
 		return nil, err
 	}

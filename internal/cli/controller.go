@@ -60,6 +60,8 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Mesh.RegistryDir, "registry-dir", "", "directory of manifests of machines outside the cluster; changes count within seconds")
 	f.StringVar(&c.Git.CacheDir, "git-cache-dir", "", "directory of fetched repositories (default: a fresh temporary one)")
 	f.StringSliceVar(&c.Git.InsecureHosts, "git-insecure-host", nil, "host that may be fetched from over plain http; repeats")
+	f.StringSliceVar(&c.Git.Kinds, "git-kinds", nil, "kinds that Sources may apply: Kind.group, Kind, *.group, *; repeats (default: those of progressive delivery)")
+	f.BoolVar(&c.Git.CrossNamespace, "git-cross-namespace", false, "let Sources apply to the namespaces they name, and kinds without a namespace")
 	f.StringVar(&c.Git.ServiceAccount, "git-default-service-account", "", "account that Sources without one of their own apply as")
 	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
 	return cmd
