@@ -18,7 +18,7 @@ type Identities interface {
 	As(namespace, account string) (gitsync.Applier, error)
 }
 
-// Config is what the controller works with. All fields are required but Account and Domain.
+// Config is what the controller works with. All fields are required but Account, Domain and Resync.
 type Config struct {
 	Client   client.Client        // reads from the cache, writes to the server
 	Live     client.Reader        // reads from the server
@@ -31,6 +31,7 @@ type Config struct {
 	Random   func() float64   // uniform from 0 to 1, spreads looks over time
 	Account  string           // service account of Sources that name none; empty: they must
 	Domain   string           // suffix of Kubernetes services; "cluster.local"
+	Resync   time.Duration    // between comparisons of everything with the cluster; 10 min
 }
 
 func (c Config) validate() error {
@@ -65,6 +66,9 @@ func New(c Config) (*Controller, error) {
 	}
 	if c.Domain == "" {
 		c.Domain = "cluster.local"
+	}
+	if c.Resync == 0 {
+		c.Resync = resync
 	}
 	made := &Controller{config: c, memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}}
 	made.receiver = newReceiver(made)

@@ -35,7 +35,7 @@ func (p *pass) look(ctx context.Context) error {
 	if same {
 		m.revision.listedAt = p.started
 	}
-	if same && m.settled && p.started.Sub(m.compared) < resync {
+	if same && m.settled && p.started.Before(m.resync) {
 		return p.write(ctx, p.unchanged())
 	}
 	if !same {
@@ -60,7 +60,7 @@ func (p *pass) apply(ctx context.Context) error {
 	if rev.build.Reason != "" {
 		m.settled = true // nothing to do until Git or the spec changes
 		m.waits.Store(false)
-		m.compared = p.started
+		p.compared()
 		return p.write(ctx, p.refused())
 	}
 	m.waits.Store(true)
@@ -84,7 +84,7 @@ func (p *pass) apply(ctx context.Context) error {
 		return p.troubled(ctx, r, err)
 	}
 	m.retries = 0
-	m.compared = p.started
+	p.compared()
 	waits := len(r.set.Waiting) > 0 || r.pruned.Withheld == gitsync.WithheldStable
 	m.waits.Store(waits)
 	m.settled = !waits && len(r.outcome.Refused) == 0

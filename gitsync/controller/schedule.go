@@ -37,7 +37,7 @@ type memory struct {
 	revision *revision   // last rendered
 	settled  bool        // that revision is applied, nothing is held, waiting or withheld
 	waits    atomic.Bool // a Rollout's status may let the revision go on; true while a pass reads Rollouts, so that no change is missed
-	compared time.Time   // when everything was last compared with the cluster
+	resync   time.Time   // when everything is to be compared with the cluster again
 	applied  map[gitsync.ID]string
 }
 
@@ -64,6 +64,12 @@ type revision struct {
 // interval spreads the next look over 0.9 to 1.1 of the wanted time.
 func interval(wanted time.Duration, u float64) time.Duration {
 	return time.Duration(float64(wanted) * (0.9 + 0.2*u))
+}
+
+// compared notes that everything was compared with the cluster, and when that is due again.
+func (p *pass) compared() {
+	c := p.controller.config
+	p.memory.resync = p.started.Add(interval(c.Resync, c.Random()))
 }
 
 // backoff gives the wait after the n-th failure in a row: doubling, and what the server asked for if that is longer.

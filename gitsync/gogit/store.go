@@ -35,6 +35,9 @@ type Limits struct {
 	TreeEntries   int   // of one directory; 100,000
 	PathDepth     int   // of a path that is looked at; 32
 	PathBytes     int   // of such a path; 1,024
+
+	RepositoryBytes int64 // that one repository may take on disk before it is fetched anew, and then in all; 1 GiB
+	CacheBytes      int64 // of all repositories; beyond it the one idle for longest is dropped; 8 GiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -57,6 +60,8 @@ func (l Limits) withDefaults() Limits {
 	setInt(&l.TreeEntries, 100_000)
 	setInt(&l.PathDepth, 32)
 	setInt(&l.PathBytes, 1024)
+	set(&l.RepositoryBytes, 1<<30)
+	set(&l.CacheBytes, 8<<30)
 	return l
 }
 

@@ -5,6 +5,9 @@ package app
 import (
 	"log/slog"
 	"time"
+
+	"github.com/sluice-dev/sluice/gitsync/gogit"
+	"github.com/sluice-dev/sluice/gitsync/render"
 )
 
 // Config is all that a Sluice process needs to know besides how to reach its API server.
@@ -67,6 +70,10 @@ type Git struct {
 	ServiceAccount string   // account that Sources without one of their own apply as; empty: each must name one
 	Kinds          []string // that Sources may apply, as "Kind.group", "Kind", "*.group" or "*"; nil: those of progressive delivery
 	CrossNamespace bool     // Sources may name other namespaces than their own, and apply kinds without a namespace
+
+	Resync time.Duration // between comparisons of everything with the cluster; 10 min
+	Fetch  gogit.Limits  // of what a remote may send and what is kept
+	Render render.Limits // of what a build may read and give
 }
 
 // Event is something that happened to a Rollout's traffic, stamped by the monotonic clock of this process.

@@ -16,7 +16,7 @@ import (
 
 // git is the control loop of Sources, and the server of webhooks.
 func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context) error, error) {
-	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Vet: guard.Vet, Now: Now, Insecure: c.Git.InsecureHosts})
+	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Vet: guard.Vet, Now: Now, Insecure: c.Git.InsecureHosts, Limits: c.Git.Fetch})
 	if err != nil {
 		return nil, err
 	}
@@ -30,8 +30,8 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	}
 	sources, err := gitcontroller.New(gitcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fetcher: repositories, Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: appliers,
-		Now: Now, Random: rand.Float64, Account: c.Git.ServiceAccount, Domain: c.Mesh.DomainSuffix,
+		Fetcher: repositories, Renderer: render.New(c.Git.Render), Decoder: decoder, Appliers: appliers,
+		Now: Now, Random: rand.Float64, Account: c.Git.ServiceAccount, Domain: c.Mesh.DomainSuffix, Resync: c.Git.Resync,
 	})
 	if err != nil {
 		return nil, err
