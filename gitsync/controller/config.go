@@ -53,6 +53,7 @@ type Controller struct {
 	config   Config
 	wake     waker
 	receiver *receiver
+	meters   meters
 
 	mu     sync.Mutex
 	memory map[types.NamespacedName]*memory // guarded by mu; each entry belongs to the one reconcile of its Source
@@ -70,18 +71,27 @@ func New(c Config) (*Controller, error) {
 	if c.Resync == 0 {
 		c.Resync = resync
 	}
-	made := &Controller{config: c, memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}}
+	made := &Controller{config: c, meters: newMeters(), memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}}
 	made.receiver = newReceiver(made)
 	return made, nil
 }
 
 // hint asks for a look; after is a commit that it should show, or empty.
-type hint struct{ after string }
+type hint struct {
+	after string
+	first time.Time // when we heard of the first that is not acted on yet
+	last  time.Time // and of the newest
+}
 
 // Hint asks for a look at a Source soon. after is a commit id that the remote should show by then, or empty.
 func (c *Controller) Hint(source types.NamespacedName, after string) {
+	now := c.config.Now()
 	c.mu.Lock()
-	c.hints[source] = hint{after}
+	first := now
+	if earlier, ok := c.hints[source]; ok {
+		first = earlier.first
+	}
+	c.hints[source] = hint{after, first, now}
 	c.mu.Unlock()
 	c.wake.now(source)
 }
@@ -119,4 +129,5 @@ func (c *Controller) forget(source types.NamespacedName) {
 	defer c.mu.Unlock()
 	delete(c.memory, source)
 	delete(c.hints, source)
+	c.meters.forget(source)
 }

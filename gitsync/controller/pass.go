@@ -20,28 +20,36 @@ type pass struct {
 
 // look asks the remote, renders what is new and applies it.
 func (p *pass) look(ctx context.Context) error {
-	m, c := p.memory, p.controller.config
+	m, c := p.memory, p.controller
 	changed := m.generation != p.src.Generation
 	m.generation, m.lastLook = p.src.Generation, p.started
-	m.next = p.started.Add(interval(p.src.Spec.Interval.Or(defaultInterval), c.Random()))
+	m.next = p.started.Add(interval(p.src.Spec.Interval.Or(defaultInterval), c.config.Random()))
 	tree, err := p.fetch(ctx)
+	p.took(phaseFetch, p.started)
 	if err != nil {
+		c.meters.polls.WithLabelValues(string(gitsync.ReasonOf(err, "Error"))).Inc()
 		return p.failed(ctx, err)
 	}
 	defer tree.Close()
 	m.fetching = streak{}
 	p.await(tree.Commit().ID)
 	same := m.revision != nil && m.revision.commit.ID == tree.Commit().ID && !changed
+	result := pollNew
 	if same {
 		m.revision.listedAt = p.started
+		result = pollUnchanged
 	}
+	c.meters.polls.WithLabelValues(result).Inc()
 	if same && m.settled && p.started.Before(m.resync) {
+		m.pushed = time.Time{}
 		return p.write(ctx, p.unchanged())
 	}
 	if !same {
+		since := c.config.Now()
 		if err := p.render(ctx, tree); err != nil {
 			return err
 		}
+		p.took(phaseRender, since)
 	}
 	return p.apply(ctx)
 }
@@ -56,6 +64,7 @@ func (p *pass) resume(ctx context.Context) error {
 
 // apply brings the rendered revision into the cluster and writes the result.
 func (p *pass) apply(ctx context.Context) error {
+	defer p.took(phaseApply, p.controller.config.Now())
 	m, rev := p.memory, p.memory.revision
 	if rev.build.Reason != "" {
 		m.settled = true // nothing to do until Git or the spec changes
@@ -88,7 +97,11 @@ func (p *pass) apply(ctx context.Context) error {
 	waits := len(r.set.Waiting) > 0 || r.pruned.Withheld == gitsync.WithheldStable
 	m.waits.Store(waits)
 	m.settled = !waits && len(r.outcome.Refused) == 0
-	return p.write(ctx, p.applied(r))
+	if err := p.write(ctx, p.applied(r)); err != nil {
+		return err
+	}
+	p.arrived()
+	return nil
 }
 
 // result gathers what a pass has found and done.

@@ -88,7 +88,9 @@ func (c *Controller) ServeHooks(ctx context.Context, address string) error {
 
 // serve answers with a code and nothing that tells whether a Source exists.
 func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
-	w.WriteHeader(r.answer(w, req))
+	code := r.answer(w, req)
+	r.count(req, code)
+	w.WriteHeader(code)
 }
 
 func (r *receiver) answer(w http.ResponseWriter, req *http.Request) int {

@@ -76,8 +76,15 @@ func (c *Controller) due(p *pass) (time.Duration, bool) {
 }
 
 func (p *pass) takeHint(c *Controller, name types.NamespacedName) {
-	if h, ok := c.takeHint(name); ok && h.after != "" {
+	h, ok := c.takeHint(name)
+	if !ok {
+		return
+	}
+	if h.after != "" {
 		p.memory.awaited = awaited{commit: h.after}
+	}
+	if p.memory.pushed.IsZero() {
+		p.memory.pushed = h.first
 	}
 }
 

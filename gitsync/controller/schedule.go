@@ -26,19 +26,25 @@ const (
 
 // memory is what a process knows of a Source besides its status. Losing it costs a comparison of everything.
 type memory struct {
+	timetable
 	uid        types.UID
 	generation int64
-	lastLook   time.Time
-	next       time.Time // of the next look by the clock
 	fetching   streak
 	retries    int // of applying, in a row
-	awaited    awaited
 
 	revision *revision   // last rendered
 	settled  bool        // that revision is applied, nothing is held, waiting or withheld
 	waits    atomic.Bool // a Rollout's status may let the revision go on; true while a pass reads Rollouts, so that no change is missed
-	resync   time.Time   // when everything is to be compared with the cluster again
 	applied  map[gitsync.ID]string
+}
+
+// timetable is when a Source was looked at and will be.
+type timetable struct {
+	lastLook time.Time
+	next     time.Time // look by the clock
+	resync   time.Time // when everything is to be compared with the cluster again
+	pushed   time.Time // when we heard of the push that is being looked for or applied; zero: of none
+	awaited  awaited
 }
 
 // streak counts failures in a row.

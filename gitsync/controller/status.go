@@ -39,12 +39,14 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	s.ObservedGeneration = p.src.Generation
 	s.LastHandledReconcile = p.src.Annotations[v1alpha1.AnnotationReconcile]
 	if equality.Semantic.DeepEqual(before.Status, p.src.Status) {
+		p.controller.meters.stand(p.src, p.started)
 		return nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := p.controller.config.Client.Status().Patch(ctx, p.src, patch); err != nil {
 		return fmt.Errorf("writing the status of the Source: %w", err)
 	}
+	p.controller.meters.stand(p.src, p.started)
 	p.announce(before.Status.Conditions)
 	return nil
 }

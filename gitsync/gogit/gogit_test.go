@@ -400,8 +400,8 @@ func TestRepositories_keepOneGenerationAndNoSpool(t *testing.T) {
 		}
 		return len(found)
 	}
-	if count() != 2 || h.number != 2 {
-		t.Errorf("%d repositories, generation %d; want the pinned old one and the new one", count(), h.number)
+	if count() != 2 || h.number.Load() != 2 {
+		t.Errorf("%d repositories, generation %d; want the pinned old one and the new one", count(), h.number.Load())
 	}
 	if got, err := fs.ReadFile(old, "a"); err != nil || string(got) != "1" {
 		t.Errorf("pinned tree: %q, %v", got, err)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -23,12 +25,16 @@ type handle struct {
 	remote transport
 	limits Limits
 	dir    string // of the generations, without their number
+	number *atomic.Int64
+	meters meters
+	used   time.Time    // last; guarded by the lock of the Repositories
+	size   atomic.Int64 // on disk
 
 	mu        sync.Mutex // held by one fetch at a time; guards all below
 	knowsV2   int        // listings left before the server is asked for its protocol again
 	canFilter bool       // the server can leave out trees
-	number    int        // of the newest generation
 	now       *generation
+	dropped   bool // somebody needed the room; another handle takes over
 }
 
 // generation is one bare repository. It is deleted when it was replaced and the last tree on it is closed.
@@ -40,6 +46,7 @@ type generation struct {
 	fetches    int
 	bytes      int64 // fetched into it in all
 	firstFetch int64
+	disk       int64 // that it takes
 	lock       sync.Mutex // guards store and what follows: the store is not safe for concurrent use
 	pins       int
 	retired    bool
@@ -47,8 +54,7 @@ type generation struct {
 }
 
 func (h *handle) newGeneration() (*generation, error) {
-	h.number++
-	dir := h.dir + "." + strconv.Itoa(h.number)
+	dir := h.dir + "." + strconv.FormatInt(h.number.Add(1), 10)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("making a repository: %w", errors.Unwrap(err)))
 	}
@@ -96,6 +102,9 @@ const attempts = 3 // at a ref that moves between listing and fetching
 func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsync.Tree, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.dropped {
+		return nil, errDropped
+	}
 	defer h.remote.rest()
 	var last error
 	for range attempts {
@@ -166,11 +175,20 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 		h.now.tips[to.ref] = to.commit
 		return nil
 	}
-	if h.now != nil && !h.now.worn() {
+	why := ""
+	if h.now != nil {
+		why = h.now.worn(h.limits)
+	}
+	if h.now != nil && why == "" {
 		err := h.fill(ctx, h.now, to)
+		h.size.Store(h.now.disk)
 		if gitsync.ReasonOf(err, "") != gitsync.StorageFailed {
 			return err
 		}
+		why = wornStorage
+	}
+	if why != "" {
+		h.meters.recycles.WithLabelValues(why).Inc()
 	}
 	fresh, err := h.newGeneration()
 	if err != nil {
@@ -180,18 +198,42 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 		fresh.retire()
 		return err
 	}
+	if fresh.disk > h.limits.RepositoryBytes {
+		fresh.retire()
+		return exceeded("the repository takes %d bytes, %d are allowed", fresh.disk, h.limits.RepositoryBytes)
+	}
 	if h.now != nil {
 		h.now.retire()
 	}
 	h.now = fresh
+	h.size.Store(fresh.disk)
 	return nil
 }
 
-// worn reports whether a repository is damaged or has grown enough to be fetched anew.
-func (g *generation) worn() bool {
+// The reasons why a repository is fetched anew.
+const (
+	wornDamaged = "damaged"
+	wornFetches = "fetches"
+	wornGrown   = "grown"
+	wornLarge   = "large"
+	wornStorage = "storage" // it could not take what was fetched
+)
+
+// worn says why a repository is to be fetched anew: it is damaged, or has grown enough; else "".
+func (g *generation) worn(l Limits) string {
 	g.lock.Lock()
 	defer g.lock.Unlock()
-	return g.damaged || g.fetches >= recycleAfter || g.bytes > 2*g.firstFetch+recycleSlack
+	switch {
+	case g.damaged:
+		return wornDamaged
+	case g.disk > l.RepositoryBytes:
+		return wornLarge
+	case g.fetches >= recycleAfter:
+		return wornFetches
+	case g.bytes > 2*g.firstFetch+recycleSlack:
+		return wornGrown
+	}
+	return ""
 }
 
 // fill fetches one commit, and the tag that names it, into g and remembers it as the tip of its ref.
@@ -203,6 +245,8 @@ func (h *handle) fill(ctx context.Context, g *generation, to target) error {
 	if !g.has(to.commit) || !g.has(to.object) {
 		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("the server's pack lacks commit %s", to.commit))
 	}
+	h.meters.fetched.Add(float64(size))
+	g.measure()
 	g.fetches++
 	g.bytes += size
 	if g.firstFetch == 0 {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -90,6 +91,10 @@ type Repositories struct {
 	cfg   Config
 	slots *semaphore.Weighted
 
+	meters meters
+
+	generations atomic.Int64 // made so far: no directory is used twice
+
 	mu      sync.Mutex
 	handles map[string]*handle // by key; guarded by mu
 }
@@ -116,7 +121,7 @@ func New(cfg Config) (*Repositories, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the git cache: %w", err)
 	}
-	return &Repositories{cfg: cfg, slots: semaphore.NewWeighted(concurrentFetches), handles: map[string]*handle{}}, nil
+	return &Repositories{cfg: cfg, slots: semaphore.NewWeighted(concurrentFetches), meters: newMeters(), handles: map[string]*handle{}}, nil
 }
 
 // Fetch implements gitsync.Fetcher.
@@ -130,15 +135,11 @@ func (r *Repositories) Fetch(ctx context.Context, ref gitsync.Ref, have string) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	h, err := r.open(ref.Remote)
-	if err != nil {
-		return nil, err
-	}
 	if err := r.slots.Acquire(ctx, 1); err != nil {
 		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for other fetches: %w", err))
 	}
 	defer r.slots.Release(1)
-	return h.fetch(ctx, ref, have)
+	return r.fetch(ctx, ref, have)
 }
 
 // open gives the handle of a remote; those with credentials are shared only within their scope.
@@ -158,7 +159,7 @@ func (r *Repositories) open(remote gitsync.Remote) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handle{remote: t, limits: r.cfg.Limits, dir: filepath.Join(r.cfg.Dir, key)}
+	h := &handle{remote: t, limits: r.cfg.Limits, dir: filepath.Join(r.cfg.Dir, key), number: &r.generations, meters: r.meters, used: r.cfg.Now()}
 	r.handles[key] = h
 	return h, nil
 }

@@ -149,7 +149,7 @@ func (r *reader) isSection(field string) bool {
 // nearest names the known field that begins like one that is not known the longest.
 func (r *reader) nearest(field string) string {
 	best := slices.MaxFunc(slices.Sorted(maps.Keys(r.known)), func(a, b string) int { return cmp.Compare(alike(a, field), alike(b, field)) })
-	if alike(best, field) < len(field)/2 {
+	if 2*alike(best, field) <= len(field) {
 		return "docs/configuration.md lists the fields"
 	}
 	return "did you mean " + best + "?"

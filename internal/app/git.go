@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -35,6 +36,9 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := register(append(sources.Collectors(), repositories.Collectors()...)); err != nil {
+		return nil, fmt.Errorf("registering what is measured of Sources: %w", err)
 	}
 	if err := sources.SetupWithManager(mgr); err != nil {
 		return nil, err

@@ -2,17 +2,20 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/sluice-dev/sluice/internal/app"
 )
 
 func newController(s Streams, version string) *cobra.Command {
-	c := app.Config{}
+	c, file := app.Config{}, ""
 	c.Proxies.Version = version
 	all := genericclioptions.NewConfigFlags(true)
 	cluster := &genericclioptions.ConfigFlags{KubeConfig: all.KubeConfig, Context: all.Context}
@@ -22,9 +25,13 @@ func newController(s Streams, version string) *cobra.Command {
 		Long: "Run the controllers, the xDS server and the webhook receiver until the process is told to stop.\n" +
 			"The CRDs of Sluice have to be installed. xDS is served in plain text on loopback only, for a proxy beside it;\n" +
 			"with --xds-cert, --xds-key and --xds-ca also over mutual TLS, where a proxy's certificate says whose it is.",
-		Example: "  sluice controller --prometheus http://prometheus.monitoring:9090",
+		Example: "  sluice controller --prometheus http://prometheus.monitoring:9090\n" +
+			"  sluice controller --config sluice.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := readConfig(file, &c, cmd.Flags()); err != nil {
+				return &Exit{Code: ExitUsage, Err: err}
+			}
 			cfg, err := cluster.ToRESTConfig()
 			if err != nil {
 				return &Exit{Code: ExitUnreachable, Err: fmt.Errorf("finding the API server: %w", err), Next: "sluice controller --kubeconfig FILE"}
@@ -35,6 +42,7 @@ func newController(s Streams, version string) *cobra.Command {
 	}
 	f := cmd.Flags()
 	cluster.AddFlags(f)
+	f.StringVar(&file, "config", "", "file of the configuration; flags win over it")
 	f.StringVar(&c.Prometheus.URL, "prometheus", "", "URL of the Prometheus named default, which judges; without one nothing is ever promoted on evidence")
 	f.StringVar(&c.Prometheus.Config, "prometheus-config", "", "file of the Prometheus servers that Rollouts and MetricTemplates may name")
 	f.BoolVar(&c.Leader.Election, "leader-elect", true, "let one replica of several act; all serve proxies")
@@ -65,4 +73,45 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Git.ServiceAccount, "git-default-service-account", "", "account that Sources without one of their own apply as")
 	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
 	return cmd
+}
+
+// maxConfig bounds the file of the configuration.
+const maxConfig = 1 << 20
+
+// readConfig takes over what a file says, but for what flags say. An empty path is no file.
+func readConfig(path string, c *app.Config, flags *pflag.FlagSet) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	if len(content) > maxConfig {
+		return fmt.Errorf("reading the configuration: %s has more than %d bytes", path, maxConfig)
+	}
+	var again []func() error
+	flags.Visit(func(f *pflag.Flag) {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			said := list.GetSlice()
+			again = append(again, func() error { return list.Replace(said) })
+			return
+		}
+		said := f.Value.String()
+		again = append(again, func() error { return f.Value.Set(said) })
+	})
+	if err := c.Read(path, content); err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	for _, set := range again {
+		if err := set(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,81 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/test/gitserver"
+	"github.com/sluice-dev/sluice/test/kube"
+)
+
+// measured gives the series of a Controller by name and labels: values of counters and gauges, counts of histograms.
+func measured(t *testing.T, c *Controller) map[string]float64 {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(c.Collectors()...)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := strings.TrimPrefix(f.GetName(), "sluice_source_")
+			for _, l := range m.Label {
+				name += " " + l.GetValue()
+			}
+			out[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return out
+}
+
+func TestMetrics_followASource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := " " + w.ns + " shop"
+	wait := func(want map[string]float64) {
+		t.Helper()
+		kube.Eventually(t, soon, func() error {
+			got := measured(t, w.controller)
+			for name, value := range want {
+				if got[name] != value {
+					return fmt.Errorf("%s = %v, want %v; all: %v", name, got[name], value, got)
+				}
+			}
+			return nil
+		})
+	}
+	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one"), "app/b.yaml": "kind: [\n"})
+	w.source(nil)
+	w.ready(v1alpha1.ReasonContentInvalid, first)
+	wait(map[string]float64{"objects" + at: 1, "problems S501" + at: 1, "last_success_timestamp_seconds" + at: 0, "polls_total New": 1})
+
+	second := w.push("second", map[string]string{"app/b.yaml": configMap("b", "one")})
+	w.hint(second)
+	w.ready(v1alpha1.ReasonApplied, second)
+	wait(map[string]float64{"objects" + at: 2, "polls_total New": 2, "hooks_total Generic 202": 1, "push_to_applied_seconds": 1, "suspended" + at: 0})
+	if measured(t, w.controller)["last_success_timestamp_seconds"+at] == 0 {
+		t.Error("no time of the last success")
+	}
+
+	w.git.SetFault("/app.git", gitserver.Fault{Status: 503})
+	w.hint("")
+	wait(map[string]float64{"polls_total " + v1alpha1.ReasonUnreachable: 1})
+	if err := w.client.Delete(t.Context(), &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "shop"}}); err != nil {
+		t.Fatal(err)
+	}
+	kube.Eventually(t, soon, func() error {
+		for name := range measured(t, w.controller) {
+			if strings.Contains(name, w.ns) {
+				return fmt.Errorf("%s stays after the Source is gone", name)
+			}
+		}
+		return nil
+	})
+}
