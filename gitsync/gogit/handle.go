@@ -46,7 +46,7 @@ type generation struct {
 	fetches    int
 	bytes      int64 // fetched into it in all
 	firstFetch int64
-	disk       int64 // that it takes
+	disk       int64      // that it takes
 	lock       sync.Mutex // guards store and what follows: the store is not safe for concurrent use
 	pins       int
 	retired    bool

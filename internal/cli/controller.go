@@ -27,7 +27,7 @@ func newController(s Streams, version string) *cobra.Command {
 			"with --xds-cert, --xds-key and --xds-ca also over mutual TLS, where a proxy's certificate says whose it is.",
 		Example: "  sluice controller --prometheus http://prometheus.monitoring:9090\n" +
 			"  sluice controller --config sluice.yaml",
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := readConfig(file, &c, cmd.Flags()); err != nil {
 				return &Exit{Code: ExitUsage, Err: err}
