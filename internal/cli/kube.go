@@ -23,6 +23,7 @@ import (
 // cluster is a way to reach the API server: the flags of a verb and, once connected, a client of our API group.
 type cluster struct {
 	flags     *genericclioptions.ConfigFlags
+	config    *rest.Config
 	client    *rest.RESTClient
 	namespace string
 }
@@ -52,6 +53,7 @@ func (c *cluster) connect() error {
 	if c.namespace, _, err = loader.Namespace(); err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}
 	}
+	c.config = rest.CopyConfig(cfg)
 	gv := v1alpha1.GroupVersion()
 	cfg.GroupVersion, cfg.APIPath = &gv, "/apis"
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()

@@ -3,23 +3,17 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
 )
-
-// rewatch is the pause before a watch that ended is taken up again.
-const rewatch = 500 * time.Millisecond
 
 // statusOptions are the flags of `sluice status`.
 type statusOptions struct {
@@ -83,7 +77,7 @@ func (o *statusOptions) run(ctx context.Context, s Streams, arg string) error {
 	return o.verdict(*last)
 }
 
-// name reads NAME, rollout/NAME or slr/NAME, and checks the flags.
+// name checks the flags and reads which rollout is meant.
 func (o *statusOptions) name(arg string) (string, error) {
 	switch o.output {
 	case "", "json", "yaml":
@@ -93,6 +87,11 @@ func (o *statusOptions) name(arg string) (string, error) {
 	if o.timeout <= 0 {
 		return "", &Exit{Code: ExitUsage, Err: fmt.Errorf("--timeout %v: want a length of time", o.timeout)}
 	}
+	return rolloutName(arg)
+}
+
+// rolloutName reads NAME, rollout/NAME or slr/NAME.
+func rolloutName(arg string) (string, error) {
 	word, name, slashed := strings.Cut(arg, "/")
 	if !slashed {
 		word, name = "rollout", arg
@@ -167,114 +166,27 @@ func (o *statusOptions) verdict(v view.StatusView) error {
 func (o *statusOptions) follow(ctx context.Context, s Streams, name string) (*view.StatusView, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 	defer cancel()
-	w := &follower{options: o, streams: s, name: name}
-	for {
-		last, err := w.round(ctx)
-		switch {
-		case context.Cause(ctx) != nil && last == nil:
-			return nil, ended(ctx, name, o.timeout)
-		case err != nil:
-			return nil, err
-		case last != nil:
-			return last, nil
+	var last view.StatusView
+	shown := ""
+	err := o.cluster.observe(ctx, "rollouts", name, func(object runtime.Object) (bool, error) {
+		ro, ok := object.(*v1alpha1.Rollout)
+		if !ok {
+			return false, fmt.Errorf("getting rollout %s: the server sent a %T", name, object)
 		}
-		timer := time.NewTimer(rewatch)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ended(ctx, name, o.timeout)
-		case <-timer.C:
+		last = view.Status(ro)
+		if line := last.Line(); line != shown {
+			shown = line
+			if err := o.print(s, last); err != nil {
+				return false, err
+			}
 		}
-	}
-}
-
-var errTimeout = errors.New("timeout")
-
-func ended(ctx context.Context, name string, timeout time.Duration) error {
-	if errors.Is(context.Cause(ctx), errTimeout) {
-		return &Exit{Code: ExitTimeout, Err: fmt.Errorf("rollout %s is not at rest after %v", name, timeout), Next: "sluice status " + name}
-	}
-	return &Exit{Code: ExitInterrupted}
-}
-
-// follower is one watch across its rounds: a connection that breaks starts another.
-type follower struct {
-	options *statusOptions
-	streams Streams
-	name    string
-	seen    bool
-	shown   string // the last line
-}
-
-// round reads the object and follows its changes until the watch breaks (nil, nil), or there is nothing more to wait for.
-func (f *follower) round(ctx context.Context) (*view.StatusView, error) {
-	c := f.options.cluster
-	list := &v1alpha1.RolloutList{}
-	only := fields.OneTermEqualSelector("metadata.name", f.name).String()
-	request := func() *metav1.ListOptions { return &metav1.ListOptions{FieldSelector: only} }
-	err := c.client.Get().Namespace(c.namespace).Resource("rollouts").VersionedParams(request(), metav1.ParameterCodec).Do(ctx).Into(list)
-	if err != nil {
-		err = failed("getting rollout "+f.name, err)
-		if exit, ok := errors.AsType[*Exit](err); ok && exit.Code == ExitUnreachable && f.seen {
-			return nil, nil // it was there: the server comes back
-		}
+		return o.ends(last), nil
+	})
+	switch {
+	case err != nil && context.Cause(ctx) != nil:
+		return nil, ended(ctx, "rollout "+name+" is not at rest", o.timeout, "sluice status "+name)
+	case err != nil:
 		return nil, err
 	}
-	if len(list.Items) == 0 {
-		return nil, f.missing()
-	}
-	if last, err := f.show(&list.Items[0]); last != nil || err != nil {
-		return last, err
-	}
-	from := request()
-	from.ResourceVersion, from.Watch = list.ResourceVersion, true
-	events, err := c.client.Get().Namespace(c.namespace).Resource("rollouts").VersionedParams(from, metav1.ParameterCodec).Watch(ctx)
-	if err != nil {
-		return nil, nil
-	}
-	defer events.Stop()
-	return f.listen(events)
-}
-
-func (f *follower) listen(events watch.Interface) (*view.StatusView, error) {
-	for e := range events.ResultChan() {
-		ro, ok := e.Object.(*v1alpha1.Rollout)
-		if !ok {
-			return nil, nil // such as an expired resource version
-		}
-		switch e.Type {
-		case watch.Deleted:
-			return nil, f.missing()
-		case watch.Added, watch.Modified:
-			if last, err := f.show(ro); last != nil || err != nil {
-				return last, err
-			}
-		case watch.Bookmark, watch.Error:
-		}
-	}
-	return nil, nil
-}
-
-// show prints the view if it differs from the last one, and gives it if it is the end.
-func (f *follower) show(ro *v1alpha1.Rollout) (*view.StatusView, error) {
-	v := view.Status(ro)
-	f.seen = true
-	if line := v.Line(); line != f.shown {
-		f.shown = line
-		if err := f.options.print(f.streams, v); err != nil {
-			return nil, err
-		}
-	}
-	if f.options.ends(v) {
-		return &v, nil
-	}
-	return nil, nil
-}
-
-func (f *follower) missing() error {
-	text := fmt.Errorf("rollout %s does not exist in namespace %s", f.name, f.options.cluster.namespace)
-	if f.seen {
-		text = fmt.Errorf("rollout %s was deleted", f.name)
-	}
-	return &Exit{Code: ExitNotFound, Err: text, Next: "sluice get rollouts -A"}
+	return &last, nil
 }
