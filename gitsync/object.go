@@ -92,8 +92,10 @@ type Position func(o Object, field string) (line, column int)
 
 // Options say how a Source renders.
 type Options struct {
-	Path      string // directory in the tree; "" and "." are its root
-	Namespace string // for namespaced objects that name none
+	Path      string   // directory in the tree; "" and "." are its root
+	Namespace string   // for namespaced objects that name none
+	Ignore    []string // patterns as in .gitignore, relative to Path; for plain directories only
+	Variables Variables
 }
 
 // Fetcher resolves a ref and reads its tree. have is the commit id that was handled last, or empty; when the
@@ -102,7 +104,8 @@ type Fetcher interface {
 	Fetch(ctx context.Context, ref Ref, have string) (Tree, error)
 }
 
-// Renderer turns a tree into objects. It returns an error only when ctx ends; what is wrong with the files is in the Build.
+// Renderer turns a tree into objects. It returns an error only when ctx ends, or a *Failure when it must be asked again
+// later; what is wrong with the files is in the Build.
 type Renderer interface {
 	Render(ctx context.Context, tree Tree, o Options) (Build, error)
 }

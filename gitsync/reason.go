@@ -35,6 +35,7 @@ const (
 	PathNotFound     Reason = "PathNotFound"
 	TreeUnsafe       Reason = "TreeUnsafe"
 	BuildFailed      Reason = "BuildFailed"
+	BuildQuarantined Reason = "BuildQuarantined"
 	EmptyBuild       Reason = "EmptyBuild"
 	ContentInvalid   Reason = "ContentInvalid"
 	NotAllowed       Reason = "NotAllowed"

@@ -54,6 +54,7 @@ type Controller struct {
 	wake     waker
 	receiver *receiver
 	meters   meters
+	builds   builds
 
 	mu     sync.Mutex
 	memory map[types.NamespacedName]*memory // guarded by mu; each entry belongs to the one reconcile of its Source
@@ -127,6 +128,9 @@ func (c *Controller) recall(source types.NamespacedName, uid types.UID) *memory 
 func (c *Controller) forget(source types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if m := c.memory[source]; m != nil {
+		c.builds.drop(m.uid)
+	}
 	delete(c.memory, source)
 	delete(c.hints, source)
 	c.meters.forget(source)

@@ -40,25 +40,18 @@ func (p *pass) await(id string) {
 	}
 }
 
-// render builds the tree, unless everything that the last build read is the same.
-func (p *pass) render(ctx context.Context, tree gitsync.Tree) error {
+// render builds the tree, unless everything that a build before has read is the same.
+func (p *pass) render(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (err error) {
 	m := p.memory
-	options := gitsync.Options{Path: p.src.Spec.Path, Namespace: p.src.Namespace}
-	next := &revision{commit: tree.Commit(), options: options, listedAt: p.started}
-	if last := m.revision; last != nil && last.options == options && len(last.build.Reads) > 0 && rereads(tree, last.build.Reads) {
+	next := &revision{commit: tree.Commit(), key: p.key(options), listedAt: p.started, values: options.Variables}
+	if last := m.revision; last != nil && last.key == next.key && len(last.build.Reads) > 0 && rereads(tree, last.build.Reads) {
 		next.build = last.build
 		m.revision = next
 		return nil
 	}
-	build, err := p.controller.config.Renderer.Render(ctx, tree, options)
-	if err != nil {
+	if next.build, err = p.build(ctx, tree, options); err != nil {
 		return fmt.Errorf("rendering %s: %w", next.commit.Revision(), err)
 	}
-	if build.Reason == "" {
-		objects, problems := p.controller.config.Decoder.Check(build, p.scope())
-		build.Objects, build.Problems = objects, slices.Concat(build.Problems, problems)
-	}
-	next.build = build
 	m.revision, m.settled = next, false
 	return nil
 }
@@ -66,6 +59,29 @@ func (p *pass) render(ctx context.Context, tree gitsync.Tree) error {
 // scope is what the Source lets itself do of what the operator allows.
 func (p *pass) scope() decode.Scope {
 	return decode.Scope{Namespace: p.src.Namespace, Kinds: p.src.Spec.Kinds, Namespaces: p.src.Spec.Namespaces}
+}
+
+// key names what a build of this Source depends on besides the tree.
+func (p *pass) key(options gitsync.Options) string {
+	return fmt.Sprintf("%s %q", options.Key(), p.scope())
+}
+
+// build gives what a tree renders to, checked.
+func (p *pass) build(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (gitsync.Build, error) {
+	c, key := p.controller, p.key(options)
+	if known, ok := c.builds.find(p.src.UID, key, tree); ok {
+		return known, nil
+	}
+	build, err := c.config.Renderer.Render(ctx, tree, options)
+	if err != nil {
+		return build, err
+	}
+	if build.Reason == "" {
+		objects, problems := c.config.Decoder.Check(build, p.scope())
+		build.Objects, build.Problems = objects, slices.Concat(build.Problems, problems)
+	}
+	c.builds.store(p.src.UID, key, build)
+	return build, nil
 }
 
 // rereads reports whether a tree has the same content at every path that a build has read.

@@ -33,8 +33,12 @@ func (p *pass) look(ctx context.Context) error {
 	defer tree.Close()
 	m.fetching = streak{}
 	p.await(tree.Commit().ID)
-	same := m.revision != nil && m.revision.commit.ID == tree.Commit().ID && !changed
 	result := pollNew
+	options, err := p.options(ctx)
+	if err != nil {
+		return p.failed(ctx, err)
+	}
+	same := m.revision != nil && m.revision.commit.ID == tree.Commit().ID && m.revision.key == p.key(options) && !changed
 	if same {
 		m.revision.listedAt = p.started
 		result = pollUnchanged
@@ -46,8 +50,8 @@ func (p *pass) look(ctx context.Context) error {
 	}
 	if !same {
 		since := c.config.Now()
-		if err := p.render(ctx, tree); err != nil {
-			return err
+		if err := p.render(ctx, tree, options); err != nil {
+			return p.failed(ctx, err)
 		}
 		p.took(phaseRender, since)
 	}

@@ -62,9 +62,10 @@ type awaited struct {
 // revision is a rendered commit.
 type revision struct {
 	commit   gitsync.Commit
-	options  gitsync.Options
+	key      string // of the options that it was rendered with
 	build    gitsync.Build
 	listedAt time.Time
+	values   gitsync.Variables // that were put into it
 }
 
 // interval spreads the next look over 0.9 to 1.1 of the wanted time.

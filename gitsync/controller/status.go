@@ -36,6 +36,7 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	conditions := v1alpha1.NewConditions(s.Conditions, p.src.Generation, p.controller.config.Now())
 	change(s, conditions)
 	s.Conditions = conditions.List()
+	p.veil(s)
 	s.ObservedGeneration = p.src.Generation
 	s.LastHandledReconcile = p.src.Annotations[v1alpha1.AnnotationReconcile]
 	if equality.Semantic.DeepEqual(before.Status, p.src.Status) {

@@ -26,21 +26,27 @@ const (
 	sourceDir    = "/src"
 )
 
-// kustomize scans, and if nothing is wrong builds, the kustomization at the root.
-func (r *Renderer) kustomize(ctx context.Context, b *build) {
+// kustomize scans, and if nothing is wrong builds, the kustomization at the root. It fails only while a build that was given
+// up still runs.
+func (r *Renderer) kustomize(ctx context.Context, b *build) error {
 	s := b.prescan()
 	if b.reason != "" || b.files.failure != nil {
-		return
+		return nil
 	}
 	memory, err := mount(s.content, b.root)
 	if err != nil {
 		b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: err.Error()})
-		return
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.limits.BuildTime)
-	defer cancel()
-	result, err := r.exclusively(ctx, func() (resmap.ResMap, error) { return runKustomize(memory) })
+	key := b.key()
+	if reason, message := r.past.refuses(key); reason != "" {
+		b.refuse(reason, problem.Problem{Code: "S316", Path: b.root, Message: message, Hint: "split the kustomization into several Sources"})
+		return nil
+	}
+	result, err := r.exclusively(ctx, key, memory)
 	switch {
+	case errors.Is(err, errBusy), ctx.Err() != nil:
+		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S316", Path: b.root, Message: fmt.Sprintf("the build took longer than %s", b.limits.BuildTime),
 			Hint: "split the kustomization into several Sources"})
@@ -49,6 +55,7 @@ func (r *Renderer) kustomize(ctx context.Context, b *build) {
 	default:
 		b.results(result)
 	}
+	return nil
 }
 
 // mount puts the scanned files into memory, below a kustomization that asks for the origin of each object.
@@ -66,13 +73,25 @@ func mount(content map[string][]byte, root string) (filesys.FileSystem, error) {
 	return memory, nil
 }
 
-// exclusively runs one build at a time and gives up waiting when ctx ends. A build that is given up goes on until
-// it ends by itself, and only then lets the next one in.
-func (r *Renderer) exclusively(ctx context.Context, run func() (resmap.ResMap, error)) (resmap.ResMap, error) {
+// errBusy says that a build that was given up still runs.
+var errBusy = gitsync.Fail(gitsync.BuildFailed, errors.New("another kustomize build still runs, long after it was given up: this one waits for its end"))
+
+// exclusively runs one build at a time. A build that takes too long is given up: it goes on until it ends by itself, and
+// only then lets the next one in.
+func (r *Renderer) exclusively(ctx context.Context, key string, memory filesys.FileSystem) (resmap.ResMap, error) {
+	waiting, cancel := context.WithTimeout(ctx, r.limits.BuildTime)
+	defer cancel()
 	select {
 	case r.busy <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-waiting.Done():
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, errBusy
+	}
+	if err := r.past.enter(key); err != nil {
+		<-r.busy
+		return nil, gitsync.Fail(gitsync.StorageFailed, err)
 	}
 	type outcome struct {
 		result resmap.ResMap
@@ -80,15 +99,23 @@ func (r *Renderer) exclusively(ctx context.Context, run func() (resmap.ResMap, e
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		result, err := run()
+		result, err := r.compile(memory)
+		r.past.leave(key)
 		<-r.busy
 		done <- outcome{result, err}
 	}()
+	building, stop := context.WithTimeout(ctx, r.limits.BuildTime)
+	defer stop()
 	select {
 	case o := <-done:
 		return o.result, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-building.Done():
+		if ctx.Err() != nil { // the process ends, or the Source changed: nothing is wrong with the build
+			r.past.leave(key)
+			return nil, ctx.Err()
+		}
+		r.past.giveUp(key)
+		return nil, building.Err()
 	}
 }
 

@@ -67,14 +67,15 @@ func (b *build) expand(p string, doc *yaml.Node, v any) ([]gitsync.Object, *prob
 
 // object makes one object of a mapping; nil for configuration that is not meant for the cluster.
 func (b *build) object(p string, doc *yaml.Node, content map[string]any) (*gitsync.Object, *problem.Problem) {
+	if gitsync.Annotation(content, localConfig) == "true" {
+		return nil, nil
+	}
+	faults := b.fill(content)
 	version, _ := content["apiVersion"].(string)
 	kind, _ := content["kind"].(string)
 	meta, _ := content["metadata"].(map[string]any)
 	if version == "" || kind == "" {
 		return nil, document.At(doc, "S320", "a document without apiVersion or kind", "write both, or move the file elsewhere")
-	}
-	if gitsync.Annotation(content, localConfig) == "true" {
-		return nil, nil
 	}
 	name, _ := meta["name"].(string)
 	if name == "" || strings.ContainsAny(name, "/ \t\n%") {
@@ -94,5 +95,7 @@ func (b *build) object(p string, doc *yaml.Node, content map[string]any) (*gitsy
 		id.Namespace = b.options.Namespace
 		meta["namespace"] = id.Namespace
 	}
-	return &gitsync.Object{ID: id, Version: v, Path: p, Line: doc.Line, Content: content}, nil
+	o := &gitsync.Object{ID: id, Version: v, Path: p, Line: doc.Line, Content: content}
+	b.unfilled(*o, doc, faults)
+	return o, nil
 }

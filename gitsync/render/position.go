@@ -29,6 +29,11 @@ func (d documents) position(o gitsync.Object, field string) (line, column int) {
 	if best != nil {
 		return document.Position(best, field)
 	}
+	for _, doc := range d[o.Path] { // its name may hold variables
+		if n := at(doc, o.Line); n != nil {
+			return document.Position(n, field)
+		}
+	}
 	if len(d[o.Path]) > 0 {
 		return 1, 1
 	}
@@ -49,6 +54,21 @@ func closer(best, doc *yaml.Node, id gitsync.ID) *yaml.Node {
 		best = closer(best, item, id)
 	}
 	return best
+}
+
+// at gives doc, or the one of its items, that begins in a line.
+func at(doc *yaml.Node, line int) *yaml.Node {
+	if doc.Line == line {
+		return doc
+	}
+	if items := document.Child(doc, "items"); items != nil {
+		for _, item := range items.Content {
+			if found := at(item, line); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
 }
 
 // text gives the scalar of a key, or "".

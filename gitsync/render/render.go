@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
@@ -51,46 +55,62 @@ func (l Limits) withDefaults() Limits {
 
 // Renderer implements gitsync.Renderer.
 type Renderer struct {
-	limits Limits
-	busy   chan struct{} // holds one token: kustomize runs once at a time in a process
+	limits  Limits
+	busy    chan struct{} // holds one token: kustomize runs once at a time in a process
+	past    *past
+	compile func(filesys.FileSystem) (resmap.ResMap, error)
 }
 
-// New makes a Renderer.
+// New makes a Renderer that forgets, with the process, which builds took too long.
 func New(l Limits) *Renderer {
-	return &Renderer{limits: l.withDefaults(), busy: make(chan struct{}, 1)}
+	return &Renderer{limits: l.withDefaults(), busy: make(chan struct{}, 1), past: &past{}, compile: runKustomize}
+}
+
+// NewIn makes a Renderer that also remembers, in a directory that outlives the process, during which builds it was killed:
+// what did so twice is not built again.
+func NewIn(dir string, l Limits) (*Renderer, error) {
+	r := New(l)
+	if err := r.past.open(filepath.Join(dir, "builds")); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Render implements gitsync.Renderer.
 func (r *Renderer) Render(ctx context.Context, tree gitsync.Tree, o gitsync.Options) (gitsync.Build, error) {
-	b := &build{files: newReader(tree, r.limits), options: o, limits: r.limits, root: path.Clean(o.Path)}
+	b := &build{files: newReader(tree, r.limits), options: o, limits: r.limits, root: path.Clean(o.Path), room: r.limits.ReadBytes}
 	if o.Path == "" {
 		b.root = "."
 	}
-	r.run(ctx, b)
-	if err := ctx.Err(); err != nil {
+	err := r.run(ctx, b)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return gitsync.Build{}, fmt.Errorf("rendering: %w", err)
 	}
 	return b.finish(), nil
 }
 
-func (r *Renderer) run(ctx context.Context, b *build) {
+func (r *Renderer) run(ctx context.Context, b *build) error {
 	if !fs.ValidPath(b.root) {
 		b.refuse(gitsync.PathNotFound, problem.Problem{Code: "S208", Field: "spec.path", Message: fmt.Sprintf("path %q leaves the tree", b.options.Path)})
-		return
+		return nil
 	}
 	if b.files.kind(b.root) != directory {
 		b.refuse(gitsync.PathNotFound, problem.Problem{Code: "S208", Field: "spec.path", Message: fmt.Sprintf("the commit has no directory %q", b.root),
 			Hint: "correct spec.path, or add the directory"})
-		return
+		return nil
 	}
 	switch found := b.kustomizationsIn(b.root); len(found) {
 	case 0:
 		b.plain()
 	case 1:
-		r.kustomize(ctx, b)
+		return r.kustomize(ctx, b)
 	default:
 		b.several(b.root, found)
 	}
+	return nil
 }
 
 // build is one rendering under way.
@@ -104,6 +124,8 @@ type build struct {
 	problems []problem.Problem
 	reason   gitsync.Reason
 	docs     documents
+	patterns []pattern // of what is left out
+	room     int64     // bytes that variables may still add
 }
 
 // report records an error in the files.
@@ -170,6 +192,7 @@ func (b *build) dropTwins() {
 
 // plain reads every YAML and JSON file below the root.
 func (b *build) plain() {
+	b.patterns = b.readPatterns()
 	paths := b.walk(b.root, nil)
 	slices.Sort(paths)
 	for _, p := range paths {
@@ -198,7 +221,7 @@ func (b *build) walk(dir string, into []string) []string {
 	for _, e := range b.files.list(dir) {
 		name := path.Join(dir, e.Name())
 		switch {
-		case strings.HasPrefix(e.Name(), "."):
+		case strings.HasPrefix(e.Name(), "."), b.leftOut(name, e.IsDir()):
 		case e.IsDir():
 			if found := b.kustomizationsIn(name); len(found) > 0 {
 				b.report(problem.Problem{Code: "S313", Path: path.Join(name, found[0]), Message: "a kustomization below a directory of plain files",

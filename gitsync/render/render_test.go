@@ -1,7 +1,6 @@
 package render
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -321,9 +320,11 @@ func TestKustomize_equalsTheLibraryAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, err := r.exclusively(t.Context(), func() (resmap.ResMap, error) {
+	r.compile = func(memory filesys.FileSystem) (resmap.ResMap, error) {
 		return krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(memory, "/app")
-	})
+	}
+	want, err := r.exclusively(t.Context(), "alone", memory)
+	r.compile = runKustomize
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,24 +356,6 @@ func TestKustomize_equalsTheLibraryAlone(t *testing.T) {
 		})
 	}
 	group.Wait()
-}
-
-func TestExclusively_givesUpOnTime(t *testing.T) {
-	t.Parallel()
-	r := New(Limits{})
-	release := make(chan struct{})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := r.exclusively(ctx, func() (resmap.ResMap, error) { <-release; return nil, nil }); err == nil {
-		t.Error("a build that does not end was waited for")
-	}
-	if _, err := r.exclusively(ctx, func() (resmap.ResMap, error) { return nil, nil }); err == nil {
-		t.Error("a second build ran beside the first")
-	}
-	close(release)
-	if _, err := r.exclusively(t.Context(), func() (resmap.ResMap, error) { return nil, nil }); err != nil {
-		t.Errorf("after the stuck build has ended: %v", err)
-	}
 }
 
 func TestRender_refusesAPathThatIsNotThere(t *testing.T) {

@@ -21,6 +21,10 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	if err != nil {
 		return nil, err
 	}
+	renderer, err := render.NewIn(c.Git.CacheDir, c.Git.Render)
+	if err != nil {
+		return nil, err
+	}
 	decoder, err := decode.New(decode.Policy{Kinds: c.Git.Kinds, CrossNamespace: c.Git.CrossNamespace, Sound: sound})
 	if err != nil {
 		return nil, err
@@ -31,7 +35,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	}
 	sources, err := gitcontroller.New(gitcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fetcher: repositories, Renderer: render.New(c.Git.Render), Decoder: decoder, Appliers: appliers,
+		Fetcher: repositories, Renderer: renderer, Decoder: decoder, Appliers: appliers,
 		Now: Now, Random: rand.Float64, Account: c.Git.ServiceAccount, Domain: c.Mesh.DomainSuffix, Resync: c.Git.Resync,
 	})
 	if err != nil {
