@@ -108,9 +108,14 @@ func newRoot(s Streams, b Build) *cobra.Command {
 
 // verbs lists what every build can do, in the order of the help.
 func verbs(s Streams, version string) []*cobra.Command {
-	return []*cobra.Command{
+	var out []*cobra.Command
+	for _, a := range acts() {
+		out = append(out, newAct(s, a))
+	}
+	return append(out,
 		newGet(s),
 		newStatus(s),
+		newWait(s),
 		newProxyStatus(s),
 		newRoute(s),
 		newLint(s, version),
@@ -122,7 +127,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
 		newOnlyStandalone("down", "Stop what up started"),
 		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),
-	}
+	)
 }
 
 // newOnlyStandalone is a verb that this build lacks; it says which one has it.
