@@ -12,6 +12,7 @@ export GOWORK := off
 CACHE := $(CURDIR)/.cache
 FULL  := bin/full/sluice
 ENVOY := $(CACHE)/envoy/bin/envoy
+HELM  := $(CACHE)/bin/helm
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The API server inside says its version by these.
@@ -59,8 +60,15 @@ $(FULL): $(GOSRC) standalone/go.mod standalone/go.sum
 envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else into .cache
 	@scripts/envoy
 
+.PHONY: helm
+helm: $(HELM) ## the real Helm, from its Go module
+
+$(HELM): tools.mod tools.sum
+	@echo "building helm, silent for some minutes the first time"
+	go build -modfile=tools.mod -o $@ helm.sh/helm/v4/cmd/helm
+
 .PHONY: unit
-unit: $(FULL) envoy ## unit and component tests: pure code, real API server, real git
+unit: $(FULL) envoy helm ## unit and component tests: pure code, real API server, real git, real Helm
 	scripts/with-apiserver go test $(TESTFLAGS) -p 4 $$(go list ./... | grep -v '/test/e2e')
 	cd standalone && go test $(TESTFLAGS) $$(go list ./... | grep -v '/e2e')
 
