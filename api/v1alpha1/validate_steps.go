@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/api/re2"
 )
 
 // maxPlan is how many bytes of JSON the steps may take in the status.
@@ -92,7 +93,7 @@ func (f *findings) values(field string, list []ValueMatch, most int) {
 		if given != 1 {
 			f.bound(at, "set exactly one of exact, prefix and regex", "%d of them are set", given)
 		}
-		if _, err := regexp.Compile(v.Regex); err != nil {
+		if _, err := re2.Compile(v.Regex); err != nil {
 			f.bound(at+".regex", "write an RE2 expression", "%v", err)
 		}
 	}

@@ -59,6 +59,7 @@ func TestJSON_envoy(t *testing.T) {
 			"explicit_http_config", "http2_protocol_options", "connection_keepalive"}, map[string]any{"interval": "30s", "timeout": "10s"}},
 		{[]any{"stats_config", "stats_matcher"}, nil},
 		{[]any{"stats_flush_on_admin"}, true},
+		{[]any{"layered_runtime", "layers", 0, "static_layer"}, map[string]any{"re2.max_program_size.error_level": 32768.0}},
 		{[]any{"stats_config", "use_all_default_tags"}, false},
 		{[]any{"stats_config", "stats_tags", 0}, map[string]any{"tag_name": "envoy.cluster_name", "regex": `^cluster(\.(.+);)`}},
 		{[]any{"static_resources", "clusters", 0, "alt_stat_name"}, "sluice-xds;"},

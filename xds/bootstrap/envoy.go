@@ -16,6 +16,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/sluice-dev/sluice/api/re2"
 )
 
 // xdsCluster is the static cluster of the discovery service.
@@ -40,8 +42,19 @@ func envoyFile(o Options) (*bootstrapv3.Bootstrap, error) {
 		ClusterManager:  &bootstrapv3.ClusterManager{LoadStatsConfig: loadReports()},
 		StatsConfig:     stats(),
 		// Histograms merge only when statistics are flushed: do so whenever they are asked for.
-		StatsFlush: &bootstrapv3.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true},
+		StatsFlush:     &bootstrapv3.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true},
+		LayeredRuntime: bounds(),
 	}, nil
+}
+
+// bounds lets Envoy take every regular expression that the compiler takes: on its own it refuses a table for one of more than
+// a hundred instructions. The other layer is that of the administration interface, which Envoy has without any.
+func bounds() *bootstrapv3.LayeredRuntime {
+	fixed := &structpb.Struct{Fields: map[string]*structpb.Value{"re2.max_program_size.error_level": structpb.NewNumberValue(re2.MaxProgram)}}
+	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
+		{Name: "bounds", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: fixed}},
+		{Name: "admin", LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{AdminLayer: &bootstrapv3.RuntimeLayer_AdminLayer{}}},
+	}}
 }
 
 func discovery() *corev3.ApiConfigSource {

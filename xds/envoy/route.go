@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"unicode/utf8"
 
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/sluice-dev/sluice/api/re2"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -70,7 +70,7 @@ func checkRoute(r ir.Route) error {
 	}
 	for _, p := range patterns {
 		if p.Kind == ir.Regex {
-			if _, err := regexp.Compile(p.Value); err != nil {
+			if _, err := re2.Compile(p.Value); err != nil {
 				return fmt.Errorf("compiling %q: %w", p.Value, err)
 			}
 		}

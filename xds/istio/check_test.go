@@ -23,6 +23,7 @@ func TestCheck_refusesWhatWouldHaveNoEffect(t *testing.T) {
 		{"mode that is for a mesh", gateway + "{mode: ISTIO_MUTUAL}\n", "", ""},
 		{"server by a Secret", gateway + "{mode: SIMPLE, credentialName: nosuch}\n", "", ""},
 		{"bad expression", head + "  - match: [{gateways: [front], uri: {regex: \"(\"}}]\n    route: [{destination: {host: a}}]\n", "S027", "spec.http[0].match[0].uri"},
+		{"class that Go alone knows", head + "  - match: [{gateways: [front], uri: {regex: '/\\p{Letter}'}}]\n    route: [{destination: {host: a}}]\n", "S027", "spec.http[0].match[0].uri"},
 		{"bad fault", head + "  - fault: {abort: {httpStatus: 99, percentage: {value: 1}}}\n    route: [{destination: {host: a}}]\n", "S002", "spec.http[0].fault.abort.httpStatus"},
 		{"bad redirect of a delegate", strings.Replace(head, "  hosts: [reviews]\n", "", 1) + "  - redirect: {redirectCode: 300}\n", "S028", "spec.http[0].redirect.redirectCode"},
 		{"what it names is not there", head + "  - route: [{destination: {host: nobody, subset: v9}}]\n", "", ""},

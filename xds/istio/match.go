@@ -2,12 +2,12 @@ package istio
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/sluice-dev/sluice/api/re2"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -189,10 +189,14 @@ func (c *matchReader) drop(field, what string) {
 
 // compiles reports a regular expression that no proxy would take, and what becomes of it until it is corrected.
 func (t *translator) compiles(m Meta, field, pattern, until string) bool {
-	if _, err := regexp.Compile(pattern); err == nil && len(pattern) <= maxRegex {
-		return true
+	wrong := fmt.Sprintf("it is longer than %d bytes", maxRegex)
+	if len(pattern) <= maxRegex {
+		_, err := re2.Compile(pattern)
+		if err == nil {
+			return true
+		}
+		wrong = err.Error()
 	}
-	t.found.fail(m, "S027", field, fmt.Sprintf("%q is no regular expression, or longer than %d bytes", pattern, maxRegex),
-		"correct it (RE2 syntax); until then "+until)
+	t.found.fail(m, "S027", field, fmt.Sprintf("no proxy takes the regular expression %q: %s", pattern, wrong), "correct it (RE2 syntax); until then "+until)
 	return false
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,7 +34,7 @@ type edge struct {
 }
 
 // edge starts gateway i, from 0, as a client of a discovery service.
-func (s *site) edge(i int, xds string, files bootstrap.TLS) *edge {
+func (s *site) edge(i int, xds string, files bootstrap.TLS, edit ...func([]byte) []byte) *edge {
 	s.t.Helper()
 	e := &edge{t: s.t, site: s, node: fmt.Sprintf("edge-%d", i+1), port: s.gateways[i]}
 	var err error
@@ -44,8 +45,16 @@ func (s *site) edge(i int, xds string, files bootstrap.TLS) *edge {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	for _, change := range edit {
+		e.file = change(e.file)
+	}
 	e.start()
 	return e
+}
+
+// strict makes an Envoy take no regular expression of more than a hundred instructions, as one does that others configure.
+func strict(file []byte) []byte {
+	return regexp.MustCompile(`("re2\.max_program_size\.error_level":\s*)\d+`).ReplaceAll(file, []byte("${1}100"))
 }
 
 func (e *edge) start() {
