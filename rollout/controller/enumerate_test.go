@@ -288,8 +288,8 @@ func stories() []story {
 		{"E5 rejected by a proxy", func(p *play) {
 			p.begins()
 			p.push("v2", "digest-v2")
-			p.goes("judged at 15", func(ro *v1alpha1.Rollout) bool { // where nothing was judged the end says nothing of health
-				return at(v1alpha1.PhaseBaking, 15)(ro) && ro.Status.Analysis != nil
+			p.goes("judged at 15", func(ro *v1alpha1.Rollout) bool { // what the end says of health is how far the judge was
+				return at(v1alpha1.PhaseBaking, 15)(ro) && ro.Status.Analysis != nil && ro.Status.Analysis.Reason == string(analysis.Baking)
 			})
 			p.fleet.set(func(f *fleet) { f.nack = "no cluster" })
 			p.goes("rolling back", at(v1alpha1.PhaseRollingBack, 0))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,7 +78,7 @@ func (c *Controller) watchFreezes(ctx context.Context) {
 				continue
 			}
 			if c.freezes.set(namespace, why) {
-				c.wakeAll(ctx, func(ro *v1alpha1.Rollout) bool { return ro.Namespace == namespace })
+				c.wakeAll(ctx, func(m concern) bool { return strings.HasPrefix(m.split.Key, namespace+"/") })
 			}
 		}
 		select {

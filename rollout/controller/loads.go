@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
-	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
@@ -80,10 +79,4 @@ func checkOf(f ir.SplitFacts, asked rollout.Traffic) analysis.TrafficCheck {
 	default:
 		return analysis.CheckBoth
 	}
-}
-
-// fed reports that load reports matter to an object: its canary is sent traffic, or is watched.
-func fed(ro *v1alpha1.Rollout) bool {
-	s := ro.Status
-	return s != nil && !s.Phase.AtRest() && (s.Weight > 0 || len(s.Traffic.Match) > 0 || s.Traffic.Mirror != nil || s.Observe)
 }

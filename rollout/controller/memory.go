@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // memory is what a process keeps of one object between passes. All of it can be lost. Passes over one object do not
-// overlap, so that only answer needs the lock.
+// overlap, so that only what others use needs the lock.
 type memory struct {
 	uid   types.UID
 	watch rollout.Watch
@@ -25,9 +26,10 @@ type memory struct {
 	acked   uint64        // newest traffic seq whose acknowledgement was announced
 	judged  judged
 
-	mu     sync.Mutex // guards the rest
-	asked  bool       // a query is under way
-	answer *answer    // what the last one brought, not yet used
+	mu      sync.Mutex // guards the rest
+	asked   bool       // a query is under way
+	answer  *answer    // what the last one brought, not yet used
+	concern *concern   // of the newest pass; nil: there was none
 }
 
 // written is what became of this process's writes.
@@ -86,6 +88,13 @@ func (m *memories) forget(key types.NamespacedName) (gone types.UID) {
 	}
 	delete(m.all, key)
 	return gone
+}
+
+// copied are all memories as they are now.
+func (m *memories) copied() map[types.NamespacedName]*memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.all)
 }
 
 // behind reports that a version of the object is older than our own last write.

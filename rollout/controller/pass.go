@@ -80,6 +80,7 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	p.readNotifiers(ctx)
 	p.readWant(ctx)
 	p.readTraffic()
+	p.memory.note(p.concern())
 	p.readActions(ctx)
 	return p, nil
 }
@@ -132,18 +133,24 @@ func sourceOf(ro *v1alpha1.Rollout) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
-// readTraffic asks the mesh and the fleet about the state's split; before anything is stable, about what would be.
-func (p *pass) readTraffic() {
-	split := ir.Split{
+// split is the object's, by its state; before anything is stable, what would be.
+func (p *pass) split() ir.Split {
+	out := ir.Split{
 		Key: p.key.String(), UID: string(p.object.UID), Host: p.object.Spec.Host, Routes: p.object.Spec.Routes,
 		Stable: p.state.Stable.Name, Canary: p.state.Canary.Name, Weight: p.state.Traffic.Weight, Seq: p.state.Traffic.Seq, Managed: p.state.Managed,
 	}
-	if split.Stable == "" {
-		split.Stable = or(p.spec.InitialStable, p.object.Spec.Subset)
+	if out.Stable == "" {
+		out.Stable = or(p.spec.InitialStable, p.object.Spec.Subset)
 	}
 	if host := p.object.Spec.PreviewHost; host != "" {
-		split.Preview = &ir.Preview{Host: host, Canary: true}
+		out.Preview = &ir.Preview{Host: host, Canary: true}
 	}
+	return out
+}
+
+// readTraffic asks the mesh and the fleet about the split.
+func (p *pass) readTraffic() {
+	split := p.split()
 	p.facts = p.controller.config.Mesh.Facts(split)
 	p.fleet = p.controller.config.Fleet.Convergence(split.Key, split.UID, split.Seq)
 	if p.facts.Known && (!p.facts.SubsetDefined || len(p.facts.BlockingCodes) > 0) || p.starts() && p.templates.unusable() {

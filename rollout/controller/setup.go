@@ -97,10 +97,10 @@ func (c *Controller) run(ctx context.Context) error {
 	defer cancel()
 	c.queries.start(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, concerns: unsettled}) })
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, concerns: fed}) })
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, matters: c.moved}) })
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.loaded}) })
 	running.Go(func() { c.watchFreezes(ctx) })
-	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, concerns: all}) })
+	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, matters: c.differs}) })
 	var err error
 	select {
 	case <-c.fence.lost:
@@ -115,17 +115,8 @@ func (c *Controller) run(ctx context.Context) error {
 
 // follower says how changes of one kind are followed.
 type follower struct {
-	gather   time.Duration
-	concerns func(*v1alpha1.Rollout) bool
-}
-
-func all(*v1alpha1.Rollout) bool { return true }
-
-// unsettled reports that news of proxies can matter to an object: an attempt is under way, or its traffic is not
-// confirmed.
-func unsettled(ro *v1alpha1.Rollout) bool {
-	s := ro.Status
-	return s == nil || !s.Phase.AtRest() || s.SettledSeq != s.Traffic.Seq
+	gather  time.Duration
+	matters func(concern) bool
 }
 
 // follow looks at the objects concerned after each change.
@@ -134,7 +125,7 @@ func (c *Controller) follow(ctx context.Context, changed func() <-chan struct{},
 	defer timer.Stop()
 	for {
 		news := changed()
-		c.wakeAll(ctx, f.concerns)
+		c.wakeAll(ctx, f.matters)
 		select {
 		case <-news:
 		case <-ctx.Done():
@@ -145,21 +136,6 @@ func (c *Controller) follow(ctx context.Context, changed func() <-chan struct{},
 		case <-timer.C:
 		case <-ctx.Done():
 			return
-		}
-	}
-}
-
-func (c *Controller) wakeAll(ctx context.Context, concerns func(*v1alpha1.Rollout) bool) {
-	list := &v1alpha1.RolloutList{}
-	if err := c.config.Client.List(ctx, list, onlyLooked); err != nil {
-		if ctx.Err() == nil {
-			log.FromContext(ctx).Error(err, "a change is seen at the next tick only")
-		}
-		return
-	}
-	for i := range list.Items {
-		if concerns(&list.Items[i]) {
-			c.wake.now(client.ObjectKeyFromObject(&list.Items[i]))
 		}
 	}
 }

@@ -208,7 +208,7 @@ spec:
   hosts: [odd.example]
   gateways: [%[1]s]
   http:
-  - match: [{uri: {regex: '/[0-9a-f]{200}'}}]
+  - match: [{uri: {regex: '/.{200}'}}]
     route: [{destination: {host: %[2]s, subset: v2}}]
 `, e.node, s.host()))
 	eventually(t, e.node+" to refuse", func() error {
@@ -218,7 +218,7 @@ spec:
 		return nil
 	})
 	refused := time.Now()
-	words := []string{e.node, "max program size of 100"}
+	words := []string{e.node, "RE2 program size"}
 	seen := h.says(time.Time{}, "False", words...)
 	_, reason, message := programmed(&seen.status)
 	t.Logf("Programmed says %s %v after the rejection was seen at Envoy: %s", reason, seen.at.Sub(refused).Round(time.Millisecond), message)
