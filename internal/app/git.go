@@ -10,7 +10,6 @@ import (
 	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/gitsync/apply"
 	gitcontroller "github.com/sluice-dev/sluice/gitsync/controller"
-	"github.com/sluice-dev/sluice/gitsync/decode"
 	"github.com/sluice-dev/sluice/gitsync/gogit"
 	"github.com/sluice-dev/sluice/gitsync/render"
 )
@@ -25,7 +24,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := decode.New(decode.Policy{Kinds: c.Git.Kinds, CrossNamespace: c.Git.CrossNamespace, Sound: sound})
+	decoder, err := c.Git.Decoder()
 	if err != nil {
 		return nil, err
 	}

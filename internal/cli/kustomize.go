@@ -58,9 +58,50 @@ func (r *rendered) includes(other *rendered) bool {
 }
 
 func renderOne(ctx context.Context, renderer *render.Renderer, dir string) (*rendered, error) {
-	abs, err := filepath.Abs(dir)
+	d, err := openDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("finding %s: %w", dir, err)
+		return nil, err
+	}
+	build, err := renderer.Render(ctx, d.tree, gitsync.Options{Path: d.path})
+	if err != nil {
+		return nil, err
+	}
+	out := &rendered{dir: d.abs, reads: map[string]bool{}}
+	for p, hash := range build.Reads {
+		if hash != "" {
+			out.reads[filepath.Join(d.tree.top, filepath.FromSlash(p))] = true
+		}
+	}
+	for _, o := range build.Objects {
+		out.items = append(out.items, manifest.Item{
+			Path: d.shown(o.Path), Content: o.Content, Position: func(field string) (int, int) { return build.Position(o, field) },
+		})
+	}
+	for _, p := range build.Problems {
+		if p.Path != "" {
+			p.Path = d.shown(p.Path)
+		}
+		out.found = append(out.found, p)
+	}
+	for p, content := range d.tree.read {
+		out.files = append(out.files, lint.File{Name: d.shown(p), Content: content})
+	}
+	slices.SortFunc(out.files, func(a, b lint.File) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// directory is one on disk, within the tree that its files may refer to.
+type directory struct {
+	tree *diskTree
+	name string // as the user wrote it
+	abs  string
+	path string // within the tree
+}
+
+func openDir(name string) (*directory, error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return nil, fmt.Errorf("finding %s: %w", name, err)
 	}
 	top, err := topOf(abs)
 	if err != nil {
@@ -68,42 +109,18 @@ func renderOne(ctx context.Context, renderer *render.Renderer, dir string) (*ren
 	}
 	rel, err := filepath.Rel(top, abs)
 	if err != nil {
-		return nil, fmt.Errorf("finding %s: %w", dir, err)
+		return nil, fmt.Errorf("finding %s: %w", name, err)
 	}
 	tree := &diskTree{StatFS: os.DirFS(top).(fs.StatFS), top: top, read: map[string][]byte{}}
-	build, err := renderer.Render(ctx, tree, gitsync.Options{Path: filepath.ToSlash(rel)})
-	if err != nil {
-		return nil, err
+	return &directory{tree: tree, name: name, abs: abs, path: filepath.ToSlash(rel)}, nil
+}
+
+// shown is the path of a file of the tree as the user would write it.
+func (d *directory) shown(p string) string {
+	if r, err := filepath.Rel(d.abs, filepath.Join(d.tree.top, filepath.FromSlash(p))); err == nil {
+		return filepath.ToSlash(filepath.Join(d.name, r))
 	}
-	// shown is the path of a file of the tree as the user would write it.
-	shown := func(p string) string {
-		if r, err := filepath.Rel(abs, filepath.Join(top, filepath.FromSlash(p))); err == nil {
-			return filepath.ToSlash(filepath.Join(dir, r))
-		}
-		return p
-	}
-	out := &rendered{dir: abs, reads: map[string]bool{}}
-	for p, hash := range build.Reads {
-		if hash != "" {
-			out.reads[filepath.Join(top, filepath.FromSlash(p))] = true
-		}
-	}
-	for _, o := range build.Objects {
-		out.items = append(out.items, manifest.Item{
-			Path: shown(o.Path), Content: o.Content, Position: func(field string) (int, int) { return build.Position(o, field) },
-		})
-	}
-	for _, p := range build.Problems {
-		if p.Path != "" {
-			p.Path = shown(p.Path)
-		}
-		out.found = append(out.found, p)
-	}
-	for p, content := range tree.read {
-		out.files = append(out.files, lint.File{Name: shown(p), Content: content})
-	}
-	slices.SortFunc(out.files, func(a, b lint.File) int { return strings.Compare(a.Name, b.Name) })
-	return out, nil
+	return p
 }
 
 // topOf is the directory that a kustomization may not leave: its repository; without one the working directory, or where

@@ -119,6 +119,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newProxyStatus(s),
 		newRoute(s),
 		newLint(s, version),
+		newRender(s),
 		newExplain(s),
 		newJudge(s),
 		newSimulate(s),
