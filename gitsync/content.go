@@ -26,6 +26,7 @@ const (
 	AnnotationSubstitute  = "sluice.dev/substitute"
 	AnnotationTakeover    = "sluice.dev/takeover" // "true": take over from another tool
 	AnnotationExpectedRPS = "sluice.dev/expected-rps"
+	AnnotationOrder       = "sluice.dev/order" // of VirtualServices that share a host, as the compiler takes it
 )
 
 // value walks content by keys; nil when a step is missing or not a mapping.

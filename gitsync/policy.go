@@ -133,5 +133,5 @@ func ValidKey(key string) bool {
 	if !found || (prefix != "sluice.dev" && prefix != "source.sluice.dev") {
 		return true
 	}
-	return slices.Contains([]string{AnnotationPrune, AnnotationRollout, AnnotationSubstitute, AnnotationTakeover, AnnotationExpectedRPS}, key)
+	return slices.Contains([]string{AnnotationPrune, AnnotationRollout, AnnotationSubstitute, AnnotationTakeover, AnnotationExpectedRPS, AnnotationOrder}, key)
 }

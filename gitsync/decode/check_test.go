@@ -46,6 +46,7 @@ func TestCheck_table(t *testing.T) {
 		{"reserved annotation", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    sluice.dev/digest: x\n", "S323", "metadata.annotations[sluice.dev/digest]", 6},
 		{"reserved label", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {source.sluice.dev/name: x}}\n", "S323", "metadata.labels[source.sluice.dev/name]", 3},
 		{"annotation that may be set", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {sluice.dev/prune: disabled}}\n", "", "", 0},
+		{"order of VirtualServices", "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, annotations: {sluice.dev/order: \"1\"}}\nspec: {}\n", "", "", 0},
 		{"uid", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, uid: x}\n", "S323", "metadata.uid", 3},
 		{"encrypted", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nsops: {}\n", "S324", "sops", 4},
 		{"kind of another group", "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {anything: 1}\n", "", "", 0},
