@@ -26,6 +26,17 @@ type rendering struct {
 	git       app.Git
 	namespace string
 	path      string
+	ignore    []string
+	set       map[string]string
+}
+
+// options are those of the engine for a directory of a tree.
+func (r rendering) options(dir string) gitsync.Options {
+	o := gitsync.Options{Path: dir, Namespace: r.namespace, Ignore: r.ignore}
+	if len(r.set) > 0 {
+		o.Variables.Values = r.set
+	}
+	return o
 }
 
 // rendition is what came of it.
@@ -62,7 +73,7 @@ func (r rendering) tree(ctx context.Context, tree gitsync.Tree, dir string) (ren
 	if err != nil {
 		return rendition{}, err
 	}
-	build, err := render.New(r.git.Render).Render(ctx, tree, gitsync.Options{Path: dir, Namespace: r.namespace})
+	build, err := render.New(r.git.Render).Render(ctx, tree, r.options(dir))
 	if err != nil {
 		return rendition{}, err
 	}
