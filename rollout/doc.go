@@ -10,6 +10,9 @@
 //		// store next, then announce acts.Transition
 //	}
 //
+// A write that the server refuses is the caller's to notice: SayRefused tells of it, once in a step, by the transition
+// StatusRefused from any phase to itself.
+//
 // # The table
 //
 // Open phases are Preparing, Shifting, Baking and Holding; Idle and RolledBack are rest. The first row that holds is
@@ -72,6 +75,7 @@
 //	34   Baking, Holding  a gate                                                     Shifting, enter       StepPassed
 //	35   RollingBack      requests left, and stable has a ready endpoint, or canary  RollingBack, none     StableReady
 //	                      has none, or nobody knows                                  left
+//	37   RollingBack      requests left, and stable has no ready endpoint; once      same, told            StableEmpty
 //	36   RollingBack      none left, and settled, or rendered and no proxy           RolledBack after a    RolledBack; Cleared;
 //	                      connected for 5 s, or canary never raised, or the          failure, else Idle    RollbackUnconfirmed by
 //	                      convergence timeout passed                                                       timeout

@@ -73,7 +73,7 @@ func (e *edges) waits() {
 
 // rests is rows 17 to 24, 35 and 36.
 func (e *edges) rests() {
-	e.add(RollingBack, RollingBack, StableReady)
+	e.add(RollingBack, RollingBack, StableIsEmpty, StableReady)
 	e.add(RollingBack, RolledBack, RolledBackDone, RollbackUnconfirmed)
 	e.add(RollingBack, Idle, Cleared, RollbackUnconfirmed)
 	for _, from := range []Phase{Idle, RolledBack} {
@@ -83,4 +83,7 @@ func (e *edges) rests() {
 	}
 	e.add(Idle, Idle, Adopted, StableChanged)
 	e.add(RolledBack, Idle, Reverted)
+	for _, phase := range Phases() {
+		e.add(phase, phase, StatusRefused)
+	}
 }

@@ -48,7 +48,7 @@ func (m Transition) Note() Note {
 		return NoteWaitingForTraffic
 	case Suspicious:
 		return NoteSuspicious
-	case NoProxies, Blind, TrafficMismatch, RollbackUnconfirmed, ProgressDeadlineExceeded:
+	case NoProxies, Blind, TrafficMismatch, RollbackUnconfirmed, ProgressDeadlineExceeded, StableIsEmpty, StatusRefused:
 		return NoteBlocked
 	case KnownRejected:
 		return NoteGitDrift

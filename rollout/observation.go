@@ -19,6 +19,7 @@ type Observation struct {
 	Action   *Action  // at most one, chosen by Due
 	Written  []string // uids of State.Consumed whose actions say so, or are gone
 	Brake    *Brake   // this process renders the canary's weight as 0 for this attempt
+	Refused  string   // what the server said to the last write of this state; for SayRefused alone
 }
 
 // Window says whether the time is one in which the canary may get more. The zero value: it is.

@@ -21,7 +21,7 @@ func (t *turn) plan(kind Kind) []Stage {
 }
 
 // proven reports that a version was stable, was replaced a short while ago, and that few versions came since. The history
-// knows; adoption counts as completed.
+// knows; adoption counts as completed, a dry run does not: it sent the version nothing.
 func (t *turn) proven(v Version) bool {
 	since, replaced := 0, time.Time{}
 	for _, past := range t.prev.History {
@@ -29,7 +29,7 @@ func (t *turn) proven(v Version) bool {
 			continue
 		}
 		if past.Version.Digest == v.Digest && v.Digest != "" {
-			return since > 0 && since <= t.spec.Back.Versions && t.now.Sub(replaced) <= t.spec.Back.MaxAge
+			return !past.Observed && since > 0 && since <= t.spec.Back.Versions && t.now.Sub(replaced) <= t.spec.Back.MaxAge
 		}
 		since, replaced = since+1, past.EndedAt
 	}

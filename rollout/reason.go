@@ -106,6 +106,8 @@ const (
 	Restarted           Reason = "Restarted"
 	Approved            Reason = "Approved"
 	Resumed             Reason = "Resumed"
+	StableIsEmpty       Reason = "StableEmpty"   // a rolled back canary keeps its traffic: stable cannot serve
+	StatusRefused       Reason = "StatusRefused" // the caller's: the server would not store what Step wanted
 )
 
 // Reasons of failures that Step finds itself.

@@ -1,6 +1,6 @@
 package rollout
 
-// rollingBack is rows 35, 14 and 36: what a person asks for keeps no traffic on a version that failed.
+// rollingBack is rows 35, 14, 37 and 36: what a person asks for keeps no traffic on a version that failed.
 func (t *turn) rollingBack() {
 	sends := t.prev.Traffic.Sends()
 	if sends && !StableEmpty(t.obs) {
@@ -8,7 +8,13 @@ func (t *turn) rollingBack() {
 		t.move(RollingBack, StableReady)
 		return
 	}
-	if t.answered() || sends {
+	if t.answered() {
+		return
+	}
+	if sends {
+		if !t.prev.told(StableIsEmpty) {
+			t.tell(StableIsEmpty)
+		}
 		return
 	}
 	reason, to := Cleared, Idle

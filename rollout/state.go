@@ -133,15 +133,21 @@ type Wishes struct {
 type Clocks struct {
 	Phase time.Duration // since the phase, or the reason to hold, began; while shifting, since there were enough proxies
 	Step  time.Duration // since the step's weight was acknowledged
-	Blind time.Duration // since analysis last saw usable data
-	Empty time.Duration // since the canary, while sent traffic, last had a ready endpoint
-	Few   time.Duration // since there were enough proxies, while shifting
+	Blind time.Duration // since analysis was first seen without usable data; 0: it has some
+	Empty time.Duration // since the canary, while sent traffic, was first seen without a ready endpoint; 0: it has one
+	Few   time.Duration // since too few proxies were first seen, while shifting; 0: there are enough
 	Gate  time.Duration // since the step's gate was recorded
 }
 
-// Add is c after d more on each clock.
+// Add is c after d more on each clock. Those that begin with what a look finds go on only where one has found it.
 func (c Clocks) Add(d time.Duration) Clocks {
-	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: c.Blind + d, Empty: c.Empty + d, Few: c.Few + d, Gate: c.Gate + d}
+	begun := func(clock time.Duration) time.Duration {
+		if clock == 0 {
+			return 0
+		}
+		return clock + d
+	}
+	return Clocks{Phase: c.Phase + d, Step: c.Step + d, Blind: begun(c.Blind), Empty: begun(c.Empty), Few: begun(c.Few), Gate: c.Gate + d}
 }
 
 // Past is one ended attempt, or the adoption.
@@ -154,6 +160,7 @@ type Past struct {
 	Reason    Reason
 	Step      int
 	Text      string // the numbers in a few words, at most MaxText bytes
+	Observed  bool   // without moving traffic: a dry run
 }
 
 // Stage is the plan entry of the present step; zero before the first.

@@ -8,6 +8,9 @@ import (
 // emptyLimit is the observed time after which a canary that is sent traffic without a ready endpoint has failed.
 const emptyLimit = 10 * time.Second
 
+// begins is what a clock shows that has just begun: the least that is stored.
+const begins = time.Millisecond
+
 // nobodyLimit is the observed time after which a fleet without a proxy counts as having none.
 const nobodyLimit = 5 * time.Second
 
@@ -39,6 +42,20 @@ func Fail(spec Spec, st State, obs Observation, now time.Time, reason Reason) (S
 	t := begin(spec, st, obs, now)
 	if obs.Seq == st.Seq && st.Phase.Open() {
 		t.fail(OutcomeRolledBack, reason)
+	}
+	return t.next, t.actions()
+}
+
+// SayRefused is the transition that says that the caller's last write was refused (Observation.Refused), and changes nothing
+// else. It says so once in a step, and once at rest; nothing changes where that was said.
+func SayRefused(spec Spec, st State, obs Observation, now time.Time) (State, Actions) {
+	t := begin(spec, st, obs, now)
+	switch {
+	case obs.Seq != st.Seq || obs.Refused == "":
+	case st.Phase.Rest() && st.Reason != StatusRefused:
+		t.move(st.Phase, StatusRefused)
+	case !st.Phase.Rest() && !st.told(StatusRefused):
+		t.tell(StatusRefused)
 	}
 	return t.next, t.actions()
 }
@@ -84,7 +101,7 @@ func (t *turn) running() Clocks {
 		out.Phase = spec.ProgressDeadline
 	case Shifting:
 		if t.obs.Fleet.Connected < spec.Convergence.MinProxies {
-			return Clocks{Empty: out.Empty, Few: min(is.Few, spec.Convergence.Timeout)}
+			return Clocks{Empty: out.Empty, Few: found(is.Few, spec.Convergence.Timeout)}
 		}
 		return Clocks{Empty: out.Empty, Phase: min(is.Phase, spec.Convergence.Timeout)}
 	case Baking, Holding:
@@ -93,7 +110,7 @@ func (t *turn) running() Clocks {
 		}
 		out.Step = st.Stage().Max
 		if blind(st, t.obs.Report) {
-			out.Blind = min(is.Blind, spec.Analysis.BlindAfter)
+			out.Blind = found(is.Blind, spec.Analysis.BlindAfter)
 		}
 		if _, gated := st.Gate(); gated {
 			out.Gate = max(st.Progress.Clocks.Gate, min(is.Gate, st.Stage().Pause.For))
@@ -119,8 +136,11 @@ func (t *turn) emptyClock() time.Duration {
 	case !ready.Known:
 		return st.Progress.Clocks.Empty
 	}
-	return min(t.obs.Clocks.Empty, emptyLimit)
+	return found(t.obs.Clocks.Empty, emptyLimit)
 }
+
+// found is a clock that begins with the look that finds what it counts: not with the one before, which did not.
+func found(clock, limit time.Duration) time.Duration { return min(max(clock, begins), limit) }
 
 // open is rows 2 to 34: harm first, then withdrawal, then what people ask for, then the phase.
 func (t *turn) open() {
@@ -238,7 +258,7 @@ func (t *turn) remember(reason Reason, text string) {
 		version, started = n.Stable, t.now
 	}
 	entry := Past{Attempt: n.Attempt, Version: version, StartedAt: started, EndedAt: t.now,
-		Outcome: n.Outcome, Reason: reason, Step: t.prev.Traffic.Step, Text: cut(text, MaxText)}
+		Outcome: n.Outcome, Reason: reason, Step: t.prev.Traffic.Step, Text: cut(text, MaxText), Observed: n.Kind.Observe}
 	if n.Outcome == "" {
 		entry.Outcome = OutcomeCompleted
 	}

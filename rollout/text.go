@@ -49,8 +49,10 @@ func (t *turn) sentence(reason Reason) string {
 		return fmt.Sprintf("%s is stable%s; %s is kept until %s", next.Stable.Name, after(t.passedBy()), stable, next.Previous.Until.Format(time.RFC3339))
 	case WarmDownEnded:
 		return fmt.Sprintf("former stable version %s is no longer needed", prev.Previous.Name)
-	case StableReady, Cleared, RolledBackDone, RollbackUnconfirmed:
+	case StableIsEmpty, StableReady, Cleared, RolledBackDone, RollbackUnconfirmed:
 		return t.back(reason)
+	case StatusRefused:
+		return "the API server refuses to store what comes next: " + t.obs.Refused
 	default:
 		return t.held(reason)
 	}
@@ -60,6 +62,8 @@ func (t *turn) sentence(reason Reason) string {
 func (t *turn) back(reason Reason) string {
 	fleet, stable := t.obs.Fleet, t.prev.Stable.Name
 	switch {
+	case reason == StableIsEmpty:
+		return fmt.Sprintf("%s keeps %s: %s has no ready endpoint", t.prev.Canary.Name, asking(t.next), stable)
 	case reason == StableReady:
 		return fmt.Sprintf("%s can serve again: weight of %s is 0", stable, t.prev.Canary.Name)
 	case reason == RollbackUnconfirmed:
@@ -75,8 +79,8 @@ func (t *turn) held(reason Reason) string {
 	prev, next := t.prev, t.next
 	stable := prev.Stable.Name
 	now := stable + " serves 100%"
-	if next.Traffic.Weight > 0 {
-		now = fmt.Sprintf("%s keeps %d%%: %s has no ready endpoint", prev.Canary.Name, next.Traffic.Weight, stable)
+	if next.Traffic.Sends() {
+		now = fmt.Sprintf("%s keeps %s: %s has no ready endpoint", prev.Canary.Name, asking(next), stable)
 	}
 	switch {
 	case next.Phase == RollingBack && next.Outcome == OutcomeRolledBack:
@@ -166,7 +170,7 @@ func place(s State) string {
 	if s.Traffic.Step == 0 {
 		return "the start"
 	}
-	return fmt.Sprintf("step %d/%d (%d%%)", s.Traffic.Step, len(s.Plan), s.Stage().Weight)
+	return fmt.Sprintf("step %d/%d (%s)", s.Traffic.Step, len(s.Plan), s.Stage().Share())
 }
 
 func weights(plan []Stage) string {

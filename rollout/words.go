@@ -22,16 +22,24 @@ func (t *turn) started() string {
 	return change + " in " + weights(next.Plan)
 }
 
-// asking says what is asked of the proxies: "15%", "15% and the requests that match", "copies of 10%".
-func asking(s State) string {
+// asking says what is asked of the proxies.
+func asking(s State) string { return s.Traffic.Share() }
+
+// Share says what a step sends the canary, as Traffic's does.
+func (s Stage) Share() string {
+	return Traffic{Weight: s.Weight, Extra: Extra{Match: s.Match, Mirror: s.Mirror}}.Share()
+}
+
+// Share says what the canary is sent: "15%", "15% and the requests that match", "copies of 10%".
+func (t Traffic) Share() string {
 	var words []string
-	if s.Traffic.Weight > 0 || !s.Traffic.Sends() {
-		words = append(words, fmt.Sprintf("%d%%", s.Traffic.Weight))
+	if t.Weight > 0 || !t.Sends() {
+		words = append(words, fmt.Sprintf("%d%%", t.Weight))
 	}
-	if len(s.Traffic.Match) > 0 {
+	if len(t.Match) > 0 {
 		words = append(words, "the requests that match")
 	}
-	if m := s.Traffic.Mirror; m.Percent > 0 {
+	if m := t.Mirror; m.Percent > 0 {
 		words = append(words, fmt.Sprintf("copies of %d%%", m.Percent))
 	}
 	return strings.Join(words, " and ")

@@ -390,6 +390,9 @@ type HistoryEntry struct {
 	// Step it had reached.
 	// +optional
 	Step int32 `json:"step,omitempty"`
+	// DryRun says that it was judged without moving traffic.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
 	// Text is its story in one line.
 	// +optional
 	// +kubebuilder:validation:MaxLength=120
@@ -421,9 +424,9 @@ type DisplayStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Step string `json:"step,omitempty"`
-	// Weight the proxies run, as 15%; 15>50% while it moves.
+	// Weight the proxies run, as 15%; 15>50% while it moves. Requests that a step chooses, and copies, are added: 0%+match.
 	// +optional
-	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:MaxLength=48
 	Weight string `json:"weight,omitempty"`
 	// Verdict, or its reason while there is none.
 	// +optional

@@ -90,6 +90,8 @@ func (p *pass) applying(r *result) edit {
 		s.Failures = 0
 		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
 		s.Inventory = r.inventory.Strings()
+		s.Held = slices.DeleteFunc(s.Held, func(u v1alpha1.HeldUnit) bool { return len(u.Codes) == 0 })
+		s.Held = append(s.Held, p.movingUnits(r, maxHeld-len(s.Held))...)
 		c.Moving(v1alpha1.ReasonApplying, fmt.Sprintf("applying %s: %s", short(rev.commit), count(len(r.set.Items), "object")))
 		keepPruneHeld(s, c)
 	}

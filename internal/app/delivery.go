@@ -50,7 +50,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	rollouts, err := rolloutcontroller.New(rolloutcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
 		Fleet: p.heard(c), Mesh: p.mesh, Servers: servers, CheckSource: prom.CheckSource, Now: Now,
-		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: liveDigest{mgr.GetClient(), c.Mesh.DomainSuffix}.of,
+		Outbox: p.outbox.worker, Observe: observer(c.Observe), Digest: newLiveDigest(mgr.GetClient(), c.Mesh.DomainSuffix).of,
 		Lead: lead,
 	})
 	if err != nil {

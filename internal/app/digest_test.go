@@ -35,9 +35,13 @@ func TestLiveDigest_followsTheTemplatesThatAreNamed(t *testing.T) {
 	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "reviews"}}
 	ro.Spec = v1alpha1.RolloutSpec{Host: "reviews", Subset: "v2"}
 	ro.Spec.Analysis.Metrics = []v1alpha1.Metric{{Name: "checkout", Template: "named"}}
+	if err := c.Create(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	live := newLiveDigest(c, "cluster.local")
 	digest := func() string {
 		t.Helper()
-		out, err := liveDigest{c, "cluster.local"}.of(t.Context(), ro)
+		out, err := live.of(t.Context(), ro)
 		if err != nil || out == "" {
 			t.Fatalf("digest %q, %v", out, err)
 		}
@@ -56,7 +60,32 @@ func TestLiveDigest_followsTheTemplatesThatAreNamed(t *testing.T) {
 		t.Error("a template that is not named changes the digest")
 	}
 	change(named)
-	if digest() == before {
+	changed := digest()
+	if changed == before {
 		t.Error("a template that is named does not change the digest")
+	}
+	key := client.ObjectKeyFromObject(ro)
+	if was, _ := live.last(key); was.digest != changed {
+		t.Errorf("%q is remembered, want %q", was.digest, changed)
+	}
+	live.keep(key, knownDigest{uid: ro.UID, generation: ro.Generation, objects: live.known[key].objects, digest: "remembered"})
+	if got := digest(); got != "remembered" {
+		t.Errorf("a digest is computed although nothing changed: %s", got)
+	}
+	ro.Spec.Subset = "v3"
+	if err := c.Update(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	if got := digest(); got == "remembered" || got == changed {
+		t.Errorf("another subset has the digest %s", got)
+	}
+	if err := c.Delete(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if was, _ := live.last(key); was.objects.count != 2 {
+		t.Errorf("%d objects are remembered, want 2", was.objects.count)
+	}
+	if digest(); live.known[key].objects.count != 1 {
+		t.Errorf("%d objects are remembered, want 1", live.known[key].objects.count)
 	}
 }

@@ -45,6 +45,7 @@ type asked struct {
 	offered *rollout.Action
 	expired []rollout.Action
 	written []string // consumed uids whose actions say so, or are gone
+	listen  []string // Notifiers that want to know of this pass's transition
 }
 
 // readActions finds out what people ask for. What cannot be read is looked at again in the next pass.

@@ -48,7 +48,8 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 	}
 	note := v1alpha1.PendingNote{Kind: kind, Attempt: d.next.Attempt, Seq: int64(d.next.Seq), At: metav1.NewMicroTime(d.next.Since),
 		Step: int32(m.Step), Weight: int32(p.noteWeight(*m)), Text: m.Text}
-	s.Notes = notify.Append(s.Notes, note, notify.Matching(told(p.object, list.Items, kind), notify.About{Kind: kind, Labels: p.object.Labels}))
+	p.asked.listen = notify.Matching(told(p.object, list.Items, kind), notify.About{Kind: kind, Labels: p.object.Labels})
+	s.Notes = notify.Append(s.Notes, note, p.asked.listen)
 	return nil
 }
 
@@ -76,10 +77,8 @@ func told(ro *v1alpha1.Rollout, all []v1alpha1.Notifier, kind v1alpha1.NoteKind)
 func (c *Controller) announce(p *pass, d decision) {
 	ro := p.object
 	if m := d.actions.Transition; m != nil {
-		c.config.Recorder.Eventf(ro, nil, eventType(warns(*m, d.next)), string(m.Reason), "Transition", "%s", problem.Clean(m.Text, maxNote))
-		if m.To == rollout.RollingBack && m.Weight > 0 {
-			c.config.Recorder.Eventf(ro, nil, eventType(true), v1alpha1.ReasonStableEmpty, "Hold", "%s has no ready endpoint: %s keeps %d%%",
-				d.next.Stable.Name, d.next.Canary.Name, m.Weight)
+		if !d.says { // there was an event when it was refused
+			c.config.Recorder.Eventf(ro, nil, eventType(warns(*m, d.next)), string(m.Reason), "Transition", "%s", problem.Clean(m.Text, maxNote))
 		}
 		if c.config.Observe != nil {
 			e := p.event(d.next)
@@ -105,7 +104,8 @@ func warns(m rollout.Transition, next rollout.State) bool {
 		return next.Outcome.Failed()
 	}
 	switch m.Reason {
-	case rollout.NoProxies, rollout.Blind, rollout.ProgressDeadlineExceeded, rollout.RollbackUnconfirmed, rollout.KnownRejected, rollout.StableChanged:
+	case rollout.NoProxies, rollout.Blind, rollout.ProgressDeadlineExceeded, rollout.RollbackUnconfirmed, rollout.KnownRejected, rollout.StableChanged,
+		rollout.StableIsEmpty:
 		return true
 	default:
 		return false

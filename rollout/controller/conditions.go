@@ -140,7 +140,7 @@ func (v *verdicts) moving() (reason, message string) {
 
 func (v *verdicts) progress(r analysis.Report) string {
 	st := v.next
-	return fmt.Sprintf("step %d/%d (%d%%): %s", st.Traffic.Step, len(st.Plan), st.Stage().Weight, r.Message)
+	return fmt.Sprintf("step %d/%d (%s): %s", st.Traffic.Step, len(st.Plan), st.Stage().Share(), r.Message)
 }
 
 func (v *verdicts) blocker() rollout.Reason {
@@ -267,9 +267,9 @@ func (v *verdicts) programmed() {
 	}
 	st, fleet := v.next, v.fleet
 	switch {
-	case st.Phase == rollout.RollingBack && st.Traffic.Weight > 0:
-		set(metav1.ConditionFalse, v1alpha1.ReasonStableEmpty, fmt.Sprintf("%s has no ready endpoint: %s keeps %d%% until it has",
-			st.Stable.Name, st.Canary.Name, st.Traffic.Weight))
+	case st.Phase == rollout.RollingBack && st.Traffic.Sends():
+		set(metav1.ConditionFalse, v1alpha1.ReasonStableEmpty, fmt.Sprintf("%s has no ready endpoint: %s keeps %s until it has",
+			st.Stable.Name, st.Canary.Name, shareOf(st.Traffic)))
 	case fleet.Nacked > 0:
 		set(metav1.ConditionFalse, v1alpha1.ReasonDataPlaneRejected, v.observation.Fleet.First)
 	case st.Traffic.Settled == st.Traffic.Seq && st.Seq > 0 && fleet.Connected > 0:

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 )
@@ -193,7 +194,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 // thrown away and fails the attempt; what needs a verdict waits for the first one of this process; what the server has
 // refused is not offered again at once.
 func (c *Controller) decide(ctx context.Context, p *pass) decision {
-	report := p.trusted(p.judge())
+	report := p.cautious(p.trusted(p.judge()))
 	d := decision{observation: p.observe(report)}
 	obs := d.observation
 	if brake, on := c.braked(p); on {
@@ -213,11 +214,19 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 	return p.offered(d)
 }
 
-// offered is a decision, or nothing if it was refused a short time ago.
+// offered is a decision, or what is said of it if it was refused a short time ago: once that, then nothing.
 func (p *pass) offered(d decision) decision {
-	if (d.actions.Transition != nil || d.actions.Consumed != nil) && p.memory.refusal.holds(p, d) {
-		d.next, d.actions = p.state, p.patience()
+	if d.actions.Transition == nil && d.actions.Consumed == nil || !p.memory.refusal.holds(p, d) {
+		return d
 	}
+	if !p.memory.refusal.mute && d.actions.Transition != nil {
+		obs := d.observation
+		obs.Refused = problem.Clean(p.memory.refusal.text, maxRefusal)
+		if next, said := rollout.SayRefused(p.spec, p.state, obs, p.wallClock()); said.Transition != nil {
+			return decision{observation: obs, next: next, actions: said, says: true}
+		}
+	}
+	d.next, d.actions = p.state, p.patience()
 	return d
 }
 
@@ -226,6 +235,7 @@ type decision struct {
 	observation rollout.Observation
 	next        rollout.State
 	actions     rollout.Actions
+	says        bool // that another one was refused
 }
 
 // wait is how long nothing needs to be looked at: until the engine's limit, the next look, or the end of settling.

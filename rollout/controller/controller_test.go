@@ -263,13 +263,19 @@ func TestBlind_freezesTheWeight(t *testing.T) {
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
 }
 
+// notifier makes one that wants every note.
+func (w *world) notifier(name string) {
+	w.t.Helper()
+	n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name}}
+	n.Spec.Webhook = &v1alpha1.WebhookSink{URL: "https://example.com/hook", Unsigned: true}
+	if err := w.client.Create(w.t.Context(), n); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestNotes_areInTheWriteOfTheirTransition(t *testing.T) {
 	w := newWorld(t)
-	n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "team"}}
-	n.Spec.Webhook = &v1alpha1.WebhookSink{URL: "https://example.com/hook", Unsigned: true}
-	if err := w.client.Create(t.Context(), n); err != nil {
-		t.Fatal(err)
-	}
+	w.notifier("team")
 	w.run()
 	w.rollout("v1")
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
@@ -291,6 +297,7 @@ func TestNotes_areInTheWriteOfTheirTransition(t *testing.T) {
 
 func TestStableEmpty_holdsTheWeight(t *testing.T) {
 	w := newWorld(t)
+	w.notifier("team")
 	w.run()
 	w.rollout("v1")
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
@@ -301,6 +308,14 @@ func TestStableEmpty_holdsTheWeight(t *testing.T) {
 	if c := v1alpha1.Condition(ro.Status.Conditions, v1alpha1.ConditionProgrammed); ro.Status.Weight != 15 || len(ro.Status.Rejected) != 1 ||
 		c.Reason != v1alpha1.ReasonStableEmpty {
 		t.Errorf("weight %d, rejected %v, programmed %+v", ro.Status.Weight, ro.Status.Rejected, c)
+	}
+	ro = w.until("told", func(ro *v1alpha1.Rollout) bool { return ro.Status.Reason == v1alpha1.ReasonStableEmpty })
+	var told []string
+	for _, n := range ro.Status.Notes {
+		told = append(told, string(n.Kind))
+	}
+	if want := []string{"RolledBack", "Blocked"}; len(told) < 2 || !slices.Equal(told[len(told)-2:], want) || ro.Status.Weight != 15 {
+		t.Errorf("notes %v at %d%%, want %v last", told, ro.Status.Weight, want)
 	}
 	w.mesh.set(func(m *mesh) { m.facts.StableReady = 1 })
 	w.untilPhase(v1alpha1.PhaseRolledBack)

@@ -124,6 +124,7 @@ func statusWrites(p *fault.Proxy) int {
 
 func TestRefusedStatus_isNotOfferedForEver(t *testing.T) {
 	w := newWorld(t)
+	w.notifier("team")
 	proxy := fault.Start(t, w.config)
 	pass := w.behind(proxy)
 	w.rollout("v1")
@@ -134,10 +135,13 @@ func TestRefusedStatus_isNotOfferedForEver(t *testing.T) {
 	for range 10 {
 		must(t, pass())
 	}
-	if got := statusWrites(proxy) - before; got != 2 { // the refused one, and the condition that says so
+	if got := statusWrites(proxy) - before; got != 2 { // the refused one, and the transition that says so, once
 		t.Errorf("%d writes in 10 passes, want 2", got)
 	}
 	ready := v1alpha1.Condition(w.get().Status.Conditions, v1alpha1.ConditionReady)
+	if st := w.get().Status; st.Reason != "StatusRefused" || len(st.Notes) != 1 || st.Notes[0].Kind != v1alpha1.NoteBlocked {
+		t.Errorf("%s with notes %+v", st.Reason, st.Notes)
+	}
 	if !rule.HasFired() || ready.Reason != v1alpha1.ReasonBlocked || !strings.Contains(ready.Message, "AttemptStarted") {
 		t.Errorf("ready: %+v", ready)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -27,23 +28,29 @@ const unread = "it is not read yet"
 // because of it.
 type freezes struct {
 	mu    sync.Mutex // guards known
-	known map[string]string
+	known map[string]freeze
 	news  chan struct{} // a namespace was added
 }
 
+// freeze is why a namespace forbids raises, "" where it does not, and whether it itself says so.
+type freeze struct {
+	why  string
+	read bool
+}
+
 func newFreezes() freezes {
-	return freezes{known: map[string]string{}, news: make(chan struct{}, 1)}
+	return freezes{known: map[string]freeze{}, news: make(chan struct{}, 1)}
 }
 
 // of gives what is known of a namespace, and has one that is new looked at.
 func (f *freezes) of(namespace string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	why, known := f.known[namespace]
+	is, known := f.known[namespace]
 	if known {
-		return why
+		return is.why
 	}
-	f.known[namespace] = unread
+	f.known[namespace] = freeze{why: unread}
 	select {
 	case f.news <- struct{}{}:
 	default:
@@ -57,13 +64,28 @@ func (f *freezes) namespaces() []string {
 	return slices.Sorted(maps.Keys(f.known))
 }
 
-// set reports whether it changed anything.
+// set keeps what a namespace says, and reports whether that changed anything.
 func (f *freezes) set(namespace, why string) bool {
+	return f.put(namespace, freeze{why: why, read: true})
+}
+
+// unreadable says of a namespace that was never read why that is so, and reports whether that changed anything. Of one that
+// was read, what it said then goes on.
+func (f *freezes) unreadable(namespace string, err error) bool {
+	return f.put(namespace, freeze{why: "it cannot be read: " + problem.Clean(err.Error(), maxMessage)})
+}
+
+func (f *freezes) put(namespace string, is freeze) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	changed := f.known[namespace] != why
-	f.known[namespace] = why
-	return changed
+	was := f.known[namespace]
+	if was.read && !is.read || was.why == is.why {
+		is.why, is.read = was.why, was.read || is.read
+		f.known[namespace] = is
+		return false
+	}
+	f.known[namespace] = is
+	return true
 }
 
 // watchFreezes looks at the namespaces, until ctx ends.
@@ -72,12 +94,7 @@ func (c *Controller) watchFreezes(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		for _, namespace := range c.freezes.namespaces() {
-			why, err := c.freezeOf(ctx, namespace)
-			if err != nil { // what was known goes on
-				log.FromContext(ctx).V(1).Info("a namespace cannot be read", "namespace", namespace, "error", err.Error())
-				continue
-			}
-			if c.freezes.set(namespace, why) {
+			if c.refreeze(ctx, namespace) {
 				c.wakeAll(ctx, func(m concern) bool { return strings.HasPrefix(m.split.Key, namespace+"/") })
 			}
 		}
@@ -88,6 +105,16 @@ func (c *Controller) watchFreezes(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// refreeze looks at one namespace, and reports whether there is news.
+func (c *Controller) refreeze(ctx context.Context, namespace string) bool {
+	why, err := c.freezeOf(ctx, namespace)
+	if err != nil {
+		log.FromContext(ctx).V(1).Info("a namespace cannot be read", "namespace", namespace, "error", err.Error())
+		return c.freezes.unreadable(namespace, err)
+	}
+	return c.freezes.set(namespace, why)
 }
 
 func (c *Controller) freezeOf(ctx context.Context, namespace string) (string, error) {

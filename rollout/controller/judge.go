@@ -44,7 +44,7 @@ func (p *pass) judge() analysis.Report {
 
 // judging reports that the canary is sent traffic that can be judged.
 func (p *pass) judging() bool {
-	return p.analysisErr == nil && p.state.Phase.Open() && p.state.Phase != rollout.Preparing && p.sent()
+	return p.state.Phase.Open() && p.state.Phase != rollout.Preparing && p.sent()
 }
 
 // sent reports that the canary gets requests: by weight, by who asks, as copies, or, in a dry run, from elsewhere.

@@ -47,6 +47,7 @@ type judged struct {
 	attempt  int64
 	own      map[string]spec.Template // newest usable ones of metrics with a template
 	servers  *servers                 // that were read with them
+	config   *analysis.Config         // newest usable one, before its step's choice of metrics; nil: none yet
 	evidence analysis.Evidence
 	report   analysis.Report
 	seq      uint64 // traffic seq of the report

@@ -161,8 +161,8 @@ func (p *pass) readTraffic() {
 	}
 }
 
-// applying reports that the Source has not finished with the unit, or holds it back. While it waits for Rollouts, those
-// wait that it names; where it names none, all do.
+// applying reports that the Source has not finished with the unit, or holds it back. While it applies, or waits for Rollouts,
+// those wait that it names; where it names none, all do.
 func (p *pass) applying() bool {
 	if p.source == nil {
 		return false
@@ -172,7 +172,8 @@ func (p *pass) applying() bool {
 		reason = ready.Reason
 	}
 	named := slices.ContainsFunc(p.source.Status.Held, func(u v1alpha1.HeldUnit) bool { return len(u.Codes) == 0 })
-	return reason == v1alpha1.ReasonApplying || reason == v1alpha1.ReasonWaitingForRollout && !named || p.unit() != nil
+	busy := reason == v1alpha1.ReasonApplying || reason == v1alpha1.ReasonWaitingForRollout
+	return busy && !named || p.unit() != nil
 }
 
 // held is the unit of this Rollout that the Source does not apply because of its Problems; nil: there is none.

@@ -20,19 +20,30 @@ type refusal struct {
 	generation int64
 	at         time.Duration
 	wait       time.Duration
+	mute       bool // nor would it store that it was refused
 }
+
+// maxRefusal is how much of a refusal its transition quotes, in bytes.
+const maxRefusal = 160
 
 // refused reports that a write was understood and forbidden.
 func refused(err error) bool { return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) }
 
 // refuse remembers what the server refused, and says so once.
 func (c *Controller) refuse(p *pass, d decision, err error) {
+	if d.says {
+		p.memory.refusal.mute = true
+		return
+	}
 	now := refusal{text: problem.Clean(err.Error(), maxNote), seq: p.state.Seq, generation: p.object.Generation, at: p.mono, wait: restTick}
 	if m := d.actions.Transition; m != nil {
 		now.reason = m.Reason
 	}
 	if isRollback(d) {
 		now.wait = openTick
+	}
+	if was := p.memory.refusal; was.seq == now.seq && was.reason == now.reason {
+		now.mute = was.mute
 	}
 	if was := p.memory.refusal; was.text != now.text || was.seq != now.seq || was.reason != now.reason {
 		c.meters.refused.Inc()

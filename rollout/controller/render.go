@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -72,7 +73,7 @@ func (p *pass) proxies() *v1alpha1.ProxiesStatus {
 // display is what tables show.
 func (p *pass) display(d decision, s *v1alpha1.RolloutStatus) *v1alpha1.DisplayStatus {
 	st := d.next
-	out := &v1alpha1.DisplayStatus{Weight: fmt.Sprintf("%d%%", st.Traffic.Weight), Commit: st.Stable.Commit,
+	out := &v1alpha1.DisplayStatus{Weight: shareOf(st.Traffic), Commit: st.Stable.Commit,
 		Proxies: fmt.Sprintf("%d/%d", p.fleet.Acked, p.fleet.Connected)}
 	if len(st.Plan) > 0 {
 		out.Step = fmt.Sprintf("%d/%d", st.Traffic.Step, len(st.Plan))
@@ -81,8 +82,8 @@ func (p *pass) display(d decision, s *v1alpha1.RolloutStatus) *v1alpha1.DisplayS
 		out.Commit = st.Canary.Commit
 	}
 	out.Commit = out.Commit[:min(7, len(out.Commit))]
-	if from := acknowledged(st); from != st.Traffic.Weight {
-		out.Weight = fmt.Sprintf("%d>%d%%", from, st.Traffic.Weight)
+	if from := acknowledged(st); from != out.Weight {
+		out.Weight = strings.TrimSuffix(from, "%") + ">" + out.Weight
 	}
 	if a := s.Analysis; a != nil {
 		out.Verdict = a.Verdict
@@ -93,16 +94,33 @@ func (p *pass) display(d decision, s *v1alpha1.RolloutStatus) *v1alpha1.DisplayS
 	return out
 }
 
-// acknowledged is the canary's weight that the proxies had before the one they are moving to.
-func acknowledged(st rollout.State) int {
+// shareOf is what the canary is sent: "15%", "0%+match", "15%+mirror10%".
+func shareOf(t rollout.Traffic) string {
+	out := fmt.Sprintf("%d%%", t.Weight)
+	if len(t.Match) > 0 {
+		out += "+match"
+	}
+	if t.Mirror.Percent > 0 {
+		out += fmt.Sprintf("+mirror%d%%", t.Mirror.Percent)
+	}
+	return out
+}
+
+// acknowledged is what the proxies sent the canary before what they are moving to.
+func acknowledged(st rollout.State) string {
 	step := st.Traffic.Step
 	switch {
 	case st.Phase == rollout.Shifting && step > 1:
-		return st.Plan[step-2].Weight
+		return shareOf(partsOf(st.Plan[step-2]))
 	case st.Phase == rollout.Shifting:
-		return 0
-	case st.Phase == rollout.RollingBack && st.Traffic.Settled < st.Traffic.Seq:
-		return st.Stage().Weight
+		return shareOf(rollout.Traffic{})
+	case st.Phase == rollout.RollingBack && st.Traffic.Settled < st.Traffic.Seq && !st.Kind.Observe:
+		return shareOf(partsOf(st.Stage()))
 	}
-	return st.Traffic.Weight
+	return shareOf(st.Traffic)
+}
+
+// partsOf is what a step sends the canary.
+func partsOf(s rollout.Stage) rollout.Traffic {
+	return rollout.Traffic{Weight: s.Weight, Extra: rollout.Extra{Match: s.Match, Mirror: s.Mirror}}
 }

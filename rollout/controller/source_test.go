@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,22 @@ func TestSource_thatWaitsForAnotherRolloutHoldsNothing(t *testing.T) {
 	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
 }
 
+// A Source that applies objects of one Rollout, or of none, delays no other.
+func TestSource_thatAppliesForAnotherRolloutHoldsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.source(v1alpha1.ReasonApplied)
+	w.run()
+	w.rollout("v1", fromSource)
+	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionTrue, v1alpha1.ReasonInSync)
+	w.source(v1alpha1.ReasonApplying) // it does not say what: nothing is raised
+	w.push("v2", "digest-v2")
+	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonSourceApplying)
+	w.source(v1alpha1.ReasonApplying, v1alpha1.HeldUnit{Rollouts: []string{"Rollout/" + w.ns + "/ratings"}})
+	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
+	w.source(v1alpha1.ReasonApplying, v1alpha1.HeldUnit{})
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+}
+
 func TestSource_thatWaitsForTheRolloutHoldsIt(t *testing.T) {
 	w := newWorld(t)
 	w.source(v1alpha1.ReasonApplied)
@@ -138,6 +155,50 @@ func TestSpec_thatNobodyCanReadStartsNothing(t *testing.T) {
 	}
 	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Analysis.Metrics = nil })
 	w.until("started", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 1 })
+}
+
+// An attempt is judged on although its analysis became unusable: by what was usable last.
+func TestSpec_thatNobodyCanReadHidesNoHarm(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	w.rollout("v1")
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	w.prom.set(func(p *prometheus) { p.err = errors.New("not yet") })
+	w.push("v2", "digest-v2")
+	w.untilPhase(v1alpha1.PhaseBaking)
+	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) {
+		ro.Spec.Analysis.Metrics = []v1alpha1.Metric{{Name: "errors", Tolerance: "5%"}}
+	})
+	w.untilCondition(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec)
+	w.prom.set(func(p *prometheus) { p.err, p.bad = nil, 0.5 })
+	if ro := w.untilPhase(v1alpha1.PhaseRolledBack); ro.Status.Rejected[0].Reason != "RegressionDetected" && ro.Status.Rejected[0].Reason != "HardFail" {
+		t.Errorf("rejected %+v", ro.Status.Rejected)
+	}
+}
+
+// A process that starts while the analysis is unusable looks for harm by the defaults, and promotes nothing.
+func TestSpec_thatNobodyEverReadFindsHarmOnly(t *testing.T) {
+	w := newWorld(t)
+	stop := w.run()
+	w.rollout("v1")
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	w.prom.set(func(p *prometheus) { p.err = errors.New("not yet") })
+	w.push("v2", "digest-v2")
+	w.untilPhase(v1alpha1.PhaseBaking)
+	stop()
+	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) {
+		ro.Spec.Analysis.Metrics = []v1alpha1.Metric{{Name: "errors", Tolerance: "5%"}}
+	})
+	w.prom.set(func(p *prometheus) { p.err = nil })
+	w.run()
+	ro := w.until("judged", func(ro *v1alpha1.Rollout) bool {
+		return ro.Status.Analysis != nil && (ro.Status.Analysis.Reason == "GateInconclusive" || ro.Status.Analysis.Reason == "Collecting")
+	})
+	if ro.Status.Weight != 15 {
+		t.Errorf("%d%%", ro.Status.Weight)
+	}
+	w.prom.set(func(p *prometheus) { p.bad, p.since = 0.5, time.Now() })
+	w.untilPhase(v1alpha1.PhaseRolledBack)
 }
 
 func TestAcknowledgement_isToldOncePerTraffic(t *testing.T) {

@@ -53,7 +53,7 @@ func stateOf(s *v1alpha1.RolloutStatus) (rollout.State, error) {
 	for _, h := range s.History {
 		st.History = append(st.History, rollout.Past{Attempt: h.Attempt, Version: rollout.Version{Name: h.Name, Digest: h.Digest, Commit: h.Commit},
 			StartedAt: instant(h.StartedAt), EndedAt: instant(h.EndedAt), Outcome: rollout.Outcome(h.Outcome), Reason: rollout.Reason(h.Reason),
-			Step: int(h.Step), Text: h.Text})
+			Step: int(h.Step), Text: h.Text, Observed: h.DryRun})
 	}
 	return st, nil
 }
@@ -97,7 +97,7 @@ func storeLists(st rollout.State, s *v1alpha1.RolloutStatus) {
 	for _, h := range st.History {
 		s.History = append(s.History, v1alpha1.HistoryEntry{Attempt: h.Attempt, Name: h.Version.Name, Digest: h.Version.Digest, Commit: h.Version.Commit,
 			StartedAt: metav1.NewMicroTime(h.StartedAt), EndedAt: metav1.NewMicroTime(h.EndedAt), Outcome: v1alpha1.Outcome(h.Outcome),
-			Reason: string(h.Reason), Step: int32(h.Step), Text: h.Text})
+			Reason: string(h.Reason), Step: int32(h.Step), Text: h.Text, DryRun: h.Observed})
 	}
 }
 

@@ -27,6 +27,8 @@ type templates struct {
 	servers servers
 	missing []string // in words
 	wrong   error    // with those that cannot be used
+	// harmOnly says that the spec's analysis cannot be used, and was not since this process started.
+	harmOnly bool
 }
 
 // unusable reports that some metric has no template that can be used, or no server to be read from.
@@ -51,9 +53,36 @@ func (p *pass) readAnalysis(ctx context.Context) error {
 	p.readServers()
 	j.keep(&p.templates)
 	p.analysis, p.analysisErr = spec.Config(p.object.Spec.Analysis, p.state.Stage().Min, p.templates.own)
-	p.analysis.Criteria = p.required(p.analysis.Criteria)
 	p.analysisErr = errors.Join(p.analysisErr, errors.Join(p.analysis.Validate()...))
+	if p.analysisErr == nil {
+		usable := p.analysis
+		j.config = &usable
+	} else {
+		p.standIn(j)
+	}
+	p.analysis.Criteria = p.required(p.analysis.Criteria)
 	return nil
+}
+
+// standIn is what an open attempt is judged by while the spec's analysis cannot be used: what could be used last. Where this
+// process has not seen that, the defaults, which then find harm only.
+func (p *pass) standIn(j *judged) {
+	if j.config != nil {
+		p.analysis = *j.config
+		p.analysis.Bake = p.state.Stage().Min
+		return
+	}
+	p.templates.harmOnly = true
+	p.analysis, _ = spec.Config(v1alpha1.Analysis{}, p.state.Stage().Min, nil) // the defaults hold no mistake
+}
+
+// cautious is a report that promotes nothing where what is judged is not what the spec asks for.
+func (p *pass) cautious(r analysis.Report) analysis.Report {
+	if p.templates.harmOnly && r.Verdict == analysis.Promote {
+		r.Verdict, r.Reason = analysis.Inconclusive, analysis.GateInconclusive
+		r.Message = "spec.analysis cannot be used: harm is looked for by the defaults, and nothing is promoted"
+	}
+	return r
 }
 
 // readTemplate finds what one metric reads.

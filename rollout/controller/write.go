@@ -35,6 +35,7 @@ func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool
 	if err != nil {
 		return false, err
 	}
+	c.countNotes(ctx, p, before, status, d)
 	p.showFaults(status)
 	moved := d.actions.Transition != nil
 	decided := d.actions.Consumed != nil
@@ -75,7 +76,10 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 	*p.object = *stored
 	m := p.memory
 	m.wrote, m.wroteAt, m.failed, m.last = stored.ResourceVersion, p.mono, 0, stored.DeepCopy()
-	if d.actions.Transition != nil || m.refusal.reason == "" { // a condition that could be stored lifts no other refusal
+	switch {
+	case d.says:
+		m.refusal.seq = d.next.Seq // it stands, and is told
+	case d.actions.Transition != nil || m.refusal.reason == "": // a condition that could be stored lifts no other refusal
 		m.refusal = refusal{}
 	}
 	return nil

@@ -16,7 +16,7 @@
 //	delete                      the object is being deleted
 //	proxies N; ack N; settle    N proxies are connected; N have the newest weight; all have, for a second
 //	nack PROXY "text"; drop     a proxy rejects the newest weight; a proxy leaves
-//	ready stable=N canary=N     endpoints; "ready unknown"
+//	ready stable=N canary=N [after=9s]   endpoints, as seen after a time in which nobody looked; "ready unknown"
 //	problem CODE...             what forbids raising; without a code: nothing
 //	window open|closed|frozen [until=2h] [text=]   whether the time is one for raises
 //	act VERB [by=] [if-attempt=] [if-revision=] [if-seq=] [step=] [override-window=true] [reason=] [id=]
@@ -26,7 +26,8 @@
 //	loads n=85 bad=0 canary.n=15 canary.bad=8 [count=60] [objective=0.999]   the same by seconds that proxies report,
 //	                            without any metric of Prometheus
 //	tick 5m; jump ±1h           time passes, stopping at every wake; the wall clock alone is set
-//	write conflict|lost|applied     the next write: refused, never stored, or stored with the answer lost
+//	write conflict|lost|applied|refused     the next write: refused as made of something old, never stored, stored with the
+//	                            answer lost, or, of a transition, refused for good
 //	brake [REASON]; brake off   the API server is gone, and a failure with that reason was found; it is back
 //	crash [down=10m]; takeover  the replica dies and comes back, or another takes over, knowing only what is stored
 //	lag N; stale                the next read is N versions old; an observation of another state is offered

@@ -157,7 +157,7 @@ func (c command) timed() (bool, error) {
 		w.told = nil
 		return true, nil
 	case "write":
-		if kind := c.arg(); kind != "conflict" && kind != "lost" && kind != "applied" {
+		if kind := c.arg(); kind != "conflict" && kind != "lost" && kind != "applied" && kind != "refused" {
 			return true, fmt.Errorf("unknown fault %q", kind)
 		}
 		w.fault.write = c.arg()
@@ -261,6 +261,11 @@ func (c command) endpoints() (err error) {
 		w.ready.Known = false
 		return nil
 	}
+	after, err := time.ParseDuration(c.option("after", "0s"))
+	if err != nil {
+		return err
+	}
+	w.mono, w.wall = w.mono+after, w.wall.Add(after)
 	w.ready.Known = true
 	if w.ready.Stable, err = c.number("stable", w.ready.Stable); err == nil {
 		w.ready.Canary, err = c.number("canary", w.ready.Canary)

@@ -85,7 +85,7 @@ func move(pick func(n int) int) string {
 			"verdict Rollback reason=RegressionDetected", "verdict Rollback reason=HardFail", "verdict Rollback reason=SLOBreach",
 			"verdict Rollback reason=Stalled", "verdict Rollback reason=GateFailed"},
 		{"want v1", "want v2", "want v3", "want v2 digest=d-v2b", "want v1 digest=d-v1b", "want unknown"},
-		{"write lost", "write applied", "write conflict", "lag 1", "lag 3", "stale"},
+		{"write lost", "write applied", "write conflict", "write refused", "lag 1", "lag 3", "stale"},
 		{"crash", "crash down=20s", "crash down=2h"},
 		{"jump 1h", "jump -1h", "jump -24h"},
 		{"proxies 0", "proxies 1", "proxies 2", "proxies 3", "drop", `nack gw-1 "no cluster"`},

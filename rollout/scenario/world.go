@@ -59,8 +59,9 @@ type outside struct {
 
 // fault is what goes wrong next.
 type fault struct {
-	write string // "", conflict, lost, applied
+	write string // "", conflict, lost, applied, refused
 	lag   int
+	told  string // what the server said to a refused write
 }
 
 // NewWorld is a world at its beginning: nothing stored, no proxy, endpoints unknown, Git unknown.
@@ -111,6 +112,9 @@ func (w *World) step() (again bool, err error) {
 		w.answer(a.UID, rollout.Expired)
 		w.sayf("expired %s", a.Verb)
 	}
+	if w.fault.told != "" {
+		return w.sayRefused(read, st, obs)
+	}
 	next, acts := rollout.Step(w.spec.engine(), st, obs, w.wall)
 	if err := rollout.Check(w.spec.engine(), st, next, obs, w.wall); err != nil {
 		return false, fmt.Errorf("after seq %d: %w", st.Seq, err)
@@ -122,6 +126,16 @@ func (w *World) step() (again bool, err error) {
 	if acts.Transition == nil && acts.Consumed == nil && !rollout.Worth(st, next, persistEvery) {
 		w.watch = w.watch.Seen(next, w.mono)
 		return read != newest, nil
+	}
+	return w.write(read, next, acts)
+}
+
+// sayRefused tells of a write that the server refused, as often as that is to be told. What was refused is tried again then.
+func (w *World) sayRefused(read int, st rollout.State, obs rollout.Observation) (bool, error) {
+	obs.Refused, w.fault.told = w.fault.told, ""
+	next, acts := rollout.SayRefused(w.spec.engine(), st, obs, w.wall)
+	if acts.Transition == nil {
+		return true, nil
 	}
 	return w.write(read, next, acts)
 }
@@ -139,6 +153,11 @@ func (w *World) write(read int, next rollout.State, acts rollout.Actions) (bool,
 	}
 	if kind == "conflict" || kind == "lost" {
 		w.sayf("%s seq=%d", kind, next.Seq)
+		return true, nil
+	}
+	if kind == "refused" && acts.Transition != nil {
+		w.sayf("forbidden seq=%d", next.Seq)
+		w.fault.told = "forbidden by a policy"
 		return true, nil
 	}
 	prev := w.State()
@@ -199,6 +218,7 @@ func (w *World) say(next rollout.State, m rollout.Transition) {
 		line += fmt.Sprintf(" attempt=%d %s%s", next.Attempt, next.Canary.Name, kind(next.Kind))
 	case m.From.Open() && m.To.Open():
 		line += fmt.Sprintf(" %d/%d %d%%%s", m.Step, m.Steps, m.Weight, extra(next.Traffic))
+	case m.Reason == rollout.StatusRefused:
 	case m.Reason != rollout.RolledBackDone && m.Reason != rollout.Cleared && m.Reason != rollout.WarmDownEnded:
 		line += " " + next.Stable.Name
 	}
