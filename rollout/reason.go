@@ -42,6 +42,15 @@ func (p Phase) String() string {
 	return fmt.Sprintf("Phase(%d)", uint8(p))
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Phase) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePhase(string(text))
+	return err
+}
+
 // ParsePhase reads what String wrote; the empty text is Idle.
 func ParsePhase(s string) (Phase, error) {
 	if s == "" {

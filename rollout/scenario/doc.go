@@ -31,6 +31,8 @@
 //	brake [REASON]; brake off   the API server is gone, and a failure with that reason was found; it is back
 //	crash [down=10m]; takeover  the replica dies and comes back, or another takes over, knowing only what is stored
 //	lag N; stale                the next read is N versions old; an observation of another state is offered
+//	spec {…}; state {…}; clocks {…}; look {…}   as JSON, what a process elsewhere was asked, what it found stored, and what it
+//	                            saw: it decides on that alone (see Tape)
 //	notes                       puts out the notes since the last time
 //	expect k=v...               phase weight step attempt seq outcome reason hold stable canary previous rejected managed
 //	                            gates approvals consumed kind extra observe paused epoch clock final;

@@ -148,6 +148,6 @@ func (w *World) unwritten(prev, next rollout.State) {
 
 // restarted forgets what only a process knew.
 func (w *World) restarted() {
-	w.watch, w.brake, w.unsaid = rollout.Watch{}, nil, 0
+	w.seen, w.brake, w.unsaid = rollout.Watch{}, nil, 0
 	w.fleet.render(w.State(), w.mono)
 }

@@ -47,6 +47,9 @@ func (w *World) Play(script string) (string, error) {
 
 // Do runs one command.
 func (w *World) Do(line string) error {
+	if given, err := w.given(line); given || err != nil {
+		return err
+	}
 	if i := strings.Index(line, "#"); i >= 0 && (i == 0 || line[i-1] == ' ') {
 		line = line[:i]
 	}

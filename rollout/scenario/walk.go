@@ -13,7 +13,13 @@ const fairMoves = 300
 // Walk makes a number of moves chosen by pick(n), which gives a number below n, then lets a fair world come to rest. It
 // returns the moves as a script, so that what it finds can be kept as a scenario.
 func Walk(pick func(n int) int, moves int) (script []string, w *World, err error) {
+	return walk(pick, moves, func(*World) {})
+}
+
+// walk is Walk in a world that begin is shown first.
+func walk(pick func(n int) int, moves int, begin func(*World)) (script []string, w *World, err error) {
 	w = NewWorld()
+	begin(w)
 	do := func(line string) bool {
 		script = append(script, line)
 		if err = w.Do(line); err != nil {

@@ -23,7 +23,7 @@ type World struct {
 	people
 	spec  settings
 	store []rollout.State // every version stored, newest last
-	watch rollout.Watch
+	seen  rollout.Watch
 	fleet fleet
 	judge judge
 	fault fault
@@ -38,10 +38,23 @@ type ends struct {
 	final bool
 }
 
-// printed is what came out and was not taken yet.
+// printed is what came out and was not taken yet, and who else is told.
 type printed struct {
-	told []rollout.Note
-	out  []string
+	told  []rollout.Note
+	out   []string
+	watch func(Decision) // nil: nobody
+}
+
+// Watch has every decision from now on told, once it is known what became of it.
+func (w *World) Watch(told func(Decision)) { w.watch = told }
+
+// tell says what a decision led to: stored are the versions that were stored before it.
+func (w *World) tell(d Decision, acts rollout.Actions, stored int) {
+	if w.watch == nil {
+		return
+	}
+	d.Moved, d.Stored = acts.Transition != nil || acts.Consumed != nil, len(w.store) > stored
+	w.watch(d)
 }
 
 // clock is what time it is: by the wall, and since the beginning.
@@ -122,12 +135,16 @@ func (w *World) step() (again bool, err error) {
 	if twice, _ := rollout.Step(w.spec.engine(), st, obs, w.wall); !reflect.DeepEqual(twice, next) {
 		return false, fmt.Errorf("seq %d: the same observation gave two states", st.Seq)
 	}
+	d := Decision{Spec: w.spec.engine(), State: st, Observation: obs, Now: w.wall, Next: next}
 	w.wake, w.final = acts.Wake, w.final || acts.Finalize
 	if acts.Transition == nil && acts.Consumed == nil && !rollout.Worth(st, next, persistEvery) {
-		w.watch = w.watch.Seen(next, w.mono)
+		w.seen = w.seen.Seen(next, w.mono)
+		w.tell(d, acts, newest+1)
 		return read != newest, nil
 	}
-	return w.write(read, next, acts)
+	again, err = w.write(read, next, acts)
+	w.tell(d, acts, newest+1)
+	return again, err
 }
 
 // sayRefused tells of a write that the server refused, as often as that is to be told. What was refused is tried again then.
@@ -137,7 +154,11 @@ func (w *World) sayRefused(read int, st rollout.State, obs rollout.Observation) 
 	if acts.Transition == nil {
 		return true, nil
 	}
-	return w.write(read, next, acts)
+	stored := len(w.store)
+	d := Decision{Spec: w.spec.engine(), State: st, Observation: obs, Now: w.wall, How: BySayRefused, Next: next}
+	again, err := w.write(read, next, acts)
+	w.tell(d, acts, stored)
+	return again, err
 }
 
 // write stores next if what was read is still the newest, or does what the fault says.
@@ -161,8 +182,21 @@ func (w *World) write(read int, next rollout.State, acts rollout.Actions) (bool,
 		return true, nil
 	}
 	prev := w.State()
-	if err := w.audit.stored(prev, next); err != nil {
+	if err := w.stored(prev, next, acts); err != nil {
 		return false, err
+	}
+	if kind == "applied" {
+		w.sayf("applied seq=%d", next.Seq)
+		return true, nil
+	}
+	w.seen = w.seen.Seen(next, w.mono)
+	return true, nil
+}
+
+// stored makes next the newest state, and puts out what that means.
+func (w *World) stored(prev, next rollout.State, acts rollout.Actions) error {
+	if err := w.audit.stored(prev, next); err != nil {
+		return err
 	}
 	w.store = append(w.store, next)
 	w.fleet.render(next, w.mono)
@@ -182,19 +216,14 @@ func (w *World) write(read int, next rollout.State, acts rollout.Actions) (bool,
 			w.told = append(w.told, n)
 		}
 	}
-	if kind == "applied" {
-		w.sayf("applied seq=%d", next.Seq)
-		return true, nil
-	}
-	w.watch = w.watch.Seen(next, w.mono)
-	return true, nil
+	return nil
 }
 
 func (w *World) observe(st rollout.State) rollout.Observation {
 	return rollout.Observation{
 		Seq:      st.Seq,
 		Want:     w.want,
-		Clocks:   w.watch.Clocks(st, w.mono),
+		Clocks:   w.seen.Clocks(st, w.mono),
 		Fleet:    w.fleet.observe(w.wall, w.mono),
 		Ready:    w.ready,
 		Report:   w.judge.report(st),
