@@ -19,6 +19,8 @@ const (
 	KindCodeList       = "CodeList"
 	KindFleetView      = "FleetView"
 	KindProxyView      = "ProxyView"
+	KindTraceView      = "TraceView"
+	KindDiffView       = "DiffView"
 )
 
 // Object names the stored object a document was made from.

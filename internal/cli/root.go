@@ -110,7 +110,11 @@ func newRoot(s Streams, b Build) *cobra.Command {
 func verbs(s Streams, version string) []*cobra.Command {
 	var out []*cobra.Command
 	for _, a := range acts() {
-		out = append(out, newAct(s, a))
+		cmd := newAct(s, a)
+		if cmd.Name() == "resume" {
+			cmd.AddCommand(newResumeSource(s))
+		}
+		out = append(out, cmd)
 	}
 	return append(out,
 		newGet(s),
@@ -120,6 +124,9 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newRoute(s),
 		newLint(s, version),
 		newRender(s),
+		newTrace(s),
+		newReconcile(s),
+		newSuspend(s),
 		newExplain(s),
 		newJudge(s),
 		newSimulate(s),
