@@ -22,7 +22,7 @@ func newSchema(s Streams) *cobra.Command {
 			"with. No network is needed.\n\nExit code: 0 printed, 2 wrong usage, 5 there is no such kind.",
 		Example: "  sluice schema rollout > rollout.schema.json",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return schema(s, args[0]) },
+		RunE:    func(_ *cobra.Command, args []string) error { return printSchema(s, args[0]) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			defs, err := crd.Own()
 			if err != nil {
@@ -37,7 +37,7 @@ func newSchema(s Streams) *cobra.Command {
 	}
 }
 
-func schema(s Streams, word string) error {
+func printSchema(s Streams, word string) error {
 	defs, err := crd.Own()
 	if err != nil {
 		return err
