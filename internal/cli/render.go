@@ -46,6 +46,7 @@ func newRender(s Streams) *cobra.Command {
 	f.StringVar(&o.secret, "secret", "", "with --git: file with the manifest of the Secret that spec.secretRef would name")
 	f.StringSliceVar(&o.git.InsecureHosts, "insecure-host", nil, "with --git: host that may be asked over plain http; repeats")
 	f.BoolVar(&o.digest, "digest", false, "give Rollouts the annotation sluice.dev/digest that they would get")
+	f.StringVarP(&o.namespace, "namespace", "n", "default", "namespace of the Source, and of objects that name none")
 	o.rendering.flags(cmd, &o.domain)
 	o.print.AddFlags(cmd)
 	f.Lookup("output").Usage = strings.Join(o.print.AllowedFormats(), ", ")
@@ -56,7 +57,6 @@ func newRender(s Streams) *cobra.Command {
 func (r *rendering) flags(cmd *cobra.Command, domain *string) {
 	f := cmd.Flags()
 	f.StringVar(&r.path, "path", ".", "directory below it, as spec.path")
-	f.StringVarP(&r.namespace, "namespace", "n", "default", "namespace of the Source, and of objects that name none")
 	f.StringArrayVar(&r.ignore, "ignore", nil, "pattern of files to leave out, as in spec.ignore; repeats")
 	f.StringToStringVar(&r.set, "set", nil, "value of a variable, as in spec.substitute.vars: NAME=VALUE; repeats")
 	f.StringSliceVar(&r.git.Kinds, "kinds", nil, "kinds that the operator allows: Kind.group, Kind, *.group, * (default: those of progressive delivery)")

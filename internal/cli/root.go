@@ -126,6 +126,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newRoute(s),
 		newLint(s, version),
 		newRender(s),
+		newDiff(s),
 		newTrace(s),
 		newReconcile(s),
 		newSuspend(s),
