@@ -12,6 +12,7 @@ import (
 type Commit struct {
 	ID, Ref, Author, Subject, Signer string
 	Time                             time.Time
+	Unproven                         bool // the server could not show whether it descends from the commit before; dates speak for it
 }
 
 // Revision gives "main@sha1:<40 hex>", the form that statuses show; empty for the zero Commit.
@@ -31,6 +32,7 @@ type Ref struct {
 	Rewrite                           Rewrite       // what to do when the new tip does not descend from the tip held
 	Accept                            string        // a commit that a person accepts though it does not descend
 	Last                              Last          // what is known of the commit handled last
+	Verify                            Verify        // signatures that are demanded
 	Timeout                           time.Duration // of one fetch in all; zero is 60 s
 }
 

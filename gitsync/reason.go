@@ -32,6 +32,7 @@ const (
 	LimitExceeded    Reason = "LimitExceeded"
 	HistoryRewritten Reason = "HistoryRewritten"
 	TagMoved         Reason = "TagMoved"
+	SignatureRefused Reason = "SignatureRefused"
 	PathNotFound     Reason = "PathNotFound"
 	TreeUnsafe       Reason = "TreeUnsafe"
 	BuildFailed      Reason = "BuildFailed"
@@ -60,6 +61,7 @@ type Failure struct {
 	Err        error
 	RetryAfter time.Duration
 	Problem    *problem.Problem
+	Verdict    Verdict // of a signature, where one was demanded and refused
 }
 
 // Error implements error.

@@ -24,6 +24,7 @@ const (
 	ConditionRolledBack    = "RolledBack"    // Rollout, present only while True
 	ConditionStableShort   = "StableShort"   // Rollout, present only while True: stable has fewer endpoints than at the start
 	ConditionPruneHeld     = "PruneHeld"     // Source, present only while True
+	ConditionVerified      = "Verified"      // Source, present only with spec.verify: signatures
 )
 
 // The reasons of a Rollout: of its conditions, of its transitions and of its events.
@@ -137,6 +138,7 @@ const (
 	ReasonLimitExceeded    = "LimitExceeded"
 	ReasonHistoryRewritten = "HistoryRewritten"
 	ReasonTagMoved         = "TagMoved"
+	ReasonSignatureRefused = "SignatureRefused"
 	ReasonPathNotFound     = "PathNotFound"
 	ReasonTreeUnsafe       = "TreeUnsafe"
 	ReasonBuildFailed      = "BuildFailed"
@@ -146,7 +148,15 @@ const (
 	ReasonNoIdentity       = "NoIdentity"
 	ReasonForbidden        = "Forbidden"
 	ReasonProblemsPresent  = "ProblemsPresent"
-	ReasonStableNeeds      = "StableNeeds"
+
+	ReasonSigned    = "Signed" // of Verified, like the four below
+	ReasonMissing   = "Missing"
+	ReasonUntrusted = "Untrusted"
+	ReasonInvalid   = "Invalid"
+	ReasonExpired   = "Expired"
+
+	ReasonDescentUnproven = "DescentUnproven" // of an event
+	ReasonStableNeeds     = "StableNeeds"
 )
 
 // The reasons of a Notifier, besides ReasonUnreachable, ReasonThrottled and ReasonSuspended.

@@ -9,19 +9,6 @@ import (
 	"github.com/sluice-dev/sluice/gitsync/decode"
 )
 
-// fetch gets the tree of the ref; a commit that was never applied is not held against the remote's history.
-func (p *pass) fetch(ctx context.Context) (gitsync.Tree, error) {
-	ref, err := p.controller.remote(ctx, p.src)
-	if err != nil {
-		return nil, err
-	}
-	have := ""
-	if applied := p.src.Status.Commit; applied != nil && p.src.Generation == p.src.Status.ObservedGeneration {
-		have = applied.ID
-	}
-	return p.controller.config.Fetcher.Fetch(ctx, ref, have)
-}
-
 // await looks again soon when the commit that a webhook has announced is not there yet.
 func (p *pass) await(id string) {
 	m := p.memory

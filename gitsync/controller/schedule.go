@@ -31,6 +31,7 @@ type memory struct {
 	generation int64
 	fetching   streak
 	retries    int // of applying, in a row
+	remembered
 
 	revision *revision   // last rendered
 	settled  bool        // that revision is applied, nothing is held, waiting or withheld
@@ -45,6 +46,12 @@ type timetable struct {
 	resync   time.Time // when everything is to be compared with the cluster again
 	pushed   time.Time // when we heard of the push that is being looked for or applied; zero: of none
 	awaited  awaited
+}
+
+// remembered is what it knows of the remote.
+type remembered struct {
+	history history
+	secrets secrets
 }
 
 // streak counts failures in a row.

@@ -35,6 +35,7 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	s := &p.src.Status
 	conditions := v1alpha1.NewConditions(s.Conditions, p.src.Generation, p.controller.config.Now())
 	change(s, conditions)
+	p.sayVerified(before.Status.Conditions, conditions)
 	s.Conditions = conditions.List()
 	p.veil(s)
 	s.ObservedGeneration = p.src.Generation

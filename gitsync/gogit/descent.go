@@ -28,31 +28,36 @@ var reaches = [...]struct {
 }{{1000, 4 << 20}, {50_000, 16 << 20}}
 
 // checkDescent refuses a branch that was rewritten and a tag that was moved. A depth of one shows no ancestry, so the
-// history, commits only, is asked for beside the fetch; a server that cannot leave out trees is judged by dates.
-func (h *handle) checkDescent(ctx context.Context, ref gitsync.Ref, have, id string) error {
+// history, commits only, is asked for beside the fetch; a server that cannot leave out trees is judged by dates, which
+// leaves it unproven.
+func (h *handle) checkDescent(ctx context.Context, ref gitsync.Ref, have, id string) (unproven bool, err error) {
 	if have == "" || have == id || ref.Rewrite == gitsync.Follow || ref.Accept == id || ref.Commit != "" || ref.Name != "" || ref.Semver != "" {
-		return nil
+		return false, nil
 	}
 	if ref.Tag != "" {
-		return rewritten(gitsync.TagMoved, "tag "+ref.Tag, have, id)
+		return false, rewritten(gitsync.TagMoved, fmt.Sprintf("tag %s moved from %.12s to %.12s", ref.Tag, have, id), id)
 	}
 	if !h.canFilter {
-		return h.checkDates(ref, have, id)
+		return true, h.checkDates(ref, have, id)
 	}
 	for _, reach := range reaches {
 		found, complete, err := h.ancestor(ctx, have, id, reach.depth, reach.bytes)
 		if err != nil || found {
-			return err
+			return false, err
 		}
 		if complete {
 			break
 		}
 	}
-	return rewritten(gitsync.HistoryRewritten, "the branch", have, id)
+	return false, noDescendant(have, id)
 }
 
-func rewritten(r gitsync.Reason, what, have, id string) error {
-	err := fmt.Errorf("%s moved from %.12s to %.12s, which does not descend from it", what, have, id)
+func noDescendant(have, id string) error {
+	return rewritten(gitsync.HistoryRewritten, fmt.Sprintf("the branch moved from %.12s to %.12s, which does not descend from it", have, id), id)
+}
+
+func rewritten(r gitsync.Reason, what, id string) error {
+	err := errors.New(what)
 	return &gitsync.Failure{Reason: r, Err: err, Problem: &problem.Problem{Code: "S207", Severity: problem.Error, Field: "spec.ref", Message: err.Error(),
 		Hint: "restore the history, or set spec.accept.revision to " + id}}
 }
@@ -69,7 +74,7 @@ func (h *handle) checkDates(ref gitsync.Ref, have, id string) error {
 		after = c.committed
 	}
 	if !before.IsZero() && after.Before(before) {
-		return rewritten(gitsync.HistoryRewritten, "the branch", have, id)
+		return noDescendant(have, id)
 	}
 	return nil
 }

@@ -120,7 +120,10 @@ func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsy
 		} else if err != nil {
 			return nil, err
 		}
-		if err := h.checkDescent(ctx, ref, have, to.commit); err != nil {
+		if to.signer, err = h.verify(ref.Verify, to); err != nil {
+			return nil, err
+		}
+		if to.unproven, err = h.checkDescent(ctx, ref, have, to.commit); err != nil {
 			return nil, err
 		}
 		return openTree(h.now, h.limits, to)
@@ -139,6 +142,9 @@ type target struct {
 	tip
 	ref  string // in full; or the commit itself
 	name string // for people
+
+	signer   string // fingerprint of the key that signed it, where that was demanded
+	unproven bool   // the server could not show whether it descends from the commit before
 }
 
 func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string) (target, error) {

@@ -60,7 +60,7 @@ func rawObject(s *filesystem.Storage, kind plumbing.ObjectType, id plumbing.Hash
 	if int64(len(b)) != o.Size() {
 		return nil, fmt.Errorf("object %s has %d bytes, its header says %d", id, len(b), o.Size())
 	}
-	return b, nil
+	return b, checkHash(kind, id, b)
 }
 
 func readCommit(s *filesystem.Storage, id string, limit int64) (commitObject, error) {

@@ -83,10 +83,10 @@ func (v versions) follow(l listing, ref gitsync.Ref, have string) (string, error
 		return best, nil
 	}
 	if now, there := l.tips[tags+last]; there && now.commit != have {
-		return "", rewritten(gitsync.TagMoved, "tag "+last, have, now.commit)
+		return "", rewritten(gitsync.TagMoved, fmt.Sprintf("tag %s moved from %.12s to %.12s", last, have, now.commit), id)
 	}
 	if v.above(last, best) {
-		return "", rewritten(gitsync.HistoryRewritten, fmt.Sprintf("the highest version went back from %s to %s: it", last, best), have, id)
+		return "", rewritten(gitsync.HistoryRewritten, fmt.Sprintf("the highest version went back from %s to %s", last, best), id)
 	}
 	return best, nil
 }

@@ -129,6 +129,9 @@ func (r *Repositories) Fetch(ctx context.Context, ref gitsync.Ref, have string) 
 	if p := gitsync.CheckRemote(ref.Remote, r.cfg.Insecure); p != nil {
 		return nil, &gitsync.Failure{Reason: gitsync.AddressRefused, Err: errors.New(p.Message), Problem: p}
 	}
+	if ref.Verify.At.IsZero() {
+		ref.Verify.At = r.cfg.Now()
+	}
 	timeout := ref.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout
