@@ -24,6 +24,7 @@ const concurrent = 4
 
 // SetupWithManager registers the controller: Sources, and the Rollouts whose status a waiting commit depends on.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
+	c.receiver.relay.elected = mgr.Elected()
 	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcile] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcile]

@@ -13,7 +13,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -25,10 +24,11 @@ type Provider string
 
 // The providers. Gitea stands for Forgejo too.
 const (
-	Generic Provider = "Generic" // Standard Webhooks
-	GitHub  Provider = "GitHub"
-	GitLab  Provider = "GitLab"
-	Gitea   Provider = "Gitea"
+	Generic   Provider = "Generic" // Standard Webhooks
+	GitHub    Provider = "GitHub"
+	GitLab    Provider = "GitLab"
+	Gitea     Provider = "Gitea"
+	Bitbucket Provider = "Bitbucket" // Cloud and Data Center
 )
 
 // MinToken is the least length of a shared token in bytes.
@@ -45,12 +45,14 @@ type Request struct {
 	Now      time.Time
 }
 
-// Hint is what a genuine request says. Ref is a full ref name and After a commit id; both may be empty. Push is false
-// for pings and other events.
+// Hint is what a genuine request says. Push is false for pings and other events. Without Changes any ref may be meant.
 type Hint struct {
-	Ref, After string
-	Push       bool
+	Push    bool
+	Changes []Change
 }
+
+// Change is one ref that was pushed. Ref is its full name and After what it points at now; both may be empty or wrong.
+type Change struct{ Ref, After string }
 
 // The refusals.
 var (
@@ -69,14 +71,11 @@ func Check(r Request, token []byte) (Hint, error) {
 	if len(r.Body) == 0 && r.Provider == Generic {
 		return Hint{Push: true}, nil
 	}
-	var body struct {
-		Ref   string `json:"ref"`
-		After string `json:"after"`
+	changes, err := read(r)
+	if err != nil {
+		return Hint{}, err
 	}
-	if err := json.Unmarshal(r.Body, &body); err != nil {
-		return Hint{}, ErrJSON
-	}
-	return Hint{Ref: body.Ref, After: body.After, Push: true}, nil
+	return Hint{Push: true, Changes: changes}, nil
 }
 
 // Sign gives the webhook-signature of a generic request: id and time are the webhook-id and webhook-timestamp.
@@ -100,7 +99,9 @@ func generic(token []byte, id, timestamp string, body []byte) []byte {
 func genuine(r Request, token []byte) bool {
 	switch r.Provider {
 	case GitHub:
-		return signed(strings.TrimPrefix(r.Header("X-Hub-Signature-256"), "sha256="), token, r.Body)
+		return prefixed(r.Header("X-Hub-Signature-256"), token, r.Body)
+	case Bitbucket:
+		return prefixed(r.Header("X-Hub-Signature"), token, r.Body)
 	case Gitea:
 		return signed(r.Header("X-Gitea-Signature"), token, r.Body) || signed(r.Header("X-Forgejo-Signature"), token, r.Body)
 	case GitLab:
@@ -109,6 +110,12 @@ func genuine(r Request, token []byte) bool {
 		return standard(r, token)
 	}
 	return false
+}
+
+// prefixed compares "sha256=" and a hexadecimal HMAC of the body.
+func prefixed(given string, token, body []byte) bool {
+	proof, ok := strings.CutPrefix(given, "sha256=")
+	return signed(proof, token, body) && ok
 }
 
 // signed compares a hexadecimal HMAC of the body.
@@ -150,6 +157,9 @@ func pushes(r Request) bool {
 	case GitLab:
 		event := r.Header("X-Gitlab-Event")
 		return event == "Push Hook" || event == "Tag Push Hook"
+	case Bitbucket:
+		event := r.Header("X-Event-Key")
+		return event == "repo:push" || event == "repo:refs_changed"
 	case Generic:
 		return true
 	}

@@ -18,11 +18,17 @@ func NewReplays(keep time.Duration, limit int) *Replays {
 	return &Replays{keep: keep, limit: limit, at: map[[sha256.Size]byte]time.Time{}}
 }
 
-// Seen reports whether an equal request, by its headers that prove it and its body, was seen; from now on it was.
-func (s *Replays) Seen(r Request) bool {
+// Seen reports whether an equal genuine request for a place was seen; from now on it was. Only what the proof covers
+// counts: whoever repeats a signed body may change all other headers. GitLab's proof is the token, which covers them all.
+func (s *Replays) Seen(place string, r Request) bool {
 	h := sha256.New()
-	for _, name := range []string{"webhook-id", "webhook-timestamp", "X-GitHub-Delivery", "X-Gitea-Delivery", "X-Forgejo-Delivery", "X-Gitlab-Event-UUID"} {
-		h.Write([]byte(name + ":" + r.Header(name) + "\n"))
+	h.Write([]byte(place + "\n" + string(r.Provider) + "\n"))
+	switch r.Provider {
+	case Generic:
+		h.Write([]byte(r.Header("webhook-id") + "\n" + r.Header("webhook-timestamp") + "\n"))
+	case GitLab:
+		h.Write([]byte(r.Header("X-Gitlab-Event-UUID") + "\n"))
+	case GitHub, Gitea, Bitbucket: // the body alone is signed
 	}
 	h.Write(r.Body)
 	key := [sha256.Size]byte(h.Sum(nil))

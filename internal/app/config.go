@@ -38,6 +38,8 @@ type Listen struct {
 	XDS       string // ADS; "127.0.0.1:15010". Plain text: loopback or "unix:<path>" only
 	SecureXDS string // ADS over mutual TLS; ":15012" where Proxies names certificates, else off
 	Hooks     string // webhook receiver; "127.0.0.1:9292"
+	HooksCert string // file of its certificate, in PEM; a replaced file counts for new connections. Empty: plain text
+	HooksKey  string // and of its key
 	Metrics   string // Prometheus metrics of Sluice itself; "127.0.0.1:8080"
 	Health    string // /healthz and /readyz; "127.0.0.1:8081"
 }

@@ -52,6 +52,6 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 			<-ctx.Done()
 			return nil
 		}
-		return sources.ServeHooks(ctx, c.Listen.Hooks)
+		return sources.ServeHooks(ctx, gitcontroller.Door{Address: c.Listen.Hooks, Cert: c.Listen.HooksCert, Key: c.Listen.HooksKey})
 	}, nil
 }

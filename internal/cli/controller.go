@@ -61,6 +61,8 @@ func newController(s Streams, version string) *cobra.Command {
 	f.DurationVar(&c.Proxies.LoadInterval, "load-report-interval", time.Second, "how often proxies report their requests: whole seconds, 1s to 60s")
 	f.BoolVar(&c.Proxies.IgnoreLoads, "ignore-load-reports", false, "judge by Prometheus alone, not by what proxies report as well")
 	f.StringVar(&c.Listen.Hooks, "hook-addr", "127.0.0.1:9292", "address of the webhook receiver; 0 turns it off")
+	f.StringVar(&c.Listen.HooksCert, "hook-cert", "", "file of the webhook receiver's certificate; a replaced file counts for new connections; empty: plain text")
+	f.StringVar(&c.Listen.HooksKey, "hook-key", "", "file of the key of --hook-cert")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")
 	f.StringVar(&c.Mesh.DomainSuffix, "domain-suffix", "cluster.local", "domain of the cluster's services")
