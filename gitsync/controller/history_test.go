@@ -187,7 +187,7 @@ func TestSource_movedTagHolds(t *testing.T) {
 	w.ready(v1alpha1.ReasonApplied, first)
 	w.push("second", map[string]string{"app/a.yaml": configMap("a", "two")})
 	w.gitdo("push", "--quiet", "--force", "origin", "HEAD:refs/tags/v1")
-	w.hint("")
+	w.controller.Hint(types.NamespacedName{Namespace: w.ns, Name: "shop"}, "")
 	w.observed(v1alpha1.ReasonTagMoved)
 	w.edit(func(s *v1alpha1.SourceSpec) { s.OnRewrite = v1alpha1.RewriteFollow })
 	w.observed(v1alpha1.ReasonApplied)
