@@ -32,6 +32,7 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	m := c.recall(req.NamespacedName, src.UID)
 	p := &pass{controller: c, src: src, memory: m, started: c.config.Now()}
+	p.begin()
 	if src.Spec.Suspend {
 		m.next = time.Time{}
 		return ctrl.Result{}, p.write(ctx, p.suspended())

@@ -20,7 +20,8 @@ const (
 	longestBackoff  = 5 * time.Minute
 	firstRetry      = time.Second // of applying
 	longestRetry    = time.Minute
-	tolerated       = 3 // failures in a row until Ready says so
+	spreadOver      = 10 * time.Second // first looks after a start
+	tolerated       = 3                // failures in a row until Ready says so
 	toleratedFor    = time.Minute
 )
 
@@ -41,6 +42,7 @@ type memory struct {
 
 // timetable is when a Source was looked at and will be.
 type timetable struct {
+	begun    bool // the first look is planned
 	lastLook time.Time
 	next     time.Time // look by the clock
 	resync   time.Time // when everything is to be compared with the cluster again
@@ -78,6 +80,20 @@ type revision struct {
 // interval spreads the next look over 0.9 to 1.1 of the wanted time.
 func interval(wanted time.Duration, u float64) time.Duration {
 	return time.Duration(float64(wanted) * (0.9 + 0.2*u))
+}
+
+// begin spreads the first looks of a process at Sources that were applied before over some seconds; a new Source, or one
+// whose spec has changed, is looked at at once.
+func (p *pass) begin() {
+	m, src := p.memory, p.src
+	if m.begun {
+		return
+	}
+	m.begun = true
+	if src.Status.LastAppliedRevision != "" && src.Status.ObservedGeneration == src.Generation {
+		m.generation = src.Generation
+		m.next = p.started.Add(time.Duration(float64(spreadOver) * p.controller.config.Random()))
+	}
 }
 
 // compared notes that everything was compared with the cluster, and when that is due again.

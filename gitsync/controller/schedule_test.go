@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/gitsync"
 )
 
@@ -34,6 +37,36 @@ func TestInterval_spreads(t *testing.T) {
 	for u, want := range map[float64]time.Duration{0: 27 * time.Second, 0.5: 30 * time.Second, 1: 33 * time.Second} {
 		if got := interval(30*time.Second, u); got.Round(time.Millisecond) != want {
 			t.Errorf("interval with %g: %s, want %s", u, got, want)
+		}
+	}
+}
+
+// After a start what was applied before is looked at within ten seconds, what is new or changed at once.
+func TestBegin_spreadsFirstLooks(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	for name, row := range map[string]struct {
+		status v1alpha1.SourceStatus
+		u      float64
+		want   time.Duration // 0: due at once
+	}{
+		"never applied":   {v1alpha1.SourceStatus{ObservedGeneration: 2}, 0.7, 0},
+		"applied":         {v1alpha1.SourceStatus{ObservedGeneration: 2, LastAppliedRevision: "main@sha1:0"}, 0.7, 7 * time.Second},
+		"applied, late":   {v1alpha1.SourceStatus{ObservedGeneration: 2, LastAppliedRevision: "main@sha1:0"}, 1, 10 * time.Second},
+		"a spec since":    {v1alpha1.SourceStatus{ObservedGeneration: 1, LastAppliedRevision: "main@sha1:0"}, 0.7, 0},
+		"asked meanwhile": {v1alpha1.SourceStatus{ObservedGeneration: 2, LastAppliedRevision: "main@sha1:0", LastHandledReconcile: "before"}, 0.7, 0},
+	} {
+		src := &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app", Generation: 2}, Status: row.status}
+		c := &Controller{config: Config{Now: func() time.Time { return now }, Random: func() float64 { return row.u }}}
+		p := &pass{controller: c, src: src, memory: &memory{}, started: now}
+		p.begin()
+		wait, look := c.due(p)
+		if look != (row.want == 0) || wait != row.want {
+			t.Errorf("%s: wait %s, look %v; want %s", name, wait, look, row.want)
+		}
+		p.begin()
+		if again, _ := c.due(p); row.want > 0 && again != wait {
+			t.Errorf("%s: %s when begun again, want %s as before", name, again, wait)
 		}
 	}
 }

@@ -66,10 +66,10 @@ func (r *Repositories) trim(used *handle, limit int64) {
 
 // drop gives up the repository unless a fetch is going on.
 func (h *handle) drop() bool {
-	if !h.mu.TryLock() {
+	if !h.busy.TryAcquire(1) {
 		return false
 	}
-	defer h.mu.Unlock()
+	defer h.busy.Release(1)
 	h.dropped = true
 	h.remote.hangUp()
 	if h.now != nil {

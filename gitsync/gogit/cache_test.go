@@ -1,16 +1,20 @@
 package gogit
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/test/gitserver"
 	"github.com/sluice-dev/sluice/test/gitserver/gittest"
+	"github.com/sluice-dev/sluice/test/poll"
 )
 
 // noise is text that no pack makes smaller.
@@ -102,4 +106,46 @@ func TestFetch_cacheDropsWhatWasIdleForLongest(t *testing.T) {
 	if found, _ := filepath.Glob(filepath.Join(dir, "git", "*")); len(found) > 4 {
 		t.Errorf("%d directories stay", len(found))
 	}
+}
+
+// Five Sources that wait for one remote that says nothing keep nobody else from theirs.
+func TestFetch_aSilentRemoteHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := gittest.Start(t, gitserver.Config{})
+	for _, name := range []string{"silent", "app"} {
+		gittest.Push(t, gittest.Repository(t, s, name), "first", map[string]string{"a": name})
+	}
+	before := s.Count("/silent.git/info/refs") // by cloning and pushing
+	s.SetFault("/silent.git", gitserver.Fault{Stall: true})
+	r := repositories(t, Limits{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for range concurrentFetches + 1 {
+		waiting.Go(func() {
+			if _, err := r.Fetch(ctx, branch(s, "silent"), ""); err == nil {
+				t.Error("a silent remote has answered")
+			}
+		})
+	}
+	err := poll.Until(10*time.Second, func() error {
+		if s.Count("/silent.git/info/refs") == before {
+			return errors.New("nobody has asked yet")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	tree, err := r.Fetch(short, branch(s, "app"), "")
+	if err != nil {
+		t.Fatalf("beside a silent remote: %v", err)
+	}
+	_ = tree.Close()
+	if n := s.Count("/silent.git/info/refs") - before; n != 1 {
+		t.Errorf("%d requests to the silent remote, want one at a time", n)
+	}
+	cancel()
+	waiting.Wait()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
@@ -24,15 +25,16 @@ import (
 type handle struct {
 	remote transport
 	limits Limits
-	dir    string // of the generations, without their number
+	slots  *semaphore.Weighted // of all remotes
+	dir    string              // of the generations, without their number
 	number *atomic.Int64
 	meters meters
 	used   time.Time    // last; guarded by the lock of the Repositories
 	size   atomic.Int64 // on disk
 
-	mu        sync.Mutex // held by one fetch at a time; guards all below
-	knowsV2   int        // listings left before the server is asked for its protocol again
-	canFilter bool       // the server can leave out trees
+	busy      *semaphore.Weighted // held by one fetch at a time; guards all below
+	knowsV2   int                 // listings left before the server is asked for its protocol again
+	canFilter bool                // the server can leave out trees
 	now       *generation
 	dropped   bool // somebody needed the room; another handle takes over
 }
@@ -100,11 +102,18 @@ const attempts = 3 // at a ref that moves between listing and fetching
 
 // fetch resolves ref, fetches its commit if it is missing, and opens its tree.
 func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsync.Tree, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := h.busy.Acquire(ctx, 1); err != nil {
+		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for another fetch from the same remote: %w", err))
+	}
+	defer h.busy.Release(1)
 	if h.dropped {
 		return nil, errDropped
 	}
+	// Only now: those who wait for one remote must not keep others from theirs.
+	if err := h.slots.Acquire(ctx, 1); err != nil {
+		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for other fetches: %w", err))
+	}
+	defer h.slots.Release(1)
 	defer h.remote.rest()
 	var last error
 	for range attempts {

@@ -138,10 +138,6 @@ func (r *Repositories) Fetch(ctx context.Context, ref gitsync.Ref, have string) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := r.slots.Acquire(ctx, 1); err != nil {
-		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for other fetches: %w", err))
-	}
-	defer r.slots.Release(1)
 	return r.fetch(ctx, ref, have)
 }
 
@@ -162,7 +158,7 @@ func (r *Repositories) open(remote gitsync.Remote) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handle{remote: t, limits: r.cfg.Limits, dir: filepath.Join(r.cfg.Dir, key), number: &r.generations, meters: r.meters, used: r.cfg.Now()}
+	h := &handle{remote: t, limits: r.cfg.Limits, slots: r.slots, busy: semaphore.NewWeighted(1), dir: filepath.Join(r.cfg.Dir, key), number: &r.generations, meters: r.meters, used: r.cfg.Now()}
 	r.handles[key] = h
 	return h, nil
 }
