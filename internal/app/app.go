@@ -218,6 +218,7 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.Listen.Hooks, "127.0.0.1:9292")
 	set(&c.Listen.Metrics, "127.0.0.1:8080")
 	set(&c.Listen.Health, "127.0.0.1:8081")
+	set(&c.Listen.Decisions, "127.0.0.1:8082")
 	set(&c.Mesh.DomainSuffix, "cluster.local")
 	set(&c.Mesh.RootNamespace, "istio-system")
 	if c.Log == nil {

@@ -42,6 +42,7 @@ type Listen struct {
 	HooksKey  string // and of its key
 	Metrics   string // Prometheus metrics of Sluice itself; "127.0.0.1:8080"
 	Health    string // /healthz and /readyz; "127.0.0.1:8081"
+	Decisions string // what was decided, for programs of this machine; "127.0.0.1:8082"
 }
 
 // Proxies says how proxies prove who they are, and what is asked of them. Cert, Key and CA belong together.

@@ -61,6 +61,15 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 		return fmt.Errorf("registering what is measured of Rollouts: %w", err)
 	}
 	p.outbox.wakeRollout = rollouts.Wake
+	if c.Listen.Decisions != "0" {
+		err := localOnly(c.Listen.Decisions)
+		if err == nil {
+			err = mgr.Add(&decisions{addr: c.Listen.Decisions, of: rollouts.Decisions, log: c.Log})
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return rollouts.SetupWithManager(mgr)
 }
 

@@ -29,7 +29,7 @@ func (c *Config) fields() map[string]any {
 		"namespace": &c.Namespace, "replica": &c.Replica, "egress.allowLoopback": &c.AllowLoopback,
 		"listen.xds": &c.Listen.XDS, "listen.secureXDS": &c.Listen.SecureXDS, "listen.hooks": &c.Listen.Hooks,
 		"listen.hooksCertificate": &c.Listen.HooksCert, "listen.hooksKey": &c.Listen.HooksKey,
-		"listen.metrics": &c.Listen.Metrics, "listen.health": &c.Listen.Health,
+		"listen.metrics": &c.Listen.Metrics, "listen.health": &c.Listen.Health, "listen.decisions": &c.Listen.Decisions,
 		"proxies.certificate": &c.Proxies.Cert, "proxies.key": &c.Proxies.Key, "proxies.ca": &c.Proxies.CA,
 		"proxies.trustDomain": &c.Proxies.TrustDomain, "proxies.identities": &c.Proxies.Identities,
 		"proxies.statusReaders": &c.Proxies.StatusReaders, "proxies.loadReportInterval": &c.Proxies.LoadInterval,

@@ -65,6 +65,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Listen.HooksKey, "hook-key", "", "file of the key of --hook-cert")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")
+	f.StringVar(&c.Listen.Decisions, "decisions-addr", "127.0.0.1:8082", "address, of this machine, where the leader tells its decisions; 0 turns it off")
 	f.StringVar(&c.Mesh.DomainSuffix, "domain-suffix", "cluster.local", "domain of the cluster's services")
 	f.StringVar(&c.Mesh.RootNamespace, "mesh-root-namespace", "istio-system", "namespace of mesh-wide Istio objects")
 	f.StringVar(&c.Mesh.RegistryDir, "registry-dir", "", "directory of manifests of machines outside the cluster; changes count within seconds")

@@ -122,6 +122,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newDescribe(s),
 		newEvents(s),
 		newWait(s),
+		newReport(s),
 		newProxyStatus(s),
 		newRoute(s),
 		newLint(s, version),

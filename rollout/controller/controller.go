@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
+	"github.com/sluice-dev/sluice/rollout/scenario"
 )
 
 // Times of the controller.
@@ -38,6 +39,7 @@ type Controller struct {
 	wake     waker
 	fence    *fence
 	brakes   holds
+	tapes    tapes
 	link     link
 	meters   meters
 }
@@ -151,6 +153,7 @@ func (c *Controller) gone(uid types.UID) {
 		return
 	}
 	c.lost(uid)
+	c.tapes.drop(uid)
 	if c.config.Outbox != nil {
 		c.config.Outbox.Forget(uid)
 	}
@@ -168,6 +171,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	d := c.decide(ctx, p)
 	if !c.mayWrite() {
 		c.onlyBrake(ctx, p, d)
+		c.tapes.add(p, d, false)
 		return false, openTick, nil
 	}
 	if !isRollback(d) { // which waits for no other write
@@ -180,7 +184,9 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
 	}
 	c.observeAcked(p)
+	wrote := p.memory.wrote
 	again, err = c.write(ctx, p, d)
+	c.tapes.add(p, d, err == nil && p.memory.wrote != wrote)
 	if err != nil {
 		return false, 0, err
 	}
@@ -207,9 +213,10 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 		c.meters.violated(broken)
 		p.broken = "a decision broke a rule and was thrown away: " + broken.Error()
 		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), rollout.InvariantBroken)
+		d.how = scenario.ByFail
 	}
 	if d.actions.Transition != nil && p.unjudged(report) && raises(p.state, d.next) {
-		d.next, d.actions = p.state, p.patience()
+		d.next, d.actions, d.withheld = p.state, p.patience(), true
 	}
 	return p.offered(d)
 }
@@ -223,10 +230,10 @@ func (p *pass) offered(d decision) decision {
 		obs := d.observation
 		obs.Refused = problem.Clean(p.memory.refusal.text, maxRefusal)
 		if next, said := rollout.SayRefused(p.spec, p.state, obs, p.wallClock()); said.Transition != nil {
-			return decision{observation: obs, next: next, actions: said, says: true}
+			return decision{observation: obs, next: next, actions: said, says: true, how: scenario.BySayRefused}
 		}
 	}
-	d.next, d.actions = p.state, p.patience()
+	d.next, d.actions, d.withheld = p.state, p.patience(), true
 	return d
 }
 
@@ -236,6 +243,8 @@ type decision struct {
 	next        rollout.State
 	actions     rollout.Actions
 	says        bool // that another one was refused
+	how         scenario.How
+	withheld    bool // back: it is no decision
 }
 
 // wait is how long nothing needs to be looked at: until the engine's limit, the next look, or the end of settling.

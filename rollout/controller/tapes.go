@@ -1,0 +1,63 @@
+package controller
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/rollout/scenario"
+)
+
+// tapes are the last decisions of this process on each object.
+type tapes struct {
+	mu  sync.Mutex // guards all, and what is on each tape
+	all map[types.NamespacedName]*tape
+}
+
+type tape struct {
+	uid types.UID
+	scenario.Tape
+}
+
+// add puts a decision on the tape of its object, once it is known whether it was stored. One that was held back is none.
+func (t *tapes) add(p *pass, d decision, stored bool) {
+	if d.withheld {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all == nil {
+		t.all = map[types.NamespacedName]*tape{}
+	}
+	one := t.all[p.key]
+	if one == nil || one.uid != p.object.UID {
+		one = &tape{uid: p.object.UID}
+		t.all[p.key] = one
+	}
+	one.Add(scenario.Decision{Spec: p.spec, State: p.state, Observation: d.observation, Now: p.wallClock(), How: d.how, Next: d.next,
+		Moved: d.actions.Transition != nil || d.actions.Consumed != nil, Stored: stored})
+}
+
+// drop lets go of an object that does not exist any more.
+func (t *tapes) drop(uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, one := range t.all {
+		if one.uid == uid {
+			delete(t.all, key)
+		}
+	}
+}
+
+// Decisions gives the last decisions of this process on a Rollout as a script that plays to the same end; empty: there are
+// none, because another process leads, or because there is no such Rollout.
+func (c *Controller) Decisions(key types.NamespacedName) (string, error) {
+	c.tapes.mu.Lock()
+	defer c.tapes.mu.Unlock()
+	one := c.tapes.all[key]
+	if one == nil {
+		return "", nil
+	}
+	return one.Script(fmt.Sprintf("The last decisions on Rollout %s, as the leader saw what it decided on.", key))
+}
