@@ -48,7 +48,7 @@ func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
 		cov.Length = cut.length(cov.Interval)
 	}
 	cov.look(targets, until)
-	if cov.Interval == 0 {
+	if cov.Interval == 0 && !cut.Every { // without windows of a length it matters only for how old a value may be
 		return nil, cov
 	}
 	increments := grow(targets, since, lookback(cov.Interval))

@@ -102,5 +102,16 @@ type Coverage struct {
 	Lost       bool      // the cursor had fallen too far behind and was moved: data lost, none repeated
 }
 
+// settled is how long after its time a sample is surely read, timers included.
+const settled = settleTime + 100*time.Millisecond
+
+// Due is when the next sample is worth a look; zero: nothing is known of samples.
+func (c Coverage) Due() time.Time {
+	if c.Interval == 0 || c.Newest.IsZero() {
+		return time.Time{}
+	}
+	return c.Newest.Add(c.Interval + settled)
+}
+
 // MaxOpen is how long a window may wait for a request of both arms before it is dropped.
 const MaxOpen = 10 * time.Minute

@@ -88,8 +88,9 @@ func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 		}
 		rule := c.Name == cfg.watched()
 		if rule {
-			windows, cov := Assemble(ev.ruleCut(c, m), r.Series)
-			b.Rules = windows
+			cut := ev.ruleCut(c, m)
+			windows, cov := Assemble(cut, r.Series)
+			b.Rules = spanned(windows, cov.Interval, millis(cut.Since))
 			if m.Settled.IsZero() {
 				// Not a cursor of windows, and not their length: the step has not begun.
 				cov.Cursor, cov.Length = time.Time{}, 0
@@ -158,7 +159,7 @@ func (ev Evidence) fixed(metric string, m Moment) bool {
 // ruleCut is where the increments for the hard rules go on: they look at shifting and warm-up too.
 func (ev Evidence) ruleCut(c Criterion, m Moment) Cut {
 	cut := Cut{
-		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Window: MinWindow, Every: true, Goods: c.goods(),
+		Metric: c.Name, Seq: m.Seq, Weight: m.Weight, Length: MinWindow, Every: true, Goods: c.goods(),
 		Since: instant(ev.rules.Cursor), Until: m.until(),
 	}
 	if ev.rules.Cursor == 0 {
@@ -171,6 +172,17 @@ func (ev Evidence) ruleCut(c Criterion, m Moment) Cut {
 		cut.Since = oldest
 	}
 	return cut
+}
+
+// spanned lets increments begin where the scrape before may have been: they are of the time since then, and found at once.
+func spanned(windows []Window, interval time.Duration, cursor int64) []Window {
+	for i := range windows {
+		w := &windows[i]
+		from := max(cursor, millis(w.End.Add(-interval)))
+		w.Start = earliest(w.Start, instant(from))
+		cursor = millis(w.End)
+	}
+	return windows
 }
 
 // measurementOf is the measurement that a read brought; a failure is one too.

@@ -159,7 +159,7 @@ func (j *judge) take(in input) broke {
 			return broke{rule, Attempts}
 		}
 	case in.rule:
-		if j.ev.rules.fold(in.Window, j.b.Endpoints) {
+		if j.ev.rules.scraped(in.Window, j.b.Endpoints, j.criterion(in.Metric).rho0()) {
 			return broke{HardFail, in.Metric}
 		}
 	default:

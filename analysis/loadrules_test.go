@@ -41,7 +41,7 @@ func TestHardFail_ofLoadReports(t *testing.T) {
 		{"nobody tells endpoints apart, five seconds", spread(steady(1, 5, 15, 8, 85, 0)), HardFail},
 		{"both versions fail", steady(1, 8, 15, 8, 85, 43), ""},
 		{"stable fails one in ten", steady(1, 8, 15, 6, 85, 9), ""},
-		{"a third fails", steady(1, 8, 15, 5, 85, 0), ""},
+		{"three in ten fail", steady(1, 8, 20, 6, 85, 0), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := withAttempts()
@@ -207,9 +207,9 @@ func TestLoads_evidenceIsTheSameHoweverTheyAreCut(t *testing.T) {
 		}
 	}
 	var all []Window
-	for sec := range 150 {
-		if sec%37 != 5 { // nobody reported
-			all = append(all, world.second(r, sec, pods))
+	for number := range 4 * 150 {
+		if number%147 != 21 { // nobody reported
+			all = append(all, world.part(r, number, pods))
 		}
 	}
 	cfg := withAttempts()
@@ -292,7 +292,7 @@ func TestEvidence_loadsThatNoJudgeWrote(t *testing.T) {
 	for name, spoil := range map[string]func(*Evidence){
 		"more bad than there are":    func(e *Evidence) { e.loads.Newest[0].Counts[1] = 1 << 40 },
 		"an endpoint likewise":       func(e *Evidence) { e.loads.Newest[0].Endpoints[0][2] = 1 << 40 },
-		"too many seconds":           func(e *Evidence) { e.loads.Newest = make([]second, 6) },
+		"too many seconds":           func(e *Evidence) { e.loads.Newest = make([]second, 10) },
 		"too many slots":             func(e *Evidence) { e.loads.Sent = make([]sent, 8) },
 		"an open window that cannot": func(e *Evidence) { e.loads.Window = &openWindow{Counts: [4]uint64{1, 2, 0, 0}} },
 		"a hit that cannot":          func(e *Evidence) { e.loads.Hit = &[4]uint64{1, 2, 0, 0} },

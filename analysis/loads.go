@@ -95,7 +95,7 @@ type loadState struct {
 
 func (l loadState) check() error {
 	errs := []error{l.rulesState.check()}
-	if len(l.Newest) > sharpSpan || len(l.Sent) > sentSlots+1 {
+	if len(l.Newest) > mostNewest || len(l.Sent) > sentSlots+1 {
 		errs = append(errs, errors.New("more is remembered of load reports than there is room for"))
 	}
 	for _, s := range l.Newest {

@@ -14,7 +14,7 @@ type outages struct {
 	aligned bool    // to whole seconds, as long as whole seconds
 	pods    int     // of each arm
 	bad     float64 // share of the canary's requests that fail besides, from second from on
-	from    int
+	from    float64
 }
 
 // span is an outage of a pod, in seconds.
@@ -33,17 +33,18 @@ func (o outages) draw(r *rand.Rand) []span {
 	return out
 }
 
-// second gives what proxies report of a second at 15 % of 100 requests a second.
-func (o outages) second(r *rand.Rand, sec int, pods [2][][]span) Window {
-	w := Window{Metric: Attempts, Start: instant(base + int64(sec)*1000), End: instant(base + int64(sec)*1000 + 1000)}
+// part gives what proxies report of a quarter of a second at 15 % of 100 requests a second.
+func (o outages) part(r *rand.Rand, number int, pods [2][][]span) Window {
+	begin := float64(number) / 4
+	w := Window{Metric: Attempts, Start: instant(base + int64(number)*250), End: instant(base + int64(number)*250 + 250)}
 	endpoints := make([]Endpoint, o.pods)
-	for range 100 {
-		at, arm, pod := float64(sec)+r.Float64(), 1, r.IntN(o.pods)
+	for range 25 {
+		at, arm, pod := begin+r.Float64()/4, 1, r.IntN(o.pods)
 		if r.Float64() < 0.15 {
 			arm = 0
 		}
 		lost := slices.ContainsFunc(pods[arm][pod], func(s span) bool { return at >= s.begin && at < s.end })
-		fails := lost || r.Float64() < 0.001 || (arm == 0 && sec >= o.from && r.Float64() < o.bad)
+		fails := lost || r.Float64() < 0.001 || (arm == 0 && at >= o.from && r.Float64() < o.bad)
 		of := []*Counts{&w.Canary, &w.Stable}[arm]
 		of.N++
 		of.Started++
@@ -66,6 +67,20 @@ func (o outages) second(r *rand.Rand, sec int, pods [2][][]span) Window {
 	return w
 }
 
+// whole is a second of parts.
+func whole(parts []Window) Window {
+	out := parts[0]
+	out.Endpoints = nil
+	for i, w := range parts {
+		if i > 0 {
+			out.Canary, out.Stable, out.End = out.Canary.plus(w.Canary), out.Stable.plus(w.Stable), w.End
+		}
+		out.Endpoints = append(out.Endpoints, w.Endpoints...)
+	}
+	out.Endpoints = gathered(out.Endpoints)
+	return out
+}
+
 // sliding is a rule that looks at the last two seconds, whatever the endpoints.
 type sliding struct{ last Window }
 
@@ -75,9 +90,23 @@ func (s *sliding) fold(w Window) bool {
 	return hardFail(both)
 }
 
-// found are the seconds at which rules say that the canary is broken; 0: never. Of: the rule of rule windows, the sharp
-// one, and one that does without endpoints.
-func (o outages) found(seed uint64, seconds int) (found [3]int) {
+// The rules that are compared.
+const (
+	ruleWindows  = iota
+	sharpParts   // as it is: looks at each quarter of a second
+	sharpSeconds // looks at whole seconds
+	twoSeconds   // whatever the endpoints
+	scrapes      // of Prometheus, every 5 s: rule windows and the newest ones together
+	scrapeRules  // the rule windows of these alone
+	rules        // their number
+)
+
+func names() [rules]string {
+	return [rules]string{"rule windows", "sharp", "sharp by whole seconds", "two seconds whatever the endpoints", "scrapes", "scrapes, rule windows alone"}
+}
+
+// found are the seconds after which rules say that the canary is broken; 0: never.
+func (o outages) found(seed uint64, seconds int) (found [rules]float64) {
 	r := rand.New(rand.NewPCG(seed, 11))
 	var pods [2][][]span
 	for arm := range pods {
@@ -85,13 +114,27 @@ func (o outages) found(seed uint64, seconds int) (found [3]int) {
 			pods[arm] = append(pods[arm], o.draw(r))
 		}
 	}
-	var l loadState
+	var fine, coarse loadState
+	var prom, alone rulesState
+	var scraped []Window
 	var naive sliding
-	for sec := range seconds {
-		w := o.second(r, sec, pods)
-		for i, hit := range []bool{l.fold(w, o.pods), l.sharp(w, 1.25) != nil, naive.fold(w)} {
+	var parts []Window
+	for number := range 4 * seconds {
+		parts = append(parts, o.part(r, number, pods))
+		last := parts[len(parts)-1]
+		hits := [rules]bool{ruleWindows: fine.fold(last, o.pods), sharpParts: fine.sharp(last, 1.25) != nil}
+		if len(parts) == 4 {
+			w := whole(parts)
+			hits[sharpSeconds], hits[twoSeconds], parts = coarse.sharp(w, 1.25) != nil, naive.fold(w), nil
+		}
+		if scraped = append(scraped, last); (number+int(seed))%20 == 0 {
+			w := whole(scraped)
+			scraped = nil
+			hits[scrapes], hits[scrapeRules] = prom.scraped(w, o.pods, 1.25), alone.fold(w, o.pods)
+		}
+		for i, hit := range hits {
 			if hit && found[i] == 0 {
-				found[i] = sec + 1
+				found[i] = float64(number+1) / 4
 			}
 		}
 	}
@@ -99,7 +142,7 @@ func (o outages) found(seed uint64, seconds int) (found [3]int) {
 }
 
 // attempts is how many simulated attempts a world gets; docs/adr has the numbers of 1000.
-var simulated = flag.Int("attempts", 40, "simulated attempts for each world of lost endpoints")
+var simulated = flag.Int("attempts", 20, "simulated attempts for each world of lost endpoints")
 
 // TestHardFail_lostEndpointsAreNotTheVersion lets healthy versions live where single endpoints fail for seconds. A rule
 // that looks at two seconds must look at endpoints too.
@@ -109,7 +152,7 @@ func TestHardFail_lostEndpointsAreNotTheVersion(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v an hour, aligned %v", o.perHour, o.aligned), func(t *testing.T) {
 			t.Parallel()
-			var falsely [3]int
+			var falsely [rules]int
 			for seed := range uint64(*simulated) {
 				for i, f := range o.found(seed, 1800) {
 					if f > 0 {
@@ -117,9 +160,11 @@ func TestHardFail_lostEndpointsAreNotTheVersion(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("of %d attempts rolled back falsely: rule windows %d, sharp %d, two seconds whatever the endpoints %d", *simulated, falsely[0], falsely[1], falsely[2])
+			for i, name := range names() {
+				t.Logf("of %d attempts rolled back falsely: %s %d", *simulated, name, falsely[i])
+			}
 			allowed := *simulated/100 + 2
-			if falsely[0] > allowed || falsely[1] > allowed {
+			if falsely[ruleWindows] > allowed || falsely[sharpParts] > allowed || falsely[scrapes] > allowed {
 				t.Errorf("more than %d", allowed)
 			}
 		})
@@ -128,13 +173,11 @@ func TestHardFail_lostEndpointsAreNotTheVersion(t *testing.T) {
 
 // TestHardFail_findsABrokenVersionWithinSeconds measures from the first second of the fault on.
 func TestHardFail_findsABrokenVersionWithinSeconds(t *testing.T) {
-	for _, c := range []struct {
-		bad         float64
-		middle, p90 int
-	}{{1, 1, 2}, {0.5, 3, 4}} {
-		var all [3][]int
-		for seed := range uint64(400) {
-			const from, never = 20, 1000
+	for _, c := range []struct{ bad, middle, p90, p99 float64 }{{1, 1, 1.5, 2}, {0.5, 1.75, 2.5, 3.5}} {
+		var all [rules][]float64
+		for seed := range uint64(300) {
+			const never = 1000
+			from := 20 + float64(seed%100)/100 // anywhere in a second
 			o := outages{perHour: 0.0001, pods: 3, bad: c.bad, from: from}
 			for i, f := range o.found(seed, 80) {
 				if f == 0 {
@@ -146,10 +189,35 @@ func TestHardFail_findsABrokenVersionWithinSeconds(t *testing.T) {
 		for i := range all {
 			slices.Sort(all[i])
 		}
-		t.Logf("%v bad, seconds of it p50/p90: rule windows %d/%d, sharp %d/%d, two seconds whatever the endpoints %d/%d",
-			c.bad, all[0][200], all[0][360], all[1][200], all[1][360], all[2][200], all[2][360])
-		if all[1][200] > c.middle || all[1][360] > c.p90 {
-			t.Errorf("%v bad: the sharp rule took %d s in the middle and %d s at p90, want %d and %d", c.bad, all[1][200], all[1][360], c.middle, c.p90)
+		for i, name := range names() {
+			t.Logf("%v bad, seconds of it p50/p90/p99: %s %.2f/%.2f/%.2f", c.bad, name, all[i][150], all[i][270], all[i][297])
+		}
+		if got := all[sharpParts]; got[150] > c.middle || got[270] > c.p90 || got[297] > c.p99 {
+			t.Errorf("%v bad: the sharp rule took %.2f, %.2f and %.2f s at p50, p90 and p99, want %v, %v and %v", c.bad, got[150], got[270], got[297], c.middle, c.p90, c.p99)
+		}
+	}
+}
+
+// TestHardFail_byScrapesFromTheFirstRequestOn measures from a canary's first request on, which fails as half of the others
+// do: what is scraped before a look, every 5 s, is all that is known.
+func TestHardFail_byScrapesFromTheFirstRequestOn(t *testing.T) {
+	for _, c := range []struct{ bad, middle, p90 float64 }{{1, 8, 10}, {0.5, 8, 10.5}} {
+		var all [rules][]float64
+		for seed := range uint64(300) {
+			o := outages{perHour: 0.0001, pods: 3, bad: c.bad}
+			for i, f := range o.found(seed, 60) {
+				if f == 0 {
+					f = 1000
+				}
+				all[i] = append(all[i], f)
+			}
+		}
+		for _, i := range []int{scrapes, scrapeRules} {
+			slices.Sort(all[i])
+			t.Logf("%v bad, seconds of it p50/p90/p99: %s %.2f/%.2f/%.2f", c.bad, names()[i], all[i][150], all[i][270], all[i][297])
+		}
+		if got := all[scrapes]; got[150] > c.middle || got[270] > c.p90 {
+			t.Errorf("%v bad: scrapes took %.2f s in the middle and %.2f s at p90, want %v and %v", c.bad, got[150], got[270], c.middle, c.p90)
 		}
 	}
 }

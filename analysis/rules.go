@@ -19,13 +19,23 @@ type rulesState struct {
 	Start  int64     `json:"from,omitempty"` // of the open rule window, Unix ms; 0: none is open
 	Open   [4]uint64 `json:"open"`           // its counts: canary n and bad, stable n and bad
 	Hard   int       `json:"hard,omitempty"` // hard windows in a row
+	Pool   pool      `json:"pool,omitempty"` // of Prometheus' counters
+}
+
+// scraped takes in what a scrape showed, as fold does, and looks at the newest ones together.
+func (r *rulesState) scraped(w Window, endpoints int, rho0 float64) bool {
+	if millis(w.Start) < r.Cursor {
+		return false
+	}
+	r.Pool = r.Pool.add(w)
+	return r.fold(w, endpoints) || r.Pool.broken(endpoints, rho0)
 }
 
 func (r rulesState) check() error {
 	if r.Hard < 0 || r.Open[1] > r.Open[0] || r.Open[3] > r.Open[2] {
 		return fmt.Errorf("rule window %v, %d hard", r.Open, r.Hard)
 	}
-	return nil
+	return r.Pool.check()
 }
 
 // fold takes increments in and reports whether the canary fails beyond doubt: half of its requests, while stable's

@@ -7,19 +7,20 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// The sharp rule sees a broken canary within seconds, where proxies tell its endpoints apart. Of the last one to
-// sharpSpan seconds it wants sharpRequests of the canary, two in five of them failed, stable's not one in ten; a chance of
-// at most sharpChance that versions which are equally good differ so by accident; and failures at every endpoint: without
-// the two that failed most, still one in five. So neither one lost endpoint nor two are taken for the version.
+// The sharp rule sees a broken canary within seconds, where proxies tell its endpoints apart. Of the newest reports, up to
+// sharpSpan seconds, it wants sharpRequests of the canary, a third of them failed, stable's not one in ten; a chance of at most
+// sharpChance that versions which are equally good differ so by accident; and failures at every endpoint: without the two
+// that failed most, still one in five. So neither one lost endpoint nor two are taken for the version.
 const (
 	sharpSpan     = 5 // seconds
 	sharpRequests = 20
 	sharpChance   = 1e-7
 	sharpLeftOut  = 2 // endpoints
 	mostTold      = 16
+	mostNewest    = sharpSpan + 4 // the newest second in parts
 )
 
-// second is what the sharp rule remembers of one.
+// second is what the sharp rule remembers of one, or of a part of the newest one.
 type second struct {
 	End       int64       `json:"t"`           // Unix ms
 	Counts    [4]uint64   `json:"c"`           // canary n and bad, stable n and bad
@@ -38,30 +39,65 @@ func (s second) check() error {
 	return sound(s.Counts)
 }
 
-// newSecond keeps what the rule needs of a window. Of very many endpoints, some go together.
+// newSecond keeps what the rule needs of a window.
 func newSecond(w Window) second {
-	endpoints := gathered(w.Endpoints)
+	return second{End: millis(w.End), Counts: w.four()}.told(w.Endpoints)
+}
+
+// told is the second with these endpoints. Of very many, some go together.
+func (s second) told(all []Endpoint) second {
+	endpoints := gathered(all)
 	if len(endpoints) > mostTold {
 		for i := range endpoints {
 			endpoints[i].ID %= mostTold
 		}
 		endpoints = gathered(endpoints)
 	}
-	s := second{End: millis(w.End), Counts: w.four()}
+	s.Endpoints = nil
 	for _, e := range endpoints {
 		s.Endpoints = append(s.Endpoints, [3]uint64{uint64(e.ID), e.N, min(e.Bad, e.N)})
 	}
 	return s
 }
 
-// sharp takes in a second and gives what fails beyond doubt; nil: nothing.
-func (l *loadState) sharp(w Window, rho0 float64) *[4]uint64 {
-	l.Newest = append(l.Newest, newSecond(w))
-	oldest := millis(w.End) - sharpSpan*1000
-	l.Newest = slices.DeleteFunc(l.Newest, func(s second) bool { return s.End <= oldest })
-	if over := len(l.Newest) - sharpSpan; over > 0 {
-		l.Newest = slices.Delete(l.Newest, 0, over)
+// whole is the number of the second that it belongs to.
+func (s second) whole() int64 { return (s.End - 1) / 1000 }
+
+// remember takes in a part of a second. Those of the seconds before become one.
+func (l *loadState) remember(now second) {
+	var kept []second
+	for _, s := range l.Newest {
+		n := len(kept)
+		switch {
+		case s.End <= now.End-sharpSpan*1000:
+		case n > 0 && kept[n-1].whole() == s.whole() && s.whole() != now.whole():
+			kept[n-1] = kept[n-1].plus(s)
+		default:
+			kept = append(kept, s)
+		}
 	}
+	kept = append(kept, now)
+	l.Newest = kept[max(0, len(kept)-mostNewest):]
+}
+
+// plus is both, in one.
+func (s second) plus(later second) second {
+	s.End = later.End
+	for i, n := range later.Counts {
+		s.Counts[i] += n
+	}
+	var all []Endpoint
+	for _, of := range [][][3]uint64{s.Endpoints, later.Endpoints} {
+		for _, e := range of {
+			all = append(all, Endpoint{ID: uint32(e[0]), N: e[1], Bad: e[2]})
+		}
+	}
+	return s.told(all)
+}
+
+// sharp takes in a second or a part of one and gives what fails beyond doubt; nil: nothing.
+func (l *loadState) sharp(w Window, rho0 float64) *[4]uint64 {
+	l.remember(newSecond(w))
 	var sum [4]uint64
 	endpoints := map[uint64][2]uint64{}
 	for _, s := range slices.Backward(l.Newest) {
@@ -82,7 +118,7 @@ func (l *loadState) sharp(w Window, rho0 float64) *[4]uint64 {
 // broken reports that the canary fails much, stable does not, and chance cannot be the reason.
 func broken(c [4]uint64, rho0 float64) bool {
 	nc, xc, ns, xs := c[0], c[1], c[2], c[3]
-	if nc < sharpRequests || ns == 0 || 5*xc < 2*nc || 10*xs >= ns {
+	if nc < sharpRequests || ns == 0 || 3*xc < nc || 10*xs >= ns {
 		return false
 	}
 	theta := rho0 * float64(nc) / (rho0*float64(nc) + float64(ns))

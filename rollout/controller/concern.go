@@ -60,8 +60,6 @@ func (c *Controller) moved(m concern) bool {
 	return m.proxies && !reflect.DeepEqual(c.config.Fleet.Convergence(m.split.Key, m.split.UID, m.split.Seq), m.fleet)
 }
 
-func (c *Controller) loaded(m concern) bool { return m.loads }
-
 // differs reports that the mesh is another one to the object than its newest pass saw.
 func (c *Controller) differs(m concern) bool {
 	return m.objects || !reflect.DeepEqual(c.config.Mesh.Facts(m.split), m.facts)

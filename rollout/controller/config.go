@@ -27,9 +27,9 @@ type Fleet interface {
 
 // Loads knows what proxies report of their requests.
 type Loads interface {
-	// LoadsOf several clusters, second by second, of the seconds that begin at since or later and are known.
+	// LoadsOf several clusters, by seconds, or parts of the newest ones, that begin at since or later and are known.
 	LoadsOf(clusters []string, since time.Time) []ir.Load
-	// Reported is closed when another second is known.
+	// Reported is closed when another second or part of one is known.
 	Reported() <-chan struct{}
 }
 

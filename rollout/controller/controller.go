@@ -261,7 +261,7 @@ func (p *pass) wait(acts rollout.Actions) time.Duration {
 		sooner(openTick)
 	}
 	if p.judging() && !p.memory.looking() { // what a look brings wakes the next pass
-		sooner(p.tick() - (p.mono - p.memory.judged.at))
+		sooner(p.untilLook(&p.memory.judged))
 	}
 	if s := p.object.Status; s != nil && len(s.Notes) > 0 {
 		sooner(persistEvery)

@@ -78,7 +78,7 @@ func (p *pass) load(j *judged) {
 
 // ask starts the queries for the next look, if the last one is long enough ago.
 func (p *pass) ask(j *judged) {
-	if j.at != 0 && p.mono-j.at < p.tick() || !p.memory.begin() {
+	if p.untilLook(j) > 0 || !p.memory.begin() {
 		return
 	}
 	j.at = p.mono
@@ -87,6 +87,24 @@ func (p *pass) ask(j *judged) {
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
 		questions: p.questions(analysis.Queries(p.analysis, j.evidence, moment, p.arms())),
 	})
+}
+
+// untilLook is how long the next look has time: a tick after the last one, or less where a sample is due before. One
+// that is late is asked for each second, for an interval at most.
+func (p *pass) untilLook(j *judged) time.Duration {
+	if j.at == 0 {
+		return 0
+	}
+	ago := p.mono - j.at
+	wait := p.tick() - ago
+	for _, cov := range j.looked.coverage {
+		due := cov.Due()
+		if late := p.now.Sub(due); due.IsZero() || late > cov.Interval {
+			continue
+		}
+		wait = min(wait, max(due.Sub(p.now), analysis.MinWindow-ago))
+	}
+	return wait
 }
 
 // moment is the present one, as the judge takes it.

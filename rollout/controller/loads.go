@@ -8,8 +8,36 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-// gatherLoads is how long reports of proxies are gathered before the objects concerned are looked at.
-const gatherLoads = 20 * time.Millisecond
+// Reports of proxies are gathered for a short time before the objects concerned are looked at: all whose canary gets requests
+// once in a second, and in between those with some failures, which may be the ones that break a rule.
+const (
+	gatherLoads  = 20 * time.Millisecond
+	lookAtAll    = 900 * time.Millisecond // less than a second, which news are not exactly
+	failingFor   = 2 * time.Second
+	failingAtAll = 3 // requests
+)
+
+// pulse says to whom news of reports matter.
+func (c *Controller) pulse() func() func(concern) bool {
+	last := -time.Hour
+	return func() func(concern) bool {
+		now := c.config.Now()
+		if mono := now.Sub(c.start); mono-last >= lookAtAll {
+			last = mono
+			return func(m concern) bool { return m.loads }
+		}
+		return func(m concern) bool { return m.loads && c.failing(m.facts.CanaryClusters, now.Add(-failingFor)) }
+	}
+}
+
+// failing reports that a canary has failed some requests since then.
+func (c *Controller) failing(canary []string, since time.Time) bool {
+	failed := uint64(0)
+	for _, l := range c.config.Fleet.LoadsOf(canary, since) {
+		failed += l.Failed
+	}
+	return failed >= failingAtAll
+}
 
 // judgeLoads folds in what proxies have reported since the last pass. That goes on while metrics cannot be read, and what
 // the newest look at them held stands meanwhile. Before the first look of this process at the step, load reports alone

@@ -97,10 +97,10 @@ func (c *Controller) run(ctx context.Context) error {
 	defer cancel()
 	c.queries.start(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, matters: c.moved}) })
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.loaded}) })
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, matters: always(c.moved)}) })
+	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.pulse()}) })
 	running.Go(func() { c.watchFreezes(ctx) })
-	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, matters: c.differs}) })
+	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, matters: always(c.differs)}) })
 	var err error
 	select {
 	case <-c.fence.lost:
@@ -116,7 +116,11 @@ func (c *Controller) run(ctx context.Context) error {
 // follower says how changes of one kind are followed.
 type follower struct {
 	gather  time.Duration
-	matters func(concern) bool
+	matters func() func(concern) bool // asked at each change
+}
+
+func always(matters func(concern) bool) func() func(concern) bool {
+	return func() func(concern) bool { return matters }
 }
 
 // follow looks at the objects concerned after each change.
@@ -125,7 +129,7 @@ func (c *Controller) follow(ctx context.Context, changed func() <-chan struct{},
 	defer timer.Stop()
 	for {
 		news := changed()
-		c.wakeAll(ctx, f.matters)
+		c.wakeAll(ctx, f.matters())
 		select {
 		case <-news:
 		case <-ctx.Done():

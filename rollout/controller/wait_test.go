@@ -57,3 +57,32 @@ func TestTrusted_isNoReportThatGrewOld(t *testing.T) {
 		}
 	}
 }
+
+func TestUntilLook_isWhenASampleIsDue(t *testing.T) {
+	at := func(s float64) time.Time { return time.Unix(1_000_000, 0).Add(time.Duration(s * float64(time.Second))) }
+	for _, tt := range []struct {
+		name         string
+		newest, look float64 // seconds: the newest sample then, and when that was
+		interval     time.Duration
+		now          float64
+		want         time.Duration
+	}{
+		{"nothing is known", 0, 10, 0, 12, 3 * time.Second},
+		{"the sample comes before the tick", 6, 10, 5 * time.Second, 11, 1100 * time.Millisecond},
+		{"it is due", 6, 10, 5 * time.Second, 12.1, 0},
+		{"in step with the samples", 6, 7.1, 5 * time.Second, 8, 4100 * time.Millisecond},
+		{"it comes much later", 6, 7.1, 30 * time.Second, 8, 4100 * time.Millisecond},
+		{"it is late", 6, 13, 5 * time.Second, 13.5, 500 * time.Millisecond},
+		{"it does not come", 6, 17.5, 5 * time.Second, 18.5, 4 * time.Second},
+		{"a look was a moment ago", 6, 12, 5 * time.Second, 12.1, 900 * time.Millisecond},
+	} {
+		p := bakingPass(time.Duration(tt.now * float64(time.Second)))
+		p.now, p.analysis.Criteria[0].Window = at(tt.now), 5*time.Second
+		j := &p.memory.judged
+		j.at = time.Duration(tt.look * float64(time.Second))
+		j.looked.coverage = []analysis.Coverage{{Interval: tt.interval, Newest: at(tt.newest)}}
+		if got := p.untilLook(j).Round(time.Millisecond); got != tt.want {
+			t.Errorf("%s: the next look is after %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -94,6 +94,10 @@ func apart(t *testing.T, byMetrics bool) bool {
 	return true
 }
 
+// known is how long Prometheus has read a service before a release of it is measured: it takes some scrapes to know how often
+// it does.
+const known = 25 * time.Second
+
 // bad is a version that fails.
 type bad struct {
 	fault   int64 // per mille of its answers
@@ -105,6 +109,9 @@ type bad struct {
 func detects(t *testing.T, s *site, b bad) {
 	t.Helper()
 	sh, users := opened(t, s)
+	if *deaf {
+		sh.rests(known)
+	}
 	sh.versions["v2"].errors.Store(b.fault)
 	start := app.Now()
 	sh.rollout.subset = "v2"
@@ -140,6 +147,16 @@ func incident(t *testing.T, s *site) {
 	t.Logf("measured: in the shared incident %d of %d answers of v1 failed, %d of %d of v2: not rolled back", tally.Failed("v1"), tally.Requests("v1"), tally.Failed("v2"), tally.Requests("v2"))
 	if tally.Failed("v1") < 100 || tally.Failed("v2") < 20 {
 		t.Errorf("too few failures to show anything: %+v", tally)
+	}
+}
+
+// rests lets time pass in which nothing is released.
+func (sh *shop) rests(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-sh.t.Context().Done():
 	}
 }
 

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"math/bits"
@@ -16,6 +17,7 @@ const (
 	keepSplit   = 900 // seconds, of clusters that splits give weight to
 	keepOther   = 60  // seconds
 	keepEach    = 30  // seconds, what single endpoints of the former answered
+	keepFine    = 10  // seconds, those of the former that are kept by parts
 )
 
 // Book holds the sums of all proxies. It is not safe for use by several goroutines at once.
@@ -30,18 +32,11 @@ type Book struct {
 // lately stands for the second of a cluster that has left since it was reported last.
 const lately = math.MaxInt64
 
-// series is one cluster: its buckets, oldest first, each second at most once.
+// series is one cluster: its buckets, oldest first, that do not overlap.
 type series struct {
 	buckets   []bucket
-	forgotten int64 // up to this second nothing is known of single endpoints
-}
-
-type bucket struct {
-	second  int64
-	counts  [counted]uint64
-	waiting uint64 // requests in progress
-	proxies int
-	each    []ir.EndpointLoad
+	forgotten int64 // up to this part nothing is known of single endpoints
+	merged    int64 // before this part are whole seconds only
 }
 
 // What is counted and therefore spread over time.
@@ -55,7 +50,7 @@ const (
 
 // Reporter is what a Book remembers of one proxy. The zero value has reported nothing.
 type Reporter struct {
-	seen map[string]int64 // newest second in which it counts as a proxy, by cluster
+	seen map[string]int64 // newest part in which it counts as a proxy, by cluster
 }
 
 // NewBook makes an empty Book whose seconds are those of the clock.
@@ -82,30 +77,32 @@ func (b *Book) Follow(clusters []string) {
 func (b *Book) Add(from *Reporter, s Stats, now time.Time) bool {
 	end := int64(now.Sub(b.base))
 	begin := end - int64(s.Interval)
-	last := second(end - 1)
-	of := b.open(s.Cluster, last)
+	last := part(end - 1)
+	of := b.open(s.Cluster, second(end-1))
 	if of == nil {
 		return false
 	}
-	keep := b.keep(s.Cluster, last)
+	keep := parts * b.keep(s.Cluster, second(end-1))
 	counts := [counted]uint64{issued: s.Issued, ok: s.OK, failed: s.Failed, dropped: s.Dropped}
-	for at := max(second(begin), last-keep+1); at <= last; at++ {
-		one := of.at(at)
-		left, right := max(at*int64(time.Second), begin), min((at+1)*int64(time.Second), end)
+	for at := max(part(begin), last-keep+1); at <= last; {
+		one := of.over(at, b.splits[s.Cluster] && at > last-parts*keepFine)
+		left, right := max(one.at*partLength, begin), min((one.at+one.long)*partLength, end)
 		for i, n := range counts {
 			one.counts[i] += upTo(n, right-begin, end-begin) - upTo(n, left-begin, end-begin)
 		}
-		if at > max(last-keepEach, of.forgotten) && b.splits[s.Cluster] {
+		if at > max(last-parts*keepEach, of.forgotten) && b.splits[s.Cluster] {
 			one.spread(s.Endpoints, [3]int64{left - begin, right - begin, end - begin})
 		}
-		if from.enters(s.Cluster, at) {
+		if from.enters(s.Cluster, one.at) {
 			one.proxies++
 			one.waiting += s.InProgress
 		}
+		at = one.at + one.long
 	}
 	of.trim(last - keep)
-	of.forget(last - keepEach)
-	from.trim(last - keepSplit)
+	of.forget(last - parts*keepEach)
+	of.merge(last - parts*keepFine)
+	from.trim(last - parts*keepSplit)
 	return true
 }
 
@@ -114,15 +111,6 @@ func upTo(n uint64, part, whole int64) uint64 {
 	hi, lo := bits.Mul64(n, uint64(part))
 	out, _ := bits.Div64(hi, lo, uint64(whole))
 	return out
-}
-
-// second is the second that holds an instant.
-func second(at int64) int64 {
-	n := at / int64(time.Second)
-	if at%int64(time.Second) < 0 {
-		n--
-	}
-	return n
 }
 
 // keep is how many seconds are kept of a cluster, now.
@@ -161,7 +149,7 @@ func (b *Book) open(cluster string, now int64) *series {
 			return nil
 		}
 	}
-	of = &series{forgotten: math.MinInt64}
+	of = &series{forgotten: math.MinInt64, merged: math.MinInt64}
 	b.series[cluster] = of
 	return of
 }
@@ -178,61 +166,46 @@ func (b *Book) evict() bool {
 	return victim != ""
 }
 
-// at finds or makes the bucket of a second. It is mostly the last one.
-func (s *series) at(second int64) *bucket {
-	i, found := slices.BinarySearchFunc(s.buckets, second, func(b bucket, want int64) int { return int(b.second - want) })
-	if !found {
-		s.buckets = slices.Insert(s.buckets, i, bucket{second: second})
-	}
-	return &s.buckets[i]
-}
-
-func (s *series) newest() int64 { return s.buckets[len(s.buckets)-1].second }
-
-// trim drops the buckets up to a second.
-func (s *series) trim(until int64) {
-	n := 0
-	for n < len(s.buckets) && s.buckets[n].second <= until {
-		n++
-	}
-	s.buckets = slices.Delete(s.buckets, 0, n)
-}
-
-// enters reports whether the proxy does not count in a second yet, and makes it count.
-func (r *Reporter) enters(cluster string, second int64) bool {
-	if last, ok := r.seen[cluster]; ok && second <= last {
+// enters reports whether the proxy does not count in a part yet, and makes it count.
+func (r *Reporter) enters(cluster string, at int64) bool {
+	if last, ok := r.seen[cluster]; ok && at <= last {
 		return false
 	}
 	if r.seen == nil {
 		r.seen = map[string]int64{}
 	}
-	r.seen[cluster] = second
+	r.seen[cluster] = at
 	return true
 }
 
-// trim forgets clusters that were not reported since a second, when they have become many.
+// trim forgets clusters that were not reported since a part, when they have become many.
 func (r *Reporter) trim(until int64) {
 	if len(r.seen) > maxClusters {
 		maps.DeleteFunc(r.seen, func(_ string, last int64) bool { return last <= until })
 	}
 }
 
-// Second is the number of the second that holds an instant.
-func (b *Book) Second(at time.Time) int64 { return second(int64(at.Sub(b.base))) }
+// Part is the number of the quarter of a second that holds an instant.
+func (b *Book) Part(at time.Time) int64 { return part(int64(at.Sub(b.base))) }
 
-// Loads gives the seconds of a cluster in which some proxy has reported, that begin at since or later and end at until
-// or sooner, oldest first.
+// Loads gives the times of a cluster in which some proxy has reported, that begin at since or later and end at until
+// or sooner, oldest first: whole seconds, and the newest of a cluster that a split gives weight to in quarters.
 func (b *Book) Loads(cluster string, since, until time.Time) []ir.Load {
 	of := b.series[cluster]
 	if of == nil {
 		return nil
 	}
+	first := 0
+	if !since.IsZero() {
+		after := b.Part(since.Add(time.Duration(partLength - 1))) // before it none begins in time
+		first, _ = slices.BinarySearchFunc(of.buckets, after, func(b bucket, want int64) int { return cmp.Compare(b.at, want) })
+	}
 	var out []ir.Load
-	for _, one := range of.buckets {
-		from := b.base.Add(time.Duration(one.second) * time.Second)
-		to := from.Add(time.Second)
-		if from.Before(since) || to.After(until) {
-			continue
+	for _, one := range of.buckets[first:] {
+		from := b.base.Add(time.Duration(one.at * partLength))
+		to := from.Add(time.Duration(one.long * partLength))
+		if to.After(until) {
+			break
 		}
 		out = append(out, ir.Load{
 			Cluster: cluster, From: from, To: to,

@@ -101,7 +101,7 @@ func TestBook_keepsSplitClustersForLong(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]int{"split": 900, "other": 60} {
-		got := b.Loads(name, time.Time{}, on(9999))
+		got := seconds(b.Loads(name, time.Time{}, on(9999)))
 		if len(got) != want || !got[len(got)-1].To.Equal(on(2000)) {
 			t.Errorf("%s: %d buckets, want %d up to second 2000", name, len(got), want)
 		}
@@ -110,7 +110,7 @@ func TestBook_keepsSplitClustersForLong(t *testing.T) {
 	b = NewBook(start)
 	b.Follow([]string{"split"})
 	b.Add(r, long, on(90000))
-	if got := b.Loads("split", time.Time{}, on(99999)); len(got) != 900 || got[0].Issued != 2 {
+	if got := seconds(b.Loads("split", time.Time{}, on(99999))); len(got) != 900 || got[0].Issued != 2 {
 		t.Errorf("of a report over a day %d buckets of %d are kept, want 900 of 2", len(got), got[0].Issued)
 	}
 }

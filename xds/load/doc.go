@@ -2,8 +2,9 @@
 //
 // Each report counts over an interval that the proxy has measured itself. A Book spreads the counts evenly over that
 // interval and sums them over proxies, in buckets of one second. Of a cluster that a split gives weight to it keeps 15
-// minutes, of others one. No request is lost or made up by that: what a report counts is what its buckets hold. A bucket
-// exists where some proxy has reported; no bucket means that nothing is known, not that nothing was sent.
+// minutes, the newest 10 s of them in quarters of a second; of others one. No request is lost or made up by that: what a report
+// counts is what its buckets hold. A bucket exists where some proxy has reported; no bucket means that nothing is known, not
+// that nothing was sent.
 //
 // It reads no clock and judges nothing. xds/server hands it the reports; rollout/controller asks through xds/server.
 //

@@ -23,13 +23,13 @@ func (b *bucket) spread(endpoints []ir.EndpointLoad, span [3]int64) {
 	}
 }
 
-// forget drops what single endpoints answered up to a second.
+// forget drops what single endpoints answered up to a part.
 func (s *series) forget(until int64) {
 	for i, b := range slices.Backward(s.buckets) {
-		if b.second <= s.forgotten {
+		if b.at <= s.forgotten {
 			break
 		}
-		if b.second <= until {
+		if b.at <= until {
 			s.buckets[i].each = nil
 		}
 	}

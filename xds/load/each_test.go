@@ -64,7 +64,7 @@ func TestBook_keepsEndpointsOfSplitsForAShortTime(t *testing.T) {
 		}
 	}
 	known := 0
-	for _, l := range b.Loads("split", time.Time{}, on(999)) {
+	for _, l := range seconds(b.Loads("split", time.Time{}, on(999))) {
 		if l.Endpoints == nil {
 			continue
 		}

@@ -42,8 +42,8 @@ func newLoads(now time.Time, interval time.Duration) *loads {
 	}
 }
 
-// Loads gives what the proxies of this server have reported of a cluster, second by second and oldest first: the seconds
-// that begin at since or later and that all proxies have reported or had the time to. No second means that nothing is
+// Loads gives what the proxies of this server have reported of a cluster, oldest first: the seconds, and parts of the newest
+// ones, that begin at since or later and that all proxies have reported or had the time to. No second means that nothing is
 // known. Of a cluster that a split gives weight to 15 minutes are kept, of others one.
 func (s *Server) Loads(cluster string, since time.Time) []ir.Load {
 	now := s.now()

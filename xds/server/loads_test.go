@@ -137,7 +137,7 @@ func TestLoads_areSummedOverProxies(t *testing.T) {
 	first.send(able("n1"))
 	second.send(able("n2"), counts("a", 1, 1)) // it comes again, with what it counted since
 	for _, c := range []*counting{first, second} {
-		if got, want := c.next(), "true [] 1s true"; got != want {
+		if got, want := c.next(), "true [] 500ms true"; got != want {
 			t.Errorf("answer %q, want %q", got, want)
 		}
 	}
@@ -175,11 +175,11 @@ func TestLoads_answerNamesTheClustersOfSplits(t *testing.T) {
 		t.Errorf("before anything is served: %q, want %q", got, want)
 	}
 	h.publish(fed([]string{"b", "a"}, "a", "b", "c"))
-	if got, want := c.next(), "false [a b] 1s true"; got != want {
+	if got, want := c.next(), "false [a b] 500ms true"; got != want {
 		t.Errorf("with a split: %q, want %q", got, want)
 	}
 	h.publish(fed(nil, "a", "b", "c"))
-	if got, want := c.next(), "false [] 1s true"; got != want {
+	if got, want := c.next(), "false [] 500ms true"; got != want {
 		t.Errorf("without one: %q, want %q", got, want)
 	}
 }

@@ -45,8 +45,14 @@ type reporter struct {
 	who identity // not changed after the first message
 	listing
 	tally load.Reporter
-	heard time.Time // up to then it has reported; guarded by the loads'
-	wrong bool      // it was said that a report makes no sense
+	rhythm
+	wrong bool // it was said that a report makes no sense
+}
+
+// rhythm is when a proxy reports; guarded by the loads'.
+type rhythm struct {
+	every time.Duration // as it was told
+	heard time.Time     // up to then it has reported
 }
 
 // listing is what a proxy was told to report.
@@ -197,10 +203,10 @@ func (rp *reporter) tell() (wait time.Duration, err error) {
 		return 0, err
 	}
 	now := rp.server.now()
-	if wait := rp.again.Sub(now); wait > 0 {
-		return wait, nil
+	if wait := rp.again.Sub(now); wait > 0 && (rp.each || !each) {
+		return wait, nil // but not where it is to report sooner
 	}
-	interval := rp.server.loads.interval
+	interval := rp.server.loads.pace(rp, each && rp.who.class.Kind != ir.KindGRPC)
 	rp.due, rp.clusters, rp.each, rp.again = false, clusters, each, now.Add(2*interval)
 	limit := time.AfterFunc(rp.server.timing.Stall, func() { poke(rp.stalled) })
 	defer limit.Stop()

@@ -17,7 +17,7 @@ type known struct {
 	looked time.Time // when that was seen
 }
 
-// Reported is closed when proxies have reported another second.
+// Reported is closed when proxies have reported another part of a second.
 func (s *Server) Reported() <-chan struct{} { return s.loads.watchers.next() }
 
 func (w *watchers) next() <-chan struct{} {
@@ -38,7 +38,7 @@ func (w *watchers) tell() {
 	}
 }
 
-// heard notes that a proxy has reported all it counted until now, and tells of a second that is whole by that.
+// heard notes that a proxy has reported all it counted until now, and tells of a part of a second that is whole by that.
 func (l *loads) heard(rp *reporter, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,7 +48,7 @@ func (l *loads) heard(rp *reporter, now time.Time) {
 		l.known.looked = time.Time{}
 	}
 	was := l.known.whole
-	if l.book.Second(l.reported(now)) > l.book.Second(was) {
+	if l.book.Part(l.reported(now)) > l.book.Part(was) {
 		l.watchers.tell()
 	}
 }
@@ -62,19 +62,35 @@ func (l *loads) reported(now time.Time) time.Time {
 	return l.known.whole
 }
 
-// slowest is up to when all have reported. Who has not within two intervals is not waited for; an answer that comes in
+// slowest is up to when all have reported. Who has not within two of its intervals is not waited for; an answer that comes in
 // between makes a report twice as late.
 func (l *loads) slowest(now time.Time) time.Time {
 	until := now
 	for _, of := range l.reporters {
 		for rp := range of {
-			if rp.heard.Before(until) {
-				until = rp.heard
+			if heard := latest(rp.heard, now.Add(-2*rp.every)); heard.Before(until) {
+				until = heard
 			}
 		}
 	}
-	if oldest := now.Add(-2 * l.interval); until.Before(oldest) {
-		return oldest
-	}
 	return until
+}
+
+// pace is how often a proxy is to report from now on: twice as often where splits divide traffic, as that is how a broken
+// version is found.
+func (l *loads) pace(rp *reporter, each bool) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rp.every = l.interval
+	if each {
+		rp.every = l.interval / 2
+	}
+	return rp.every
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
