@@ -58,7 +58,7 @@ func newDiff(s Streams) *cobra.Command {
 		},
 	}
 	o.cluster = addCluster(cmd)
-	o.rendering.flags(cmd, &o.domain)
+	o.flags(cmd, &o.domain)
 	f := cmd.Flags()
 	f.StringVar(&o.base, "base", "", "revision of the directory's repository to compare with, in place of the cluster")
 	f.StringVarP(&o.output, "output", "o", "", "json or yaml")

@@ -47,7 +47,7 @@ func newRender(s Streams) *cobra.Command {
 	f.StringSliceVar(&o.git.InsecureHosts, "insecure-host", nil, "with --git: host that may be asked over plain http; repeats")
 	f.BoolVar(&o.digest, "digest", false, "give Rollouts the annotation sluice.dev/digest that they would get")
 	f.StringVarP(&o.namespace, "namespace", "n", "default", "namespace of the Source, and of objects that name none")
-	o.rendering.flags(cmd, &o.domain)
+	o.flags(cmd, &o.domain)
 	o.print.AddFlags(cmd)
 	f.Lookup("output").Usage = strings.Join(o.print.AllowedFormats(), ", ")
 	return cmd

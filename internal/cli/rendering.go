@@ -163,12 +163,13 @@ func fetchExit(err error) error {
 	if failure.Problem != nil {
 		exit.Next = failure.Problem.Hint
 	}
-	switch failure.Reason {
-	case gitsync.RefNotFound, gitsync.PathNotFound:
+	is := func(reasons ...gitsync.Reason) bool { return slices.Contains(reasons, failure.Reason) }
+	switch {
+	case is(gitsync.RefNotFound, gitsync.PathNotFound):
 		exit.Code = ExitNotFound
-	case gitsync.Unreachable, gitsync.Timeout, gitsync.TLSFailed, gitsync.Throttled:
+	case is(gitsync.Unreachable, gitsync.Timeout, gitsync.TLSFailed, gitsync.Throttled):
 		exit.Code = ExitUnreachable
-	case gitsync.AuthFailed, gitsync.HostKeyUnknown, gitsync.HostKeyMismatch:
+	case is(gitsync.AuthFailed, gitsync.HostKeyUnknown, gitsync.HostKeyMismatch):
 		exit.Code = ExitUnauthorized
 	}
 	return exit
