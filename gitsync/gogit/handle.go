@@ -32,11 +32,16 @@ type handle struct {
 	used   time.Time    // last; guarded by the lock of the Repositories
 	size   atomic.Int64 // on disk
 
-	busy      *semaphore.Weighted // held by one fetch at a time; guards all below
-	knowsV2   int                 // listings left before the server is asked for its protocol again
-	canFilter bool                // the server can leave out trees
-	now       *generation
-	dropped   bool // somebody needed the room; another handle takes over
+	busy *semaphore.Weighted // held by one fetch at a time; guards all below
+	speech
+	now     *generation
+	dropped bool // somebody needed the room; another handle takes over
+}
+
+// speech is what is known of how the server speaks.
+type speech struct {
+	knowsV2   int  // listings left before it is asked for its protocol again
+	canFilter bool // it can leave out trees
 }
 
 // generation is one bare repository. It is deleted when it was replaced and the last tree on it is closed.
