@@ -3,7 +3,6 @@ package v1alpha1
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ type Percent string
 
 // Fraction gives the share as a number: 1% is 0.01.
 func (p Percent) Fraction() (float64, error) {
-	if !regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,6})?%$`).MatchString(string(p)) {
+	if number, ok := strings.CutSuffix(string(p), "%"); !ok || !decimal(number, 4) {
 		return 0, fmt.Errorf("percentage %q: want a number with a percent sign, such as 0.5%%", string(p))
 	}
 	// The decimal point is moved in the text: dividing a float by 100 would round twice.
@@ -123,8 +122,18 @@ type Decimal string
 
 // Float gives the number.
 func (d Decimal) Float() (float64, error) {
-	if !regexp.MustCompile(`^[0-9]{1,6}(\.[0-9]{1,6})?$`).MatchString(string(d)) {
+	if !decimal(string(d), 6) {
 		return 0, fmt.Errorf("number %q: want digits with at most one point, such as 1.5", string(d))
 	}
 	return strconv.ParseFloat(string(d), 64)
+}
+
+// decimal reports that a text is digits, at most so many, and after a point at most six. It is asked in every look at a Rollout:
+// an expression would be compiled each time.
+func decimal(text string, whole int) bool {
+	before, after, point := strings.Cut(text, ".")
+	digits := func(s string, most int) bool {
+		return s != "" && len(s) <= most && strings.Trim(s, "0123456789") == ""
+	}
+	return digits(before, whole) && (!point || digits(after, 6))
 }

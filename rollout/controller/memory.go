@@ -20,16 +20,38 @@ type memory struct {
 	uid   types.UID
 	watch rollout.Watch
 	written
-	shown   bool          // to the outbox
-	first   time.Duration // when this process first saw it
-	proxies int           // that took part then, as stored
-	acked   uint64        // newest traffic seq whose acknowledgement was announced
-	judged  judged
+	met
+	spec   understood
+	acked  uint64 // newest traffic seq whose acknowledgement was announced
+	judged judged
 
 	mu      sync.Mutex // guards the rest
 	asked   bool       // a query is under way
 	answer  *answer    // what the last one brought, not yet used
 	concern *concern   // of the newest pass; nil: there was none
+}
+
+// met is how an object was when this process first saw it.
+type met struct {
+	shown   bool // to the outbox
+	first   time.Duration
+	proxies int // that took part then, as stored
+}
+
+// understood is a spec as the engine takes it.
+type understood struct {
+	generation int64 // 0: none is yet
+	spec       rollout.Spec
+	err        error
+}
+
+// understand reads an object's spec, once for each generation: it is checked with care, and defaulted.
+func (m *memory) understand(ro *v1alpha1.Rollout) (rollout.Spec, error) {
+	if m.spec.generation != ro.Generation || ro.Generation == 0 {
+		m.spec.spec, m.spec.err = specOf(ro)
+		m.spec.generation = ro.Generation
+	}
+	return m.spec.spec, m.spec.err
 }
 
 // written is what became of this process's writes.

@@ -70,7 +70,7 @@ func (c *Controller) see(ctx context.Context, ro *v1alpha1.Rollout) (*pass, erro
 	if p.state.Since.IsZero() {
 		p.state.Since = ro.CreationTimestamp.UTC()
 	}
-	p.spec, p.specErr = specOf(ro)
+	p.spec, p.specErr = p.memory.understand(ro)
 	if err := p.readAnalysis(ctx); err != nil {
 		return p, err
 	}
