@@ -192,14 +192,15 @@ func (p *play) result() (result, error) {
 	if p.err == nil {
 		p.rests() // what came late may have made something to be confirmed
 	}
-	out := result{Notes: p.outbox.all()}
-	suspected := int64(0)
+	out := result{}
+	suspected, told := int64(0), p.outbox.all()
 	for _, w := range p.proxy.Writes() {
 		switch {
 		case !w.Accepted():
 		case w.Key.Resource == "rollouts.sluice.dev" && w.Key.Subresource == "status":
 			switch seq, reason := transitionOf(w.Body); {
 			case reason == string(analysis.Suspicious):
+				told = without(told, seq-suspected)
 				suspected++
 			case seq > 0:
 				out.Transitions = append(out.Transitions, seq-suspected)
@@ -210,8 +211,26 @@ func (p *play) result() (result, error) {
 			out.Answers++
 		}
 	}
-	out.End = summary(p.now(), suspected)
+	out.End, out.Notes = summary(p.now(), suspected), told
 	return out, p.err
+}
+
+// without leaves out the notes of a transition, and gives those of later ones the seq that they would have without it.
+func without(notes []string, seq int64) []string {
+	var out []string
+	for _, id := range notes {
+		var attempt, of int64
+		var rest string
+		if n, _ := fmt.Sscanf(id, "%d.%d.%s", &attempt, &of, &rest); n < 3 || of == seq {
+			continue
+		}
+		_, rest, _ = strings.Cut(id[strings.Index(id, ".")+1:], ".")
+		if of > seq {
+			of--
+		}
+		out = append(out, fmt.Sprintf("%d.%d.%s", attempt, of, rest))
+	}
+	return out
 }
 
 // transitionOf is the seq that a patch stores, and the reason where it changes; 0: it stores none.
