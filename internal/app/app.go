@@ -149,7 +149,8 @@ func watched(c Config) map[client.Object]cache.ByObject {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{c.Namespace: {}}}
 	return map[client.Object]cache.ByObject{
 		&corev1.Pod{}:           {Transform: xdscontroller.SlimPod},
-		&coordinationv1.Lease{}: here, // those of other programs are not our business
+		&v1alpha1.Rollout{}:     {Transform: cache.TransformStripManagedFields()}, // who wrote which field of ten thousand
+		&coordinationv1.Lease{}: here,                                             // those of other programs are not our business
 		&v1alpha1.FleetReport{}: here,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ import (
 	"github.com/sluice-dev/sluice/test/poll"
 )
 
-var enumerate = flag.String("enumerate", "", "crash points: all, or nothing for a part")
+var enumerate = flag.String("enumerate", "", "crash points: all, or the number of a part; nothing: today's part")
 
 // A point is a write: the k-th with its key in the undisturbed run. Each is disturbed in four ways, and what comes of it
 // is compared with the undisturbed run.
@@ -404,10 +405,10 @@ func points(writes []fault.Write) []point {
 
 // TestCrash_atEveryWrite disturbs every write of every story in four ways: lost with its process, stored with its reply
 // and its process lost, refused because of another write, and stored a while after the process got no reply. Every run comes to
-// the same end by the same transitions, each stored once. Without -enumerate=all a part of the points is tried.
+// the same end by the same transitions, each stored once. Without -enumerate=all a part of the points is tried, another one each day.
 func TestCrash_atEveryWrite(t *testing.T) {
 	of := newWorld(t)
-	part := *enumerate != "all"
+	part := partOf(t, *enumerate)
 	var mu sync.Mutex // guards tried
 	tried := 0
 	for i, s := range stories() {
@@ -423,8 +424,8 @@ func TestCrash_atEveryWrite(t *testing.T) {
 				t.Fatalf("two undisturbed runs differ: %v\n%s", err, diff)
 			}
 			all := points(undisturbed.proxy.Writes())
-			if part {
-				all = chosen(all, i)
+			if part >= 0 {
+				all = chosen(all, i, part)
 			}
 			t.Logf("%d points; the undisturbed run stores seqs %v and ends as\n%s", len(all), want.Transitions, want.End)
 			for _, p := range all {
@@ -447,14 +448,31 @@ func TestCrash_atEveryWrite(t *testing.T) {
 	t.Cleanup(func() { t.Logf("%d points tried", tried) })
 }
 
-// chosen is a part of the points: each write of some stories, in one mode each.
-func chosen(all []point, story int) []point {
-	if story != 2 && story != 5 {
+// partOf is the number of the part that is asked for; below 0: all.
+func partOf(t *testing.T, asked string) int {
+	t.Helper()
+	switch asked {
+	case "all":
+		return -1
+	case "":
+		asked = strconv.FormatInt(time.Now().Unix()/(24*60*60), 10)
+		t.Logf("part %s of the points; the same again: -args -enumerate=%[1]s", asked)
+	}
+	n, err := strconv.Atoi(asked)
+	if err != nil || n < 0 {
+		t.Fatalf("-enumerate=%s: want all, or the number of a part", asked)
+	}
+	return n
+}
+
+// chosen is a part of the points: each write of two stories, in one mode each. Parts that follow each other have them all.
+func chosen(all []point, story, part int) []point {
+	if n := len(stories()); story != part%n && story != (part+n/2)%n {
 		return nil
 	}
 	var out []point
 	for i := 0; i < len(all); i += len(modes) {
-		out = append(out, all[i+(i/len(modes)+story)%len(modes)])
+		out = append(out, all[i+(i/len(modes)+part/len(stories()))%len(modes)])
 	}
 	return out
 }

@@ -22,6 +22,7 @@ import (
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -198,7 +199,8 @@ func (c *crowd) each(keys []types.NamespacedName, do func(context.Context, types
 // start runs a controller until the benchmark ends.
 func (c *crowd) start() {
 	cfg := kube.Start(c.b)
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{Scheme: c.client.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{Scheme: c.client.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.Rollout{}: {Transform: cache.TransformStripManagedFields()}}}}) // as the process has it
 	if err != nil {
 		c.b.Fatal(err)
 	}

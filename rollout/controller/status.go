@@ -50,6 +50,9 @@ func stateOf(s *v1alpha1.RolloutStatus) (rollout.State, error) {
 			Attempt: c.Attempt, Seq: uint64(c.Seq), At: instant(c.At)})
 	}
 	st.Progress = progressOf(s.Progress)
+	if s.Canary != nil && st.Progress.StartedAt.IsZero() { // an attempt that nobody saw begin: no limit has passed, and its end can be stored
+		st.Progress.StartedAt = st.Since
+	}
 	for _, h := range s.History {
 		st.History = append(st.History, rollout.Past{Attempt: h.Attempt, Version: rollout.Version{Name: h.Name, Digest: h.Digest, Commit: h.Commit},
 			StartedAt: instant(h.StartedAt), EndedAt: instant(h.EndedAt), Outcome: rollout.Outcome(h.Outcome), Reason: rollout.Reason(h.Reason),
