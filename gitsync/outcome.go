@@ -2,6 +2,7 @@ package gitsync
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sluice-dev/sluice/api/problem"
 )
@@ -12,6 +13,8 @@ type Outcome struct {
 	Confirmed []Entry
 	Changed   []ID // created or changed by this run
 	Refused   []Refusal
+	Troubled  []Trouble
+	Drifted   []Drift // among Changed: Git wanted nothing new, somebody else had changed them
 }
 
 // Refusal is the server's answer to one object that must not be retried as it is.
@@ -21,10 +24,23 @@ type Refusal struct {
 	Problem problem.Problem
 }
 
-// Applier brings objects into the cluster as one identity. Its errors are trouble with the cluster that is worth a
-// retry, or a *Failure.
+// Trouble is an object, and with it its unit, that is worth a retry. Other units are not touched by it.
+type Trouble struct {
+	ID   ID
+	Unit int // index into Set.Units
+	Err  error
+}
+
+// ErrPreempted is the cause of a context that ends because there is something newer to apply: what is under way is
+// finished, nothing more is begun.
+var ErrPreempted = errors.New("a newer commit came")
+
+// Applier brings objects into the cluster as one identity. Its errors are trouble with the cluster as a whole that is
+// worth a retry, or a *Failure.
 type Applier interface {
-	Look(ctx context.Context, entries []Entry) (map[ID]Live, error)
+	// Look gives what exists. What may not be read is refused and not among the live: nothing is known of it.
+	Look(ctx context.Context, entries []Entry) (map[ID]Live, []Refusal, error)
 	Apply(ctx context.Context, set Set) (Outcome, error)
+	// Prune deletes in order and gives what is gone, an error or not.
 	Prune(ctx context.Context, removals []Removal) (gone []ID, err error)
 }

@@ -24,6 +24,7 @@ type View struct {
 	Former    []string // formerly stable subsets that may still be needed
 	Attempted string   // digest last acted on
 	Rest      bool     // no attempt is open and none is being rolled back
+	Unacked   bool     // some connected proxy is not known to run the newest routes
 }
 
 // Owner names a Source.
@@ -76,6 +77,7 @@ type Held struct {
 // Set is what to do for one commit. Items are sorted by stage, then ID.
 type Set struct {
 	Owner    Owner
+	Full     bool // compare every object with the cluster, also where nothing seems to have changed
 	Units    []Unit
 	Items    []Item
 	Held     []Held

@@ -20,6 +20,9 @@ type Proof struct {
 	Held     int // units held or waiting
 	Have     Inventory
 	Live     map[ID]Live
+	Unseen   []ID // may not be read: nothing is known of them, so they are neither deleted nor forgotten
+	Spared   []ID // Git said that they are not to be pruned when it last had them
+	Orphans  []ID // carry our labels, but neither Git nor the inventory has them
 	Rollouts []View
 }
 
@@ -72,10 +75,12 @@ func Prune(p Proof) PruneSet {
 		}
 		live, exists := p.Live[e.ID]
 		switch {
-		case !exists, !p.Owner.ours(live), exempt(e, live):
+		case slices.Contains(p.Unseen, e.ID), slices.Contains(p.Spared, e.ID):
+		case !exists, !p.Owner.ours(live), e.UID != live.UID:
 			out.Forget = append(out.Forget, e.ID)
+		case spared(e, live):
 		default:
-			candidates = append(candidates, Removal{ID: e.ID, Version: e.Version, UID: live.UID, ResourceVersion: live.ResourceVersion})
+			candidates = append(candidates, Removal{ID: e.ID, Version: cmp.Or(live.Object.Version, e.Version), UID: live.UID, ResourceVersion: live.ResourceVersion})
 		}
 	}
 	if !p.Enabled || !p.Complete || !p.Descends || !p.Listed || !p.Applied || len(p.Want) == 0 {
@@ -96,9 +101,10 @@ func Prune(p Proof) PruneSet {
 		}
 		out.Delete = append(out.Delete, c)
 	}
-	slices.SortFunc(out.Delete, func(a, b Removal) int {
-		return cmp.Or(cmp.Compare(StageOf(b.ID), StageOf(a.ID)), CompareID(a.ID, b.ID))
-	})
+	reversed(out.Delete)
+	if out.Withheld == "" && len(p.Orphans) > 0 {
+		out.Kept, out.Withheld = p.Orphans, WithheldOrphans
+	}
 	return out
 }
 
@@ -116,23 +122,20 @@ func (p Proof) withhold(forget []ID, candidates []Removal, why Withheld) PruneSe
 // Allowed gives how many of n entries one commit may delete at that percentage: at least three.
 func Allowed(n, percent int) int { return max(3, n*percent/100) }
 
-// exempt reports whether an entry is not ours to delete: we did not make this very object, a person said no, or
-// its kind holds data of others and nobody said yes.
-func exempt(e Entry, live Live) bool {
+// spared reports whether an entry is not ours to delete: we did not make this very object, a person said no, or its kind
+// holds data of others and nobody said yes. It stays in the inventory.
+func spared(e Entry, live Live) bool {
 	switch Annotation(live.Object.Content, AnnotationPrune) {
 	case "disabled":
 		return true
 	case "allow":
-		return e.UID != live.UID || e.Origin == Pending
-	}
-	if e.Origin != Created || e.UID == "" || e.UID != live.UID {
-		return true
+		return e.Origin == Pending
 	}
 	switch e.ID.GroupKind() {
 	case "Namespace", "PersistentVolumeClaim", "CustomResourceDefinition.apiextensions.k8s.io":
 		return true
 	}
-	return false
+	return e.Origin != Created || e.UID == ""
 }
 
 // Settle confirms Pending entries whose object now exists with our labels: the crash between creating and
@@ -184,9 +187,12 @@ func needed(o Object, workloads []Object) bool {
 	})
 }
 
-// subsetLabels gives the labels of the subsets that v needs; known is false when one of them is not defined, and
-// then no workload may be told apart.
+// subsetLabels gives the labels of the subsets that v needs; known is false when one of them is not defined or some proxy
+// may still run older routes, and then no workload may be told apart.
 func (v View) subsetLabels(members []Object) (labels []map[string]string, known bool) {
+	if v.Unacked {
+		return nil, false
+	}
 	for _, name := range append([]string{v.Stable, v.Canary}, v.Former...) {
 		if name == "" {
 			continue

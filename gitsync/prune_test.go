@@ -114,6 +114,11 @@ func TestPrune_keepsWhatARolloutStillNeeds(t *testing.T) {
 	if got := Prune(p); len(got.Delete) != 1 {
 		t.Errorf("v1 still warm: deleted %v, want only ConfigMap other", got.Delete)
 	}
+	p.Rollouts[0].Former, p.Rollouts[0].Unacked = nil, true
+	if got := Prune(p); len(got.Delete) != 1 {
+		t.Errorf("older routes may run: deleted %v, want only ConfigMap other", got.Delete)
+	}
+	p.Rollouts[0].Unacked = false
 	p.Rollouts[0].Stable = "unknown"
 	if got := Prune(p); len(got.Delete) != 1 {
 		t.Errorf("unknown subset: deleted %v, want only ConfigMap other", got.Delete)
@@ -129,5 +134,15 @@ func TestInventory_settlesOnlyWhatCarriesOurLabels(t *testing.T) {
 	}
 	if e, _ := v.Settle(bookinfo, alive(Owner{"a", "b"}, cm)).Find(cm.ID); e.Origin != Pending {
 		t.Errorf("other labels: %v, want Pending", e)
+	}
+}
+
+func TestPrune_orphansAreNamedAndNeverDeleted(t *testing.T) {
+	t.Parallel()
+	p := proven()
+	p.Orphans = []ID{{"", "ConfigMap", "bookinfo", "lost"}}
+	got := Prune(p)
+	if len(got.Delete) != 1 || got.Withheld != WithheldOrphans || !slices.Equal(got.Kept, p.Orphans) {
+		t.Errorf("Prune = %+v, want the proven one deleted and the orphan named", got)
 	}
 }

@@ -42,6 +42,7 @@ const (
 	NotAllowed       Reason = "NotAllowed"
 	NoIdentity       Reason = "NoIdentity"
 	Forbidden        Reason = "Forbidden"
+	DependencyCycle  Reason = "DependencyCycle"
 )
 
 // Stalled reports whether waiting alone cannot mend r.

@@ -25,6 +25,7 @@ const (
 	ConditionStableShort   = "StableShort"   // Rollout, present only while True: stable has fewer endpoints than at the start
 	ConditionPruneHeld     = "PruneHeld"     // Source, present only while True
 	ConditionVerified      = "Verified"      // Source, present only with spec.verify: signatures
+	ConditionDrifted       = "Drifted"       // Source, present only while True: somebody else keeps changing what it applies
 )
 
 // The reasons of a Rollout: of its conditions, of its transitions and of its events.
@@ -122,6 +123,12 @@ const (
 	ReasonWaitingForRollout = "WaitingForRollout"
 	ReasonSuspended         = "Suspended"
 
+	ReasonDependencyNotReady = "DependencyNotReady"
+	ReasonRepaired           = "Repaired"
+	ReasonContested          = "Contested"
+	ReasonOrphans            = "Orphans"
+	ReasonLeftBehind         = "LeftBehind"
+
 	ReasonUnreachable      = "Unreachable"
 	ReasonTimeout          = "Timeout"
 	ReasonAuthFailed       = "AuthFailed"
@@ -157,6 +164,7 @@ const (
 
 	ReasonDescentUnproven = "DescentUnproven" // of an event
 	ReasonStableNeeds     = "StableNeeds"
+	ReasonDependencyCycle = "DependencyCycle"
 )
 
 // The reasons of a Notifier, besides ReasonUnreachable, ReasonThrottled and ReasonSuspended.

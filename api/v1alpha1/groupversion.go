@@ -39,6 +39,9 @@ const (
 // RolloutFinalizer keeps a Rollout until its canary serves nothing.
 const RolloutFinalizer = "sluice.dev/rollout"
 
+// SourceFinalizer keeps a Source until the objects that go with it are gone.
+const SourceFinalizer = "sluice.dev/source"
+
 // GroupVersion is sluice.dev/v1alpha1.
 func GroupVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: Group, Version: Version}

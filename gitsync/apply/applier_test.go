@@ -50,11 +50,7 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
-	appliers, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	applier, err := appliers.As(ns, "applier")
+	applier, err := New(config, admin.RESTMapper(), nil).As(ns, "applier")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +74,7 @@ func (w *world) configMap(name string, data map[string]any) gitsync.Object {
 // apply plans and applies as the controller does.
 func (w *world) apply(objects ...gitsync.Object) (gitsync.Set, gitsync.Outcome) {
 	w.Helper()
-	live, err := w.applier.Look(w.Context(), w.have.Union(objects))
+	live, _, err := w.applier.Look(w.Context(), w.have.Union(objects))
 	if err != nil {
 		w.Fatalf("Look: %v", err)
 	}

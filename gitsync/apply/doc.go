@@ -5,7 +5,7 @@
 // the Source names. Writes are conditional: on the version that was read, or on there being no object yet.
 // gitsync/controller drives it:
 //
-//	appliers, err := apply.New(config)
+//	appliers := apply.New(config, mapper, stamps)
 //	applier, err := appliers.As("bookinfo", "sluice-applier")
 //	outcome, err := applier.Apply(ctx, set)
 package apply

@@ -28,6 +28,8 @@ type conditional struct {
 	exists  bool
 	created bool
 	live    *unstructured.Unstructured // as last read or written
+	dry     *unstructured.Unstructured // what the server made of the last dry run
+	replay  bool                       // answer the next read and the next dry run from memory; writes are conditional anyway
 }
 
 func session(c client.Client) *conditional {
@@ -40,15 +42,23 @@ func (c *conditional) manager() *ssa.ResourceManager {
 }
 
 // diff reports whether the live object is already as the item wants it, with no field left over from another way of
-// applying.
-func (c *conditional) diff(ctx context.Context, it gitsync.Item) (same bool, err error) {
+// applying; else the fields that differ.
+func (c *conditional) diff(ctx context.Context, it gitsync.Item) (same bool, fields []string, err error) {
 	opts := ssa.DefaultDiffOptions()
 	opts.DriftIgnoreRules = ignored(it)
-	entry, _, _, err := c.manager().Diff(ctx, desired(it), opts)
+	entry, before, after, err := c.manager().Diff(ctx, desired(it), opts)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
-	return entry.Action == ssa.UnchangedAction && c.exists && !inherited(c.live), nil
+	if before != nil && after != nil {
+		fields = gitsync.Differences(before.Object, after.Object, gitsync.MaxDriftFields)
+	}
+	return entry.Action == ssa.UnchangedAction && c.exists && !inherited(c.live), fields, nil
+}
+
+// again gives a session that goes on from what this one has read, without reading it once more.
+func (c *conditional) again() *conditional {
+	return &conditional{Client: c.Client, exists: c.exists, live: c.live, dry: c.dry, replay: true}
 }
 
 // apply writes the item where it differs.
@@ -93,6 +103,9 @@ func inherited(o *unstructured.Unstructured) bool {
 
 // Get implements client.Client and remembers what was read.
 func (c *conditional) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if c.replay {
+		return c.answer(obj, key)
+	}
 	err := c.Client.Get(ctx, key, obj, opts...)
 	switch {
 	case err == nil:
@@ -104,6 +117,23 @@ func (c *conditional) Get(ctx context.Context, key client.ObjectKey, obj client.
 		return fmt.Errorf("reading: %w", err)
 	}
 	return err
+}
+
+// answer reads from memory.
+func (c *conditional) answer(obj client.Object, key client.ObjectKey) error {
+	if !c.exists {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: obj.GetObjectKind().GroupVersionKind().Kind}, key.Name)
+	}
+	return copyInto(obj, c.live)
+}
+
+func copyInto(obj client.Object, from *unstructured.Unstructured) error {
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return fmt.Errorf("reading into %T: want unstructured content", obj)
+	}
+	u.Object = from.DeepCopy().Object
+	return nil
 }
 
 func (c *conditional) see(obj client.Object) {
@@ -119,6 +149,10 @@ func (c *conditional) Patch(ctx context.Context, obj client.Object, patch client
 	}
 	all := (&client.PatchOptions{}).ApplyOptions(opts)
 	dry := len(all.DryRun) > 0
+	if dry && c.replay && c.dry != nil {
+		c.replay = false
+		return copyInto(obj, c.dry)
+	}
 	opts = append(opts, client.FieldValidation(metav1.FieldValidationStrict))
 	if !dry && !c.exists {
 		if err := c.Create(ctx, obj, client.FieldOwner(FieldManager), client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
@@ -134,9 +168,11 @@ func (c *conditional) Patch(ctx context.Context, obj client.Object, patch client
 	if err := c.Client.Patch(ctx, obj, patch, opts...); err != nil {
 		return err
 	}
-	if !dry {
-		c.see(obj)
+	if u, ok := obj.(*unstructured.Unstructured); ok && dry {
+		c.dry = u.DeepCopy()
+		return nil
 	}
+	c.see(obj)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -18,7 +19,15 @@ type Identities interface {
 	As(namespace, account string) (gitsync.Applier, error)
 }
 
-// Config is what the controller works with. All fields are required but Account, Domain and Resync.
+// Watch sees what becomes of applied objects; gitsync/watch does.
+type Watch interface {
+	Subscribe(changed func(owner gitsync.Owner, id gitsync.ID))
+	Follow(ctx context.Context, owner gitsync.Owner, have gitsync.Inventory)
+	Owned(ctx context.Context, owner gitsync.Owner) []gitsync.ID
+	Start(ctx context.Context) error
+}
+
+// Config is what the controller works with. All fields are required but the Defaults.
 type Config struct {
 	Client   client.Client        // reads from the cache, writes to the server
 	Live     client.Reader        // reads from the server
@@ -27,11 +36,17 @@ type Config struct {
 	Renderer gitsync.Renderer
 	Decoder  *decode.Decoder
 	Appliers Identities
+	Watch    Watch
 	Now      func() time.Time // with a monotonic reading
 	Random   func() float64   // uniform from 0 to 1, spreads looks over time
-	Account  string           // service account of Sources that name none; empty: they must
-	Domain   string           // suffix of Kubernetes services; "cluster.local"
-	Resync   time.Duration    // between comparisons of everything with the cluster; 10 min
+	Defaults
+}
+
+// Defaults are what the operator sets for all Sources.
+type Defaults struct {
+	Account string        // service account of Sources that name none; empty: they must
+	Domain  string        // suffix of Kubernetes services; "cluster.local"
+	Resync  time.Duration // between comparisons of everything with the cluster; 10 min
 }
 
 func (c Config) validate() error {
@@ -39,7 +54,7 @@ func (c Config) validate() error {
 		name  string
 		there bool
 	}{{"Client", c.Client != nil}, {"Live", c.Live != nil}, {"Recorder", c.Recorder != nil}, {"Fetcher", c.Fetcher != nil},
-		{"Renderer", c.Renderer != nil}, {"Decoder", c.Decoder != nil}, {"Appliers", c.Appliers != nil}, {"Now", c.Now != nil},
+		{"Renderer", c.Renderer != nil}, {"Decoder", c.Decoder != nil}, {"Appliers", c.Appliers != nil}, {"Watch", c.Watch != nil}, {"Now", c.Now != nil},
 		{"Random", c.Random != nil}} {
 		if !part.there {
 			return errors.New("source controller: Config." + part.name + " is missing")
@@ -57,8 +72,9 @@ type Controller struct {
 	builds   builds
 
 	mu     sync.Mutex
-	memory map[types.NamespacedName]*memory // guarded by mu; each entry belongs to the one reconcile of its Source
-	hints  map[types.NamespacedName]hint    // not acted on yet; guarded by mu
+	memory map[types.NamespacedName]*memory             // guarded by mu; each entry belongs to the one reconcile of its Source
+	hints  map[types.NamespacedName]hint                // not acted on yet; guarded by mu
+	drifts map[types.NamespacedName]map[gitsync.ID]bool // changed and not told to the pass yet; guarded by mu
 }
 
 // New makes a Controller.
@@ -72,7 +88,7 @@ func New(c Config) (*Controller, error) {
 	if c.Resync == 0 {
 		c.Resync = resync
 	}
-	made := &Controller{config: c, meters: newMeters(), memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}}
+	made := &Controller{config: c, meters: newMeters(), memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}, drifts: map[types.NamespacedName]map[gitsync.ID]bool{}}
 	made.receiver = newReceiver(made)
 	return made, nil
 }
@@ -119,13 +135,14 @@ func (c *Controller) recall(source types.NamespacedName, uid types.UID) *memory 
 	defer c.mu.Unlock()
 	m := c.memory[source]
 	if m == nil || m.uid != uid {
-		m = &memory{uid: uid, applied: map[gitsync.ID]string{}}
+		m = &memory{uid: uid, applied: map[gitsync.ID]gitsync.Item{}, units: retries{}, drift: newDrift()}
 		c.memory[source] = m
 	}
 	return m
 }
 
-func (c *Controller) forget(source types.NamespacedName) {
+func (c *Controller) forget(ctx context.Context, source types.NamespacedName) {
+	c.config.Watch.Follow(ctx, gitsync.Owner{Namespace: source.Namespace, Name: source.Name}, nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m := c.memory[source]; m != nil {
@@ -133,5 +150,6 @@ func (c *Controller) forget(source types.NamespacedName) {
 	}
 	delete(c.memory, source)
 	delete(c.hints, source)
+	delete(c.drifts, source)
 	c.meters.forget(source)
 }

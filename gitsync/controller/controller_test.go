@@ -37,6 +37,7 @@ import (
 	"github.com/sluice-dev/sluice/gitsync/gogit"
 	"github.com/sluice-dev/sluice/gitsync/hook"
 	"github.com/sluice-dev/sluice/gitsync/render"
+	"github.com/sluice-dev/sluice/gitsync/watch"
 	"github.com/sluice-dev/sluice/test/gitserver"
 	"github.com/sluice-dev/sluice/test/gitserver/gittest"
 	"github.com/sluice-dev/sluice/test/kube"
@@ -100,11 +101,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.appliers, err = apply.New(config); err != nil {
+	seen, err := watch.New(config, mgr.GetRESTMapper())
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.appliers = apply.New(config, mgr.GetRESTMapper(), seen)
 	w.controller, err = New(Config{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"), Fetcher: repositories,
-		Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: w, Now: time.Now, Random: func() float64 { return 0.5 }, Account: "applier"})
+		Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: w, Watch: seen, Now: time.Now, Random: func() float64 { return 0.5 }, Defaults: Defaults{Account: "applier"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,9 +114,7 @@ func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 	if reason.Stalled() {
 		wait = longestBackoff
 	}
-	if next := p.started.Add(max(wait, asked)); next.Before(m.next) {
-		m.next = next
-	}
+	m.again = p.started.Add(max(wait, asked))
 	return p.write(ctx, func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 		s.LastAttemptedRevision = m.revision.commit.Revision()
 		if r.inventory != nil {
@@ -150,7 +148,7 @@ func (p *pass) applied(r *result) edit {
 			s.Held = append(s.Held, u)
 		}
 		s.Held = append(s.Held, waitingUnits(r.set.Waiting, maxHeld-len(s.Held))...)
-		if len(held) == 0 && len(r.set.Waiting) == 0 {
+		if len(held) == 0 && len(r.set.Waiting) == 0 && r.put == 0 {
 			s.LastAppliedRevision = rev.commit.Revision()
 			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Signer: rev.commit.Signer,
 				Time: ptr.To(metav1.NewTime(rev.commit.Time))}
@@ -168,8 +166,10 @@ func (p *pass) applied(r *result) edit {
 		switch {
 		case len(r.set.Waiting) > 0 && len(r.outcome.Refused) == 0:
 			c.Moving(v1alpha1.ReasonWaitingForRollout, fmt.Sprintf("%s: %s waits until the version before it has no traffic", short(rev.commit), r.set.Waiting[0].Ref()))
+		case r.put > 0:
+			p.putOff(r, c)
 		case len(held) > 0 || problem.HasError(r.problems):
-			c.Stalled(v1alpha1.ReasonContentInvalid, short(rev.commit)+": "+invalid(s))
+			c.Stalled(invalidReason(s), short(rev.commit)+": "+invalid(s))
 		default:
 			c.Ready(v1alpha1.ReasonApplied, "applied "+short(rev.commit))
 		}
@@ -187,4 +187,15 @@ func (p *pass) setPruneHeld(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions, pr
 	}
 	c.Set(v1alpha1.ConditionPruneHeld, metav1.ConditionTrue, string(pruned.Withheld),
 		fmt.Sprintf("%s stay though Git no longer has them: %s", count(len(pruned.Kept), "object"), strings.Join(s.PruneHeld.Names, ", ")))
+}
+
+// putOff says which trouble the server has with some unit.
+func (p *pass) putOff(r *result, c *v1alpha1.Conditions) {
+	worst := p.memory.units.worst()
+	text := fmt.Sprintf("%s: %s to be tried again: %s", short(p.memory.revision.commit), count(r.put, "unit"), worst.err)
+	if worst.tries >= tolerated {
+		c.Failing(string(gitsync.ReasonOf(worst.err, gitsync.ApplyFailed)), text)
+		return
+	}
+	c.Retrying(string(gitsync.ReasonOf(worst.err, gitsync.ApplyFailed)), text)
 }

@@ -14,7 +14,7 @@ func (p *pass) movingUnits(r *result, limit int) []v1alpha1.HeldUnit {
 	var moving []gitsync.ID
 	for _, item := range r.set.Items {
 		_, alive := r.live[item.Object.ID]
-		if alive && p.memory.applied[item.Object.ID] == item.Hash {
+		if alive && p.memory.applied[item.Object.ID].Hash == item.Hash {
 			continue
 		}
 		moving = append(moving, r.set.Units[item.Unit].Rollouts...)

@@ -30,7 +30,7 @@ func TestMovingUnits_nameTheRolloutsWhoseObjectsChange(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			p := &pass{memory: &memory{applied: map[gitsync.ID]string{reviews: "a", ratings: "b"}}}
+			p := &pass{memory: &memory{applied: map[gitsync.ID]gitsync.Item{reviews: {Hash: "a"}, ratings: {Hash: "b"}}}}
 			r := &result{
 				live: map[gitsync.ID]gitsync.Live{reviews: {}, ratings: {}, id("Service", "unknown"): {}},
 				set:  gitsync.Set{Units: []gitsync.Unit{{Rollouts: []gitsync.ID{reviews}}, {Rollouts: []gitsync.ID{ratings}}, {}}, Items: row.items},

@@ -58,9 +58,9 @@ func (p *pass) look(ctx context.Context) error {
 	return p.apply(ctx)
 }
 
-// resume goes on with a commit that waits for a Rollout, without asking the remote.
+// resume goes on with a commit that waits for a Rollout or is tried again, without asking the remote: it may be gone.
 func (p *pass) resume(ctx context.Context) error {
-	if p.memory.revision == nil || p.started.Sub(p.memory.revision.listedAt) > listedFor {
+	if p.memory.revision == nil {
 		return p.look(ctx)
 	}
 	return p.apply(ctx)
@@ -77,6 +77,9 @@ func (p *pass) apply(ctx context.Context) error {
 		return p.write(ctx, p.refused())
 	}
 	m.waits.Store(true)
+	if blocked, err := p.blocked(ctx); blocked || err != nil {
+		return err
+	}
 	r, err := p.plan(ctx)
 	if err != nil {
 		return p.troubled(ctx, r, err)
@@ -88,6 +91,7 @@ func (p *pass) apply(ctx context.Context) error {
 		}
 	}
 	r.inventory = r.set.Union
+	p.postpone(r)
 	r.outcome, err = r.applier.Apply(ctx, r.set)
 	p.confirm(r)
 	if err != nil {
@@ -96,11 +100,20 @@ func (p *pass) apply(ctx context.Context) error {
 	if err := p.prune(ctx, r); err != nil {
 		return p.troubled(ctx, r, err)
 	}
+	return p.finish(ctx, r)
+}
+
+// finish notes what is still to be done, and writes the result.
+func (p *pass) finish(ctx context.Context, r *result) error {
+	m := p.memory
 	m.retries = 0
-	p.compared()
+	if r.set.Full {
+		p.compared()
+	}
 	waits := len(r.set.Waiting) > 0 || r.pruned.Withheld == gitsync.WithheldStable
 	m.waits.Store(waits)
-	m.settled = !waits && len(r.outcome.Refused) == 0
+	m.settled = !waits && len(r.outcome.Refused) == 0 && r.put == 0
+	p.controller.config.Watch.Follow(ctx, p.owner(), r.inventory)
 	if err := p.write(ctx, p.applied(r)); err != nil {
 		return err
 	}
@@ -114,6 +127,8 @@ type result struct {
 	have      gitsync.Inventory // before
 	inventory gitsync.Inventory // now
 	live      map[gitsync.ID]gitsync.Live
+	unseen    []gitsync.ID // may not be read: nothing is known of them
+	put       int          // units that are put off: the server had trouble with them
 	rollouts  []gitsync.View
 	set       gitsync.Set
 	outcome   gitsync.Outcome

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -17,18 +16,16 @@ func (p *pass) confirm(r *result) {
 		items[it.Object.ID] = it
 	}
 	for _, e := range r.outcome.Confirmed {
-		p.memory.applied[e.ID] = items[e.ID].Hash
+		p.memory.applied[e.ID] = items[e.ID]
 	}
 	place := p.memory.revision.build.Position
 	for _, refusal := range r.outcome.Refused {
 		delete(p.memory.applied, refusal.ID)
-		found := refusal.Problem
-		if place != nil {
-			found.Line, found.Column = place(items[refusal.ID].Object, found.Field)
-		}
-		r.problems = append(r.problems, found)
+		r.problems = append(r.problems, placed(refusal.Problem, items[refusal.ID].Object, place))
 	}
 	problem.Sort(r.problems)
+	p.repaired(r.outcome.Drifted)
+	p.retry(r)
 }
 
 // prune deletes what is proven superfluous.
@@ -44,16 +41,43 @@ func (p *pass) prune(ctx context.Context, r *result) error {
 	}
 	facts := gitsync.Facts{
 		Enabled: p.src.Spec.Prune == nil || *p.src.Spec.Prune, Complete: rev.build.Reason == "", Descends: true, // else the fetch had been refused
-		Listed: p.controller.config.Now().Sub(rev.listedAt) <= listedFor, Applied: len(refused) == 0,
+		Accepted: p.src.Spec.Accept != nil && p.src.Spec.Accept.Prune == rev.commit.ID,
+		Listed:   p.controller.config.Now().Sub(rev.listedAt) <= listedFor, Applied: len(refused) == 0 && r.put == 0,
 	}
 	r.pruned = gitsync.Prune(gitsync.Proof{Facts: facts, Owner: p.owner(), Domain: p.controller.config.Domain, Percent: int(p.src.Spec.PruneLimitPercent),
-		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Rollouts: r.rollouts})
+		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Unseen: r.unseen, Spared: p.spared(), Orphans: p.orphans(ctx, r.inventory),
+		Rollouts: r.rollouts})
 	gone, err := r.applier.Prune(ctx, r.pruned.Delete)
 	r.gone = gone
 	r.inventory = r.inventory.Without(slices.Concat(gone, r.pruned.Forget)...)
-	maps.DeleteFunc(p.memory.applied, func(id gitsync.ID, _ string) bool { return slices.Contains(gone, id) })
+	for _, id := range slices.Concat(gone, r.pruned.Forget) {
+		delete(p.memory.applied, id)
+	}
 	if !facts.Listed && len(r.pruned.Kept) > 0 {
 		p.memory.next = p.started // look at the remote again before anything is deleted
 	}
 	return err
+}
+
+// spared are the objects that Git said to keep when it last had them.
+func (p *pass) spared() []gitsync.ID {
+	var out []gitsync.ID
+	for id, it := range p.memory.applied {
+		if gitsync.Annotation(it.Object.Content, gitsync.AnnotationPrune) == "disabled" {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// orphans are live objects with our labels that neither Git nor the inventory has: it was lost.
+func (p *pass) orphans(ctx context.Context, have gitsync.Inventory) []gitsync.ID {
+	known := make(map[gitsync.ID]bool, 2*len(have))
+	for _, o := range p.memory.revision.build.Objects {
+		known[o.ID] = true
+	}
+	for _, e := range have {
+		known[e.ID] = true
+	}
+	return slices.DeleteFunc(p.controller.config.Watch.Owned(ctx, p.owner()), func(id gitsync.ID) bool { return known[id] })
 }

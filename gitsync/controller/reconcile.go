@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,52 +22,71 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	src := &v1alpha1.Source{}
 	err := c.config.Live.Get(ctx, req.NamespacedName, src)
 	if apierrors.IsNotFound(err) {
-		c.forget(req.NamespacedName)
+		c.forget(ctx, req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("reading the Source: %w", err)
 	}
-	if !src.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // its objects stay
-	}
 	m := c.recall(req.NamespacedName, src.UID)
 	p := &pass{controller: c, src: src, memory: m, started: c.config.Now()}
+	if !src.DeletionTimestamp.IsZero() {
+		return p.dismantle(ctx)
+	}
+	if err := p.claim(ctx); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
 	p.begin()
 	if src.Spec.Suspend {
 		m.next = time.Time{}
 		return ctrl.Result{}, p.write(ctx, p.suspended())
 	}
-	wait, look := c.due(p)
-	if !look && !m.waits.Load() {
-		return ctrl.Result{RequeueAfter: wait}, nil
-	}
-	if look {
-		err = p.look(ctx)
-	} else {
-		err = p.resume(ctx)
-	}
-	if err != nil {
-		m.next = time.Time{} // the look is not done: it is due as soon as it is tried again
-	}
+	p.heed()
+	err = errors.Join(p.repair(ctx), p.work(ctx))
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: afterConflict}, nil // somebody changed the Source: read it again
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: max(m.next.Sub(c.config.Now()), time.Millisecond)}, nil
+	return ctrl.Result{RequeueAfter: max(p.wake().Sub(c.config.Now()), time.Millisecond)}, nil
+}
+
+// work looks at the remote, or goes on with the commit at hand, where one of the two is due.
+func (p *pass) work(ctx context.Context) (err error) {
+	m := p.memory
+	_, look := p.controller.due(p)
+	switch {
+	case look:
+		err = p.look(ctx)
+	case m.waits.Load(), !m.again.IsZero() && !p.started.Before(m.again):
+		m.again = time.Time{}
+		err = p.resume(ctx)
+	}
+	if err != nil {
+		m.next = time.Time{} // the look is not done: it is due as soon as it is tried again
+	}
+	return err
+}
+
+// wake is when something is due next.
+func (p *pass) wake() time.Time {
+	m := p.memory
+	at := m.next
+	if p.controller.hinted(client.ObjectKeyFromObject(p.src)) || p.asked() {
+		at = sooner(at, m.lastLook.Add(betweenHints))
+	}
+	return sooner(sooner(at, m.again), m.drift.wake(p.started))
 }
 
 // due reports whether the remote is to be looked at now, else how long that can wait.
 func (c *Controller) due(p *pass) (time.Duration, bool) {
 	m, name := p.memory, client.ObjectKeyFromObject(p.src)
-	asked := p.src.Annotations[v1alpha1.AnnotationReconcile] != p.src.Status.LastHandledReconcile
 	if m.generation != p.src.Generation || !p.started.Before(m.next) {
 		p.takeHint(c, name)
 		return 0, true
 	}
-	if c.hinted(name) || asked {
+	if c.hinted(name) || p.asked() {
 		if wait := betweenHints - p.started.Sub(m.lastLook); wait > 0 {
 			return wait, false
 		}
@@ -74,6 +94,11 @@ func (c *Controller) due(p *pass) (time.Duration, bool) {
 		return 0, true
 	}
 	return m.next.Sub(p.started), false
+}
+
+// asked reports whether a person asks for a look.
+func (p *pass) asked() bool {
+	return p.src.Annotations[v1alpha1.AnnotationReconcile] != p.src.Status.LastHandledReconcile
 }
 
 func (p *pass) takeHint(c *Controller, name types.NamespacedName) {

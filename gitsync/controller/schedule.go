@@ -18,7 +18,7 @@ const (
 	listedFor       = 10 * time.Second // how long a listing proves that a commit is at its ref
 	firstBackoff    = 5 * time.Second
 	longestBackoff  = 5 * time.Minute
-	firstRetry      = time.Second // of applying
+	firstRetry      = time.Second // of a unit
 	longestRetry    = time.Minute
 	spreadOver      = 10 * time.Second // first looks after a start
 	tolerated       = 3                // failures in a row until Ready says so
@@ -34,10 +34,12 @@ type memory struct {
 	retries    int // of applying, in a row
 	remembered
 
-	revision *revision   // last rendered
-	settled  bool        // that revision is applied, nothing is held, waiting or withheld
-	waits    atomic.Bool // a Rollout's status may let the revision go on; true while a pass reads Rollouts, so that no change is missed
-	applied  map[gitsync.ID]string
+	revision *revision                   // last rendered
+	settled  bool                        // that revision is applied, nothing is held, waiting or withheld
+	waits    atomic.Bool                 // a Rollout's status may let the revision go on; true while a pass reads Rollouts, so that no change is missed
+	applied  map[gitsync.ID]gitsync.Item // what was applied last of each object
+	units    retries
+	drift    drift
 }
 
 // timetable is when a Source was looked at and will be.
@@ -45,7 +47,9 @@ type timetable struct {
 	begun    bool // the first look is planned
 	lastLook time.Time
 	next     time.Time // look by the clock
+	again    time.Time // when applying is tried again without a look; zero: nothing is to be tried again
 	resync   time.Time // when everything is to be compared with the cluster again
+	blocked  time.Time // since when it waits for a Source that it depends on; zero: it does not
 	pushed   time.Time // when we heard of the push that is being looked for or applied; zero: of none
 	awaited  awaited
 }
@@ -95,6 +99,9 @@ func (p *pass) begin() {
 		m.next = p.started.Add(time.Duration(float64(spreadOver) * p.controller.config.Random()))
 	}
 }
+
+// full reports whether everything is to be compared with the cluster.
+func (p *pass) full() bool { return !p.started.Before(p.memory.resync) }
 
 // compared notes that everything was compared with the cluster, and when that is due again.
 func (p *pass) compared() {

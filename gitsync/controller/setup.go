@@ -2,7 +2,9 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -13,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -29,10 +32,15 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcile] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcile]
 	}}
+	c.config.Watch.Subscribe(c.drifted)
+	if err := mgr.Add(manager.RunnableFunc(c.config.Watch.Start)); err != nil {
+		return fmt.Errorf("watching what Sources have applied: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("source").
 		For(&v1alpha1.Source{}, builder.WithPredicates(asked)).
 		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(c.ofRollout)).
+		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.dependents), builder.WithPredicates(advanced())).
 		WatchesRawSource(source.Func(c.wake.start)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
@@ -67,10 +75,12 @@ func (w *waker) start(_ context.Context, queue workqueue.TypedRateLimitingInterf
 	return nil
 }
 
-func (w *waker) now(name types.NamespacedName) {
+func (w *waker) now(name types.NamespacedName) { w.after(name, 0) }
+
+func (w *waker) after(name types.NamespacedName, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.queue != nil {
-		w.queue.Add(reconcile.Request{NamespacedName: name})
+		w.queue.AddAfter(reconcile.Request{NamespacedName: name}, wait)
 	}
 }

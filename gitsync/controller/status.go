@@ -36,6 +36,7 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	conditions := v1alpha1.NewConditions(s.Conditions, p.src.Generation, p.controller.config.Now())
 	change(s, conditions)
 	p.sayVerified(before.Status.Conditions, conditions)
+	p.setDrifted(s, conditions)
 	s.Conditions = conditions.List()
 	p.veil(s)
 	s.ObservedGeneration = p.src.Generation
@@ -73,11 +74,20 @@ func keepPruneHeld(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 
 // unchanged is the status after a look that found nothing new: what was said before holds, but for a failure to fetch.
 
+// keepAll carries every condition over but those that write sets itself.
+func keepAll(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+	for _, was := range s.Conditions {
+		if was.Type != v1alpha1.ConditionDrifted {
+			c.Set(was.Type, was.Status, was.Reason, was.Message)
+		}
+	}
+}
+
 // stand derives the conditions from the problems and holds that the status lists.
 
 func (p *pass) stand(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 	if refusedUnits(s) > 0 || slices.ContainsFunc(s.Problems, func(f v1alpha1.ProblemStatus) bool { return f.Severity == string(problem.Error) }) {
-		c.Stalled(v1alpha1.ReasonContentInvalid, invalid(s))
+		c.Stalled(invalidReason(s), invalid(s))
 	}
 	keepPruneHeld(s, c)
 }
@@ -108,10 +118,14 @@ func setProblems(s *v1alpha1.SourceStatus, problems []problem.Problem) {
 	s.ProblemCount = int32(len(problems))
 	s.Problems = nil
 	for _, f := range problems[:min(len(problems), maxProblems)] {
-		s.Problems = append(s.Problems, v1alpha1.ProblemStatus{Code: f.Code, Severity: string(f.Severity), Path: problem.Clean(f.Path, 512), Line: int32(f.Line),
-			Column: int32(f.Column), Object: problem.Clean(f.Object, 400), Field: problem.Clean(f.Field, 256), Message: problem.Clean(f.Message, problem.MaxMessage),
-			Hint: problem.Clean(f.Hint, problem.MaxMessage)})
+		s.Problems = append(s.Problems, problemStatus(f))
 	}
+}
+
+func problemStatus(f problem.Problem) v1alpha1.ProblemStatus {
+	return v1alpha1.ProblemStatus{Code: f.Code, Severity: string(f.Severity), Path: problem.Clean(f.Path, 512), Line: int32(f.Line),
+		Column: int32(f.Column), Object: problem.Clean(f.Object, 400), Field: problem.Clean(f.Field, 256), Message: problem.Clean(f.Message, problem.MaxMessage),
+		Hint: problem.Clean(f.Hint, problem.MaxMessage)}
 }
 
 func inNamespace(namespace string) client.ListOption { return client.InNamespace(namespace) }

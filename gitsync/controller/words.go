@@ -1,13 +1,37 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/gitsync"
 )
+
+// invalidReason says why content was not applied: because the account may not, because the operator's lists do not allow it,
+// or because it is wrong.
+func invalidReason(s *v1alpha1.SourceStatus) string {
+	reason := ""
+	for _, f := range s.Problems {
+		one := v1alpha1.ReasonContentInvalid
+		switch {
+		case f.Severity != string(problem.Error):
+			continue
+		case f.Code == "S406":
+			one = v1alpha1.ReasonForbidden
+		case f.Code == "S401", f.Code == "S402":
+			one = v1alpha1.ReasonNotAllowed
+		}
+		if reason != "" && reason != one {
+			return v1alpha1.ReasonContentInvalid
+		}
+		reason = one
+	}
+	return cmp.Or(reason, v1alpha1.ReasonContentInvalid)
+}
 
 func invalid(s *v1alpha1.SourceStatus) string {
 	text := fmt.Sprintf("%s, %s held", count(int(s.ProblemCount), "problem"), count(refusedUnits(s), "unit"))

@@ -12,6 +12,7 @@ import (
 	gitcontroller "github.com/sluice-dev/sluice/gitsync/controller"
 	"github.com/sluice-dev/sluice/gitsync/gogit"
 	"github.com/sluice-dev/sluice/gitsync/render"
+	"github.com/sluice-dev/sluice/gitsync/watch"
 )
 
 // git is the control loop of Sources, and the server of webhooks.
@@ -28,14 +29,15 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	if err != nil {
 		return nil, err
 	}
-	appliers, err := apply.New(mgr.GetConfig())
+	seen, err := watch.New(mgr.GetConfig(), mgr.GetRESTMapper())
 	if err != nil {
 		return nil, err
 	}
+	appliers := apply.New(mgr.GetConfig(), mgr.GetRESTMapper(), seen)
 	sources, err := gitcontroller.New(gitcontroller.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"),
-		Fetcher: repositories, Renderer: renderer, Decoder: decoder, Appliers: appliers,
-		Now: Now, Random: rand.Float64, Account: c.Git.ServiceAccount, Domain: c.Mesh.DomainSuffix, Resync: c.Git.Resync,
+		Fetcher: repositories, Renderer: renderer, Decoder: decoder, Appliers: appliers, Watch: seen,
+		Now: Now, Random: rand.Float64, Defaults: gitcontroller.Defaults{Account: c.Git.ServiceAccount, Domain: c.Mesh.DomainSuffix, Resync: c.Git.Resync},
 	})
 	if err != nil {
 		return nil, err
