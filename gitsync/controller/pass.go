@@ -16,11 +16,13 @@ type pass struct {
 	src        *v1alpha1.Source
 	memory     *memory
 	started    time.Time
+	looked     bool // the remote was asked: what a person asked for by annotation is done
 }
 
 // look asks the remote, renders what is new and applies it.
 func (p *pass) look(ctx context.Context) error {
 	m, c := p.memory, p.controller
+	p.looked = true
 	changed := m.generation != p.src.Generation
 	m.generation, m.lastLook = p.src.Generation, p.started
 	m.next = p.started.Add(interval(p.src.Spec.Interval.Or(defaultInterval), c.config.Random()))

@@ -33,14 +33,17 @@ type edit func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions)
 func (p *pass) write(ctx context.Context, change edit) error {
 	before := p.src.DeepCopy()
 	s := &p.src.Status
-	conditions := v1alpha1.NewConditions(s.Conditions, p.src.Generation, p.controller.config.Now())
+	generation := p.generation()
+	conditions := v1alpha1.NewConditions(s.Conditions, generation, p.controller.config.Now())
 	change(s, conditions)
 	p.sayVerified(before.Status.Conditions, conditions)
 	p.setDrifted(s, conditions)
 	s.Conditions = conditions.List()
 	p.veil(s)
-	s.ObservedGeneration = p.src.Generation
-	s.LastHandledReconcile = p.src.Annotations[v1alpha1.AnnotationReconcile]
+	s.ObservedGeneration = generation
+	if p.looked || p.src.Spec.Suspend {
+		s.LastHandledReconcile = p.src.Annotations[v1alpha1.AnnotationReconcile]
+	}
 	if equality.Semantic.DeepEqual(before.Status, p.src.Status) {
 		p.controller.meters.stand(p.src, p.started)
 		return nil
@@ -52,6 +55,14 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	p.controller.meters.stand(p.src, p.started)
 	p.announce(before.Status.Conditions)
 	return nil
+}
+
+// generation is that of the spec which was acted on: a repair before the first look at a new spec was not.
+func (p *pass) generation() int64 {
+	if p.looked || p.src.Spec.Suspend || p.memory.generation == p.src.Generation {
+		return p.src.Generation
+	}
+	return p.src.Status.ObservedGeneration
 }
 
 // announce tells of a new failure once; successes are told by applied with their numbers.
