@@ -28,7 +28,8 @@ func (o *reportOptions) decisions(ctx context.Context, s Streams, name string) e
 	if err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("--leader %q: %w", o.leader, err), Next: "sluice report --help"}
 	}
-	answer, err := http.DefaultClient.Do(req)
+	leader := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: askWithin} // and without the proxies of the environment
+	answer, err := leader.Do(req)
 	if err != nil {
 		var asked *url.Error
 		if errors.As(err, &asked) {

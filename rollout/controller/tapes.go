@@ -9,10 +9,14 @@ import (
 	"github.com/sluice-dev/sluice/rollout/scenario"
 )
 
+// tapesBytes is how much all tapes take together, beyond a few kB each.
+const tapesBytes = 32 << 20
+
 // tapes are the last decisions of this process on each object.
 type tapes struct {
-	mu  sync.Mutex // guards all, and what is on each tape
-	all map[types.NamespacedName]*tape
+	mu   sync.Mutex // guards all, size, and what is on each tape
+	all  map[types.NamespacedName]*tape
+	size int
 }
 
 type tape struct {
@@ -32,11 +36,39 @@ func (t *tapes) add(p *pass, d decision, stored bool) {
 	}
 	one := t.all[p.key]
 	if one == nil || one.uid != p.object.UID {
+		if one != nil {
+			t.size -= one.Size()
+		}
 		one = &tape{uid: p.object.UID}
 		t.all[p.key] = one
 	}
+	t.size -= one.Size()
 	one.Add(scenario.Decision{Spec: p.spec, State: p.state, Observation: d.observation, Now: p.wallClock(), How: d.how, Next: d.next,
 		Moved: d.actions.Transition != nil || d.actions.Consumed != nil, Stored: stored})
+	if t.size += one.Size(); t.size > tapesBytes {
+		t.shorten(tapesBytes / 8 * 7)
+	}
+}
+
+// shorten takes the oldest decisions from the tapes, from those of objects at rest first, until they take no more than so
+// many bytes.
+func (t *tapes) shorten(within int) {
+	for _, open := range []bool{false, true} {
+		for more := true; more; {
+			more = false
+			for _, one := range t.all {
+				was := one.Size()
+				if t.size <= within {
+					return
+				}
+				if was > 0 && (open || one.Rests()) {
+					one.Shorten()
+					t.size += one.Size() - was
+					more = true
+				}
+			}
+		}
+	}
 }
 
 // drop lets go of an object that does not exist any more.
@@ -45,6 +77,7 @@ func (t *tapes) drop(uid types.UID) {
 	defer t.mu.Unlock()
 	for key, one := range t.all {
 		if one.uid == uid {
+			t.size -= one.Size()
 			delete(t.all, key)
 		}
 	}

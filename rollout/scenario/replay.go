@@ -26,7 +26,11 @@ func (t *Tape) Script(title string) (string, error) {
 	}
 	put("spec", t.origin)
 	put("state", t.base)
-	for i, m := range t.list {
+	all, unread := t.all()
+	if unread != nil {
+		return "", unread
+	}
+	for i, m := range all {
 		if i > 0 {
 			b.WriteString("\n")
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-dev/sluice/rollout"
 )
 
-// tapeLength is how many decisions a Tape keeps.
+// tapeLength is how many decisions a Tape keeps at most.
 const tapeLength = 64
 
 // Decision is one that was made outside a World: all that it was made of, and what became of it.
@@ -40,6 +40,7 @@ const (
 type Tape struct {
 	base   rollout.State // before the first
 	origin rollout.Spec  // of the first
+	packed packed        // all but the newest
 	list   []moment
 	spec   rollout.Spec  // of the newest
 	before rollout.State // as stored before the newest, by those on the tape
@@ -78,8 +79,8 @@ func (t *Tape) Add(d Decision) {
 		m.spec = t.list[n-1].spec
 		t.list, t.after = t.list[:n-1], t.before
 	}
-	if len(t.list) == 0 {
-		t.base, t.origin, m.spec = state, d.Spec, nil
+	if len(t.list) == 0 && len(t.packed) == 0 {
+		t.base, t.origin, t.before, m.spec = state, d.Spec, state, nil
 	} else {
 		m.differs(t.after, state)
 		if !sameSpec {
@@ -88,31 +89,14 @@ func (t *Tape) Add(d Decision) {
 		}
 		t.before = t.after
 	}
-	if len(t.list) == 0 {
-		t.before = state
-	}
 	t.spec, t.after = d.Spec, state
 	if d.Stored {
 		t.after = kept(d.Next)
 	}
+	if len(t.list) == packOf {
+		t.pack()
+	}
 	t.list = append(t.list, m)
-	if len(t.list) > tapeLength {
-		t.forget()
-	}
-}
-
-// forget takes the first decision off the tape.
-func (t *Tape) forget() {
-	first, second := t.list[0], &t.list[1]
-	if next, _ := first.decide(t.origin, t.base); first.Stored {
-		t.base = kept(next)
-	}
-	t.base = second.apply(t.base)
-	if second.spec != nil {
-		t.origin = *second.spec
-	}
-	second.spec, second.state, second.clocks = nil, nil, nil
-	t.list = slices.Delete(t.list, 0, 1)
 }
 
 // differs writes down how the stored state differs from the expected one.

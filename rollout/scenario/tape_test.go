@@ -59,6 +59,7 @@ func TestTape_playsToTheSameEnd(t *testing.T) {
 // TestTape_ofRandomWorlds says the same of the last decisions of long stories with faults.
 func TestTape_ofRandomWorlds(t *testing.T) {
 	t.Parallel()
+	sum := 0
 	for s := range int64(40) {
 		tape := &Tape{}
 		_, w, err := walk(rand.New(rand.NewSource(s)).Intn, 120, func(w *World) { w.Watch(tape.Add) })
@@ -66,12 +67,39 @@ func TestTape_ofRandomWorlds(t *testing.T) {
 			t.Fatalf("-seed %d: %v", s, err)
 		}
 		again, script := replayed(t, tape)
-		if n := strings.Count(script, "\nlook {"); n != tapeLength {
-			t.Errorf("-seed %d: %d looks, want %d", s, n, tapeLength)
+		if n := strings.Count(script, "\nlook {"); n > tapeLength || n <= tapeLength-packOf {
+			t.Errorf("-seed %d: %d looks, want %d at most and hardly fewer", s, n, tapeLength)
 		}
+		if size := tape.Size(); size > tapeLength*300 || len(tape.list) > packOf || cap(tape.list) > packOf {
+			t.Errorf("-seed %d: %d bytes are packed, %d looks (%d) are not", s, size, len(tape.list), cap(tape.list))
+		}
+		sum += tape.Size()
 		if diff := cmp.Diff(kept(w.State()), kept(again.State())); diff != "" {
 			t.Errorf("-seed %d (-was +replayed):\n%s", s, diff)
 		}
+	}
+	t.Logf("%d bytes of a full tape are packed", sum/40)
+}
+
+// TestTape_shortened says that a tape from which decisions were taken plays to the same end, and gets smaller.
+func TestTape_shortened(t *testing.T) {
+	t.Parallel()
+	tape := &Tape{}
+	_, w, err := walk(rand.New(rand.NewSource(3)).Intn, 120, func(w *World) { w.Watch(tape.Add) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tape.Size() > 0 {
+		size := tape.Size()
+		tape.Shorten()
+		again, _ := replayed(t, tape)
+		if diff := cmp.Diff(kept(w.State()), kept(again.State())); diff != "" || tape.Size() >= size {
+			t.Fatalf("%d bytes after %d (-was +replayed):\n%s", tape.Size(), size, diff)
+		}
+	}
+	tape.Shorten()
+	if _, script := replayed(t, tape); !strings.Contains(script, "\nlook {") || !tape.Rests() {
+		t.Errorf("rests: %v, with no more than the newest:\n%s", tape.Rests(), script)
 	}
 }
 

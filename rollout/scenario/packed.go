@@ -1,0 +1,119 @@
+package scenario
+
+import (
+	"bytes"
+	"compress/lzw"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/sluice-dev/sluice/rollout"
+)
+
+// packOf is how many moments are packed together.
+const packOf = 4
+
+// packed are moments in a quarter of their space or less, packOf in each piece.
+type packed [][]byte
+
+// written is a moment as it is packed.
+type written struct {
+	Spec   *rollout.Spec
+	State  *rollout.State
+	Clocks *storedClocks
+	Look   look
+}
+
+// pack puts all moments but the newest, which the next decision is compared with, into a piece. What does not fit is forgotten.
+func (t *Tape) pack() {
+	piece, err := pressed(t.list)
+	if err != nil { // a value that has no JSON: what came before it cannot be told either
+		*t = Tape{}
+		return
+	}
+	t.packed = append(t.packed, piece)
+	t.list = make([]moment, 0, 1)
+	for len(t.packed)*packOf >= tapeLength {
+		t.Shorten()
+	}
+}
+
+// Shorten forgets the oldest decisions that are packed.
+func (t *Tape) Shorten() {
+	if len(t.packed) == 0 {
+		return
+	}
+	oldest, err := loosened(t.packed[0])
+	if err != nil {
+		*t = Tape{}
+		return
+	}
+	for _, m := range oldest {
+		if m.spec != nil {
+			t.origin = *m.spec
+		}
+		t.base = m.apply(t.base)
+		if next, _ := m.decide(t.origin, t.base); m.Stored {
+			t.base = kept(next)
+		}
+	}
+	t.packed = slices.Delete(t.packed, 0, 1)
+}
+
+// Size is how many bytes the packed decisions take, which is what a tape has beyond a few kB.
+func (t *Tape) Size() (n int) {
+	for _, piece := range t.packed {
+		n += len(piece)
+	}
+	return n
+}
+
+// Rests reports that no attempt is open after the newest decision.
+func (t *Tape) Rests() bool { return t.after.Phase.Rest() }
+
+// all are the moments, oldest first.
+func (t *Tape) all() ([]moment, error) {
+	var out []moment
+	for _, piece := range t.packed {
+		some, err := loosened(piece)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return append(out, t.list...), nil
+}
+
+// pressed packs moments.
+func pressed(list []moment) ([]byte, error) {
+	var out bytes.Buffer
+	w := lzw.NewWriter(&out, lzw.LSB, 8) // with tables a tenth as large as those of other ways
+	for _, m := range list {
+		text, err := compact(written{Spec: m.spec, State: m.state, Clocks: m.clocks, Look: m.look})
+		if err == nil {
+			_, err = io.WriteString(w, text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("packing the decision of %s: %w", m.Now, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("packing decisions: %w", err)
+	}
+	return bytes.Clone(out.Bytes()), nil
+}
+
+// loosened unpacks moments.
+func loosened(piece []byte) ([]moment, error) {
+	decoder := json.NewDecoder(lzw.NewReader(bytes.NewReader(piece), lzw.LSB, 8))
+	var out []moment
+	for decoder.More() {
+		var m written
+		if err := decoder.Decode(&m); err != nil {
+			return nil, fmt.Errorf("unpacking a decision: %w", err)
+		}
+		out = append(out, moment{spec: m.Spec, state: m.State, clocks: m.Clocks, look: m.Look})
+	}
+	return out, nil
+}
