@@ -12,6 +12,7 @@ import (
 // does not look as expected never leads to a deletion.
 type Proof struct {
 	Facts
+	Census
 	Owner    Owner
 	Domain   string
 	Percent  int // of the inventory that one commit may delete
@@ -20,10 +21,14 @@ type Proof struct {
 	Held     int // units held or waiting
 	Have     Inventory
 	Live     map[ID]Live
-	Unseen   []ID // may not be read: nothing is known of them, so they are neither deleted nor forgotten
-	Spared   []ID // Git said that they are not to be pruned when it last had them
-	Orphans  []ID // carry our labels, but neither Git nor the inventory has them
 	Rollouts []View
+}
+
+// Census is what is known of single objects besides their live state.
+type Census struct {
+	Unseen  []ID // may not be read: nothing is known of them, so they are neither deleted nor forgotten
+	Spared  []ID // Git said that they are not to be pruned when it last had them
+	Orphans []ID // carry our labels, but neither Git nor the inventory has them
 }
 
 // Facts are what must be true of a commit before anything is deleted for it. The zero value allows nothing.

@@ -38,7 +38,7 @@ func owns(entry metav1.ManagedFieldsEntry, fields []string) bool {
 		return false
 	}
 	var set map[string]any
-	if err := json.Unmarshal(entry.FieldsV1.Raw, &set); err != nil {
+	if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &set); err != nil {
 		return false
 	}
 	for _, name := range owned("", set) {

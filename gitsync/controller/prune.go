@@ -45,7 +45,7 @@ func (p *pass) prune(ctx context.Context, r *result) error {
 		Listed:   p.controller.config.Now().Sub(rev.listedAt) <= listedFor, Applied: len(refused) == 0 && r.put == 0,
 	}
 	r.pruned = gitsync.Prune(gitsync.Proof{Facts: facts, Owner: p.owner(), Domain: p.controller.config.Domain, Percent: int(p.src.Spec.PruneLimitPercent),
-		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Unseen: r.unseen, Spared: p.spared(), Orphans: p.orphans(ctx, r.inventory),
+		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Census: gitsync.Census{Unseen: r.unseen, Spared: p.spared(), Orphans: p.orphans(ctx, r.inventory)},
 		Rollouts: r.rollouts})
 	gone, err := r.applier.Prune(ctx, r.pruned.Delete)
 	r.gone = gone
