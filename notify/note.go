@@ -40,8 +40,9 @@ type Hope int
 const (
 	Retry Hope = iota // until the note is too old
 	Thrice
-	None // the note can never be delivered
-	Gone // the receiver wants nothing any more: the Notifier is stopped until it is changed
+	None    // the note can never be delivered
+	Gone    // the receiver wants nothing any more: the Notifier is stopped until it is changed
+	Dropped // the receiver has no place for this note, and works otherwise
 )
 
 // Error implements error.
@@ -61,7 +62,7 @@ func failure(err error) *Failure {
 // Line is the note in one line that stands alone: who, what, by which numbers.
 func (n Note) Line() string {
 	words := []string{mark(n.Report.Note)}
-	for _, w := range []string{n.Environment, n.Report.Rollout.Name} {
+	for _, w := range []string{n.Environment, n.subject().Name} {
 		if w != "" {
 			words = append(words, w)
 		}
@@ -76,9 +77,24 @@ func (n Note) Line() string {
 	return problem.Clean(strings.Join(words, " ")+": "+text, problem.MaxMessage)
 }
 
+// subject is the Rollout, or the Source, that the note is about.
+func (n Note) subject() view.Object {
+	if n.Report.Source != nil {
+		return *n.Report.Source
+	}
+	return n.Report.Rollout
+}
+
 // Details are further lines: the commit, where it happened, what can be done. None repeats Line.
 func (n Note) Details() []string {
 	r := n.Report
+	if r.Source != nil {
+		out := []string{fmt.Sprintf("Source %s/%s, %s", r.Source.Namespace, r.Source.Name, r.At.UTC().Format(time.RFC3339))}
+		if r.Git != nil {
+			out = append(out, "commit "+view.Short(r.Git.Commit))
+		}
+		return out
+	}
 	out := []string{fmt.Sprintf("%s/%s, attempt %d, %s", r.Rollout.Namespace, r.Rollout.Name, r.Attempt, r.At.UTC().Format(time.RFC3339))}
 	if v := r.Version; v != nil && v.Commit != "" {
 		commit := "commit " + view.Short(v.Commit)

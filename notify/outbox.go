@@ -22,6 +22,11 @@ func ID(uid types.UID, n v1alpha1.PendingNote) string {
 	return fmt.Sprintf("%s.%d.%d.%s", uid, n.Attempt, n.Seq, n.Notifier)
 }
 
+// SourceID gives the id of a note of a Source.
+func SourceID(uid types.UID, n v1alpha1.PendingNote) string {
+	return fmt.Sprintf("%s.%d.%s", uid, n.Seq, n.Notifier)
+}
+
 // Append gives pending with one entry of note for each name in to. Beyond MaxPending the oldest Info entries go:
 // Warning and Error entries stay as long as there are Info entries to give up. note.Notifier is ignored.
 func Append(pending []v1alpha1.PendingNote, note v1alpha1.PendingNote, to []string) []v1alpha1.PendingNote {

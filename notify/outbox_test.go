@@ -70,7 +70,7 @@ func TestSeverityOf_ranksEveryKind(t *testing.T) {
 	for _, k := range v1alpha1.NoteKinds() {
 		count[notify.SeverityOf(k)]++
 	}
-	want := map[v1alpha1.Severity]int{v1alpha1.SeverityInfo: 6, v1alpha1.SeverityWarning: 5, v1alpha1.SeverityError: 3}
+	want := map[v1alpha1.Severity]int{v1alpha1.SeverityInfo: 6, v1alpha1.SeverityWarning: 5, v1alpha1.SeverityError: 4}
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Error(diff)
 	}

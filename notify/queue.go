@@ -28,9 +28,40 @@ type ident struct {
 	notifier string
 }
 
-// queue is the outbox of one Rollout as the Worker sees it.
+// owner is a Rollout or a Source, as far as its outbox is concerned.
+type owner struct {
+	uid      types.UID
+	key      types.NamespacedName
+	isSource bool
+	source   types.NamespacedName // that brought a Rollout; empty: none
+	pending  []v1alpha1.PendingNote
+	note     func(v1alpha1.PendingNote) Note
+}
+
+func ofRollout(ro *v1alpha1.Rollout) owner {
+	o := owner{uid: ro.UID, key: types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name},
+		note: func(n v1alpha1.PendingNote) Note { return Note{ID: ID(ro.UID, n), Report: view.Evidence(ro, n)} }}
+	if ro.Status != nil {
+		o.pending = ro.Status.Notes
+	}
+	if name := ro.Labels[v1alpha1.LabelSourceName]; name != "" {
+		o.source = types.NamespacedName{Namespace: cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace), Name: name}
+	}
+	return o
+}
+
+func ofSource(src *v1alpha1.Source) owner {
+	return owner{uid: src.UID, key: types.NamespacedName{Namespace: src.Namespace, Name: src.Name}, isSource: true, pending: src.Status.Notes,
+		note: func(n v1alpha1.PendingNote) Note {
+			return Note{ID: SourceID(src.UID, n), Report: view.SourceEvidence(src, n)}
+		}}
+}
+
+// queue is the outbox of one Rollout or Source as the Worker sees it.
 type queue struct {
-	rollout types.NamespacedName
+	of      types.NamespacedName
+	source  types.NamespacedName // that brought it
+	settled func(types.NamespacedName)
 	items   []*item          // in the order of the outbox
 	done    map[string]ident // per Notifier the newest entry that is final
 }
@@ -48,8 +79,8 @@ type item struct {
 	stored int32 // tries that the status knows of
 }
 
-func newQueue(rollout types.NamespacedName) *queue {
-	return &queue{rollout: rollout, done: map[string]ident{}}
+func newQueue(o owner, settled func(types.NamespacedName)) *queue {
+	return &queue{of: o.key, settled: settled, done: map[string]ident{}}
 }
 
 func identOf(n v1alpha1.PendingNote) ident { return ident{n.Attempt, n.Seq, n.Notifier} }
@@ -60,19 +91,15 @@ func (i ident) compare(j ident) int {
 
 // sync makes the items those of the stored outbox and gives the Notifiers whose entries changed. An entry that
 // is final stays final when an older status brings it back.
-func (q *queue) sync(ro *v1alpha1.Rollout) []types.NamespacedName {
-	var pending []v1alpha1.PendingNote
-	if ro.Status != nil {
-		pending = ro.Status.Notes
-	}
+func (q *queue) sync(o owner) []types.NamespacedName {
+	q.source = o.source
 	var items []*item
 	var touched []types.NamespacedName
-	for _, n := range pending {
+	for _, n := range o.pending {
 		id := identOf(n)
 		it := q.find(id)
 		if it == nil {
-			it = &item{id: id, at: n.At.Time, due: n.At.Time, tries: n.Tries}
-			it.note = Note{ID: ID(ro.UID, n), Report: view.Evidence(ro, n)}
+			it = &item{id: id, at: n.At.Time, due: n.At.Time, tries: n.Tries, note: o.note(n)}
 			newest, any := q.done[n.Notifier]
 			it.final = any && id.compare(newest) <= 0
 			touched = append(touched, q.notifier(it))
@@ -99,7 +126,7 @@ func (q *queue) find(id ident) *item {
 }
 
 func (q *queue) notifier(it *item) types.NamespacedName {
-	return types.NamespacedName{Namespace: q.rollout.Namespace, Name: it.id.notifier}
+	return types.NamespacedName{Namespace: q.of.Namespace, Name: it.id.notifier}
 }
 
 // heads are the first entries, one per Notifier, that are not final: only these may be sent.
@@ -159,7 +186,7 @@ func (it *item) tried(err error, now time.Time) {
 	f := failure(err)
 	it.tries++
 	it.err = problem.Clean(f.Error(), maxLastError)
-	it.final = f.Hope == None || f.Hope == Gone || (f.Hope == Thrice && it.tries >= 3) || now.Sub(it.at) >= giveUpAfter
+	it.final = f.Hope == None || f.Hope == Gone || f.Hope == Dropped || (f.Hope == Thrice && it.tries >= 3) || now.Sub(it.at) >= giveUpAfter
 	it.due = now.Add(max(it.delay(), f.After))
 }
 

@@ -23,7 +23,7 @@ func SeverityOf(kind v1alpha1.NoteKind) v1alpha1.Severity {
 		return v1alpha1.SeverityInfo
 	case v1alpha1.NotePaused, v1alpha1.NoteApprovalNeeded, v1alpha1.NoteWaitingForTraffic, v1alpha1.NoteSuspicious, v1alpha1.NoteGitDrift:
 		return v1alpha1.SeverityWarning
-	case v1alpha1.NoteRolledBack, v1alpha1.NoteAborted, v1alpha1.NoteBlocked:
+	case v1alpha1.NoteRolledBack, v1alpha1.NoteAborted, v1alpha1.NoteBlocked, v1alpha1.NoteSourceFailed:
 		return v1alpha1.SeverityError
 	}
 	return v1alpha1.SeverityError
@@ -62,7 +62,11 @@ func kinds(n *v1alpha1.Notifier) []v1alpha1.NoteKind {
 		return n.Spec.Kinds
 	}
 	if n.Spec.Slack != nil {
-		return []v1alpha1.NoteKind{v1alpha1.NoteStarted, v1alpha1.NoteCompleted, v1alpha1.NoteRolledBack, v1alpha1.NoteBlocked}
+		return []v1alpha1.NoteKind{v1alpha1.NoteStarted, v1alpha1.NoteCompleted, v1alpha1.NoteRolledBack, v1alpha1.NoteBlocked, v1alpha1.NoteSourceFailed}
+	}
+	if n.Spec.GitStatus != nil {
+		return []v1alpha1.NoteKind{v1alpha1.NoteStarted, v1alpha1.NoteCompleted, v1alpha1.NoteRolledBack, v1alpha1.NoteAborted, v1alpha1.NoteBlocked,
+			v1alpha1.NoteGitInSync, v1alpha1.NoteSourceFailed}
 	}
 	return v1alpha1.NoteKinds()
 }

@@ -31,6 +31,7 @@ type Outlet struct {
 	Secrets Secrets
 	Cluster string           // names this installation in the source of events
 	Now     func() time.Time // stamps signatures
+	shown   shown
 }
 
 // Open gives the sink that n describes, with its Secrets as they are now. What is missing is a *Failure.
@@ -38,6 +39,8 @@ func (o *Outlet) Open(ctx context.Context, n *v1alpha1.Notifier) (Sink, error) {
 	switch {
 	case n.Spec.Webhook != nil:
 		return o.webhook(ctx, n.Namespace, n.Spec.Webhook)
+	case n.Spec.GitStatus != nil:
+		return o.gitStatus(ctx, n.Namespace, n.Spec.GitStatus)
 	case n.Spec.Slack != nil:
 		return o.slack(ctx, n.Namespace, n.Spec.Slack)
 	}
@@ -57,15 +60,8 @@ func (o *Outlet) webhook(ctx context.Context, ns string, s *v1alpha1.WebhookSink
 	if err := o.check(target, options); err != nil {
 		return nil, err
 	}
-	if s.CASecretRef != nil {
-		pem, err := o.value(ctx, ns, *s.CASecretRef)
-		if err != nil {
-			return nil, err
-		}
-		options.Roots = x509.NewCertPool()
-		if !options.Roots.AppendCertsFromPEM(pem) {
-			return nil, unusable(*s.CASecretRef, errors.New("it holds no PEM certificate"))
-		}
+	if err := o.roots(ctx, ns, s.CASecretRef, &options); err != nil {
+		return nil, err
 	}
 	sink := &webhook{url: target, cluster: o.Cluster, now: o.Now}
 	if s.SigningSecretRef != nil {
@@ -79,6 +75,22 @@ func (o *Outlet) webhook(ctx context.Context, ns string, s *v1alpha1.WebhookSink
 	}
 	sink.client = o.Guard.Client(options)
 	return sink, nil
+}
+
+// roots makes the certificates of a Secret, if one is named, the only ones that are trusted.
+func (o *Outlet) roots(ctx context.Context, ns string, ref *v1alpha1.SecretKeyRef, options *egress.Options) error {
+	if ref == nil {
+		return nil
+	}
+	pem, err := o.value(ctx, ns, *ref)
+	if err != nil {
+		return err
+	}
+	options.Roots = x509.NewCertPool()
+	if !options.Roots.AppendCertsFromPEM(pem) {
+		return unusable(*ref, errors.New("it holds no PEM certificate"))
+	}
+	return nil
 }
 
 func (o *Outlet) slack(ctx context.Context, ns string, s *v1alpha1.SlackSink) (Sink, error) {

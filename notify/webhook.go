@@ -63,9 +63,13 @@ func CloudEvent(n Note, cluster string) ([]byte, error) {
 	r := n.Report
 	e := event.New(event.CloudEventsVersionV1)
 	e.SetID(n.ID)
-	e.SetSource("/" + cluster + "/" + r.Rollout.Namespace + "/rollouts/" + r.Rollout.Name)
-	e.SetType("dev.sluice.rollout." + strings.ToLower(string(r.Note)) + ".v1")
-	e.SetSubject(r.Rollout.Namespace + "/" + r.Rollout.Name)
+	of, kind := n.subject(), "rollout"
+	if r.Source != nil {
+		kind = "source"
+	}
+	e.SetSource("/" + cluster + "/" + of.Namespace + "/" + kind + "s/" + of.Name)
+	e.SetType("dev.sluice." + kind + "." + strings.ToLower(string(r.Note)) + ".v1")
+	e.SetSubject(of.Namespace + "/" + of.Name)
 	e.SetTime(r.At)
 	e.SetDataSchema(dataSchema)
 	if err := e.SetData(event.ApplicationJSON, r); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/api/view"
 )
 
 const (
@@ -28,13 +29,21 @@ type Opener interface {
 	Open(ctx context.Context, n *v1alpha1.Notifier) (Sink, error)
 }
 
-// WorkerConfig is what a Worker needs. All of it is required.
+// Sources reads Sources. ErrNotFound says that there is none.
+type Sources interface {
+	Source(ctx context.Context, key types.NamespacedName) (*v1alpha1.Source, error)
+}
+
+// WorkerConfig is what a Worker needs. All of it is required but what says otherwise.
 type WorkerConfig struct {
-	Notifiers Notifiers
-	Opener    Opener
-	Now       func() time.Time
-	Settled   func(rollout types.NamespacedName)  // Results of this Rollout has news; must not block
-	Felt      func(notifier types.NamespacedName) // Health of this Notifier has news; must not block
+	Sources       Sources                                                // where the commits of Rollouts come from; nil: not told
+	SettledSource func(source types.NamespacedName)                      // as Settled, of a Source; nil: nobody asks
+	Dropped       func(notifier types.NamespacedName, n Note, why error) // a receiver will never take the note; nil: nobody asks
+	Notifiers     Notifiers
+	Opener        Opener
+	Now           func() time.Time
+	Settled       func(rollout types.NamespacedName)  // Results of this Rollout has news; must not block
+	Felt          func(notifier types.NamespacedName) // Health of this Notifier has news; must not block
 }
 
 // Worker sends what Rollouts' outboxes hold: in order per Rollout and Notifier, one note at a time per Notifier, 16 in
@@ -64,20 +73,29 @@ func NewWorker(cfg WorkerConfig) *Worker {
 // Stored tells what is stored now: entries that are new are sent, results of entries that are gone are forgotten. ro must
 // have been read or written, not be about to be written. Offering one object twice equals once; so does an older one.
 func (w *Worker) Stored(ro *v1alpha1.Rollout) {
-	w.tell(w.accept(ro))
+	w.tell(w.accept(ofRollout(ro), w.cfg.Settled))
+	w.wake()
+}
+
+// StoredSource is Stored of a Source.
+func (w *Worker) StoredSource(src *v1alpha1.Source) {
+	w.tell(w.accept(ofSource(src), w.cfg.SettledSource))
 	w.wake()
 }
 
 // accept gives the Notifiers whose health has news.
-func (w *Worker) accept(ro *v1alpha1.Rollout) []types.NamespacedName {
+func (w *Worker) accept(o owner, settled func(types.NamespacedName)) []types.NamespacedName {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	q := w.queues[ro.UID]
-	if q == nil {
-		q = newQueue(types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name})
-		w.queues[ro.UID] = q
+	q := w.queues[o.uid]
+	if q == nil && o.isSource && len(o.pending) == 0 {
+		return nil
 	}
-	return w.count(q.sync(ro))
+	if q == nil {
+		q = newQueue(o, settled)
+		w.queues[o.uid] = q
+	}
+	return w.count(q.sync(o))
 }
 
 func (w *Worker) tell(notifiers []types.NamespacedName) {
@@ -155,7 +173,8 @@ type flight struct {
 	notifier types.NamespacedName
 	id       ident
 	note     Note
-	at       time.Time // of the transition
+	at       time.Time            // of the transition
+	source   types.NamespacedName // that brought the Rollout
 }
 
 // takeOff marks all notes that can be sent now as on their way, and says how long nothing else will be due.
@@ -172,7 +191,7 @@ func (w *Worker) takeOff() ([]flight, time.Duration) {
 		key := w.queues[uid].notifier(it)
 		it.flying, w.busy[key] = true, true
 		w.flying++
-		out = append(out, flight{uid: uid, notifier: key, id: it.id, note: it.note, at: it.at})
+		out = append(out, flight{uid: uid, notifier: key, id: it.id, note: it.note, at: it.at, source: w.queues[uid].source})
 	}
 	return out, w.next(now)
 }
@@ -235,8 +254,24 @@ func (w *Worker) send(ctx context.Context, f flight) landing {
 		return out
 	}
 	f.note.Environment = n.Spec.Environment
+	f.note.Report.Git = w.origin(ctx, f)
 	out.err = sink.Send(ctx, f.note)
 	return out
+}
+
+// origin completes what a note says of Git by the URL of the Source that brought the Rollout.
+func (w *Worker) origin(ctx context.Context, f flight) *view.Git {
+	git := f.note.Report.Git
+	if git == nil || git.URL != "" || w.cfg.Sources == nil || f.source.Name == "" {
+		return git
+	}
+	src, err := w.cfg.Sources.Source(ctx, f.source)
+	if err != nil {
+		return git // the Source is gone, or cannot be read: the commit is known all the same
+	}
+	whole := *git
+	whole.URL = src.Spec.URL
+	return &whole
 }
 
 // stopped reports that the receiver wanted nothing any more, and that the Notifier was not changed since.
@@ -254,22 +289,25 @@ func timeoutOf(n *v1alpha1.Notifier) time.Duration {
 
 // land records what a try brought and tells those who want to know.
 func (w *Worker) land(l landing) {
-	if rollout, known := w.record(l); known {
-		w.cfg.Settled(rollout)
+	if q := w.record(l); q != nil && q.settled != nil {
+		q.settled(q.of)
+	}
+	if f, ok := errors.AsType[*Failure](l.err); ok && f.Hope == Dropped && w.cfg.Dropped != nil {
+		w.cfg.Dropped(l.notifier, l.note, l.err)
 	}
 	w.cfg.Felt(l.notifier)
 	w.wake()
 }
 
-// record gives the Rollout whose results have news, if it is still known.
-func (w *Worker) record(l landing) (types.NamespacedName, bool) {
+// record gives the queue whose results have news, if the note is still known.
+func (w *Worker) record(l landing) *queue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.flying--
 	delete(w.busy, l.notifier)
 	q := w.queues[l.uid]
 	if q == nil {
-		return types.NamespacedName{}, false
+		return nil
 	}
 	it := q.find(l.id)
 	if it != nil {
@@ -278,7 +316,10 @@ func (w *Worker) record(l landing) (types.NamespacedName, bool) {
 		q.note(it)
 	}
 	w.feel(l, it)
-	return q.rollout, it != nil
+	if it == nil {
+		return nil
+	}
+	return q
 }
 
 // feel keeps the health of a Notifier after a try to send it; it is nil where the outbox let go of it meanwhile.
@@ -287,6 +328,9 @@ func (w *Worker) feel(l landing, it *item) {
 	if errors.Is(err, ErrNotFound) {
 		delete(w.health, l.notifier)
 		return
+	}
+	if f, ok := errors.AsType[*Failure](err); ok && f.Hope == Dropped {
+		err = nil // the receiver works: it has no place for this note
 	}
 	h, now := w.of(l.notifier), w.cfg.Now()
 	if l.of != "" && h.UID != l.of {
@@ -301,7 +345,7 @@ func (w *Worker) feel(l landing, it *item) {
 	}
 	if it != nil && it.final && err != nil {
 		h.bury(v1alpha1.DeadLetter{
-			ID: it.note.ID, Kind: it.note.Report.Note, Rollout: it.note.Report.Rollout.Name, At: v1time(now),
+			ID: it.note.ID, Kind: it.note.Report.Note, Rollout: it.note.subject().Name, At: v1time(now),
 			LastError: problem.Clean(err.Error(), v1alpha1.MaxMessage),
 		})
 	}

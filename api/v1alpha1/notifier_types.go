@@ -38,12 +38,13 @@ type NotifierList struct {
 
 // NotifierSpec says who is told of what: exactly one sink, and which notes it gets.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.slack) != has(self.webhook)",message="exactly one of slack and webhook must be set"
+// +kubebuilder:validation:XValidation:rule="[has(self.slack), has(self.webhook), has(self.gitStatus)].filter(x, x).size() == 1",message="exactly one of slack, webhook and gitStatus must be set"
 type NotifierSpec struct {
-	// Selector picks Rollouts by their labels. Empty: all of this namespace.
+	// Selector picks Rollouts and Sources by their labels. Empty: all of this namespace.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
-	// Kinds of notes that are sent. Empty: all for webhook; for slack Started, Completed, RolledBack and Blocked.
+	// Kinds of notes that are sent. Empty: all for webhook; for slack Started, Completed, RolledBack, Blocked and SourceFailed;
+	// for gitStatus those that change the state of a commit.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -65,10 +66,13 @@ type NotifierSpec struct {
 	// Webhook sends signed CloudEvents.
 	// +optional
 	Webhook *WebhookSink `json:"webhook,omitempty"`
+	// GitStatus shows on the page of a commit, at its forge, what became of it.
+	// +optional
+	GitStatus *GitStatusSink `json:"gitStatus,omitempty"`
 }
 
 // NoteKind is what a note tells.
-// +kubebuilder:validation:Enum=Started;StepPassed;Completed;Resumed;Superseded;Paused;ApprovalNeeded;WaitingForTraffic;Suspicious;RolledBack;Aborted;Blocked;GitDrift;GitInSync
+// +kubebuilder:validation:Enum=Started;StepPassed;Completed;Resumed;Superseded;Paused;ApprovalNeeded;WaitingForTraffic;Suspicious;RolledBack;Aborted;Blocked;GitDrift;GitInSync;SourceFailed
 type NoteKind string
 
 // The kinds of notes.
@@ -87,6 +91,7 @@ const (
 	NoteBlocked           NoteKind = "Blocked"           // no proxy, no metrics, nothing to go back to
 	NoteGitDrift          NoteKind = "GitDrift"          // Git wants a rejected version
 	NoteGitInSync         NoteKind = "GitInSync"         // Git and what runs agree again
+	NoteSourceFailed      NoteKind = "SourceFailed"      // what Git says is not applied
 )
 
 // NoteKinds are all kinds of notes.
@@ -94,6 +99,7 @@ func NoteKinds() []NoteKind {
 	return []NoteKind{
 		NoteStarted, NoteStepPassed, NoteCompleted, NoteResumed, NoteSuperseded, NotePaused, NoteApprovalNeeded,
 		NoteWaitingForTraffic, NoteSuspicious, NoteRolledBack, NoteAborted, NoteBlocked, NoteGitDrift, NoteGitInSync,
+		NoteSourceFailed,
 	}
 }
 
@@ -170,6 +176,30 @@ type WebhookSink struct {
 	Unsigned bool `json:"unsigned,omitempty"`
 }
 
+// GitStatusSink shows the state of commits at their forge: pending, success, failure or error. Objects that no Source has
+// brought have no commit and are left out.
+type GitStatusSink struct {
+	// Provider of the API. Empty: by the host of the Source's URL where that is github.com or gitlab.com.
+	// +optional
+	Provider ForgeProvider `json:"provider,omitempty"`
+	// APIURL of the forge. Empty: that of the provider at the host of the Source's URL.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^(https?://[^/?#@]+(/[A-Za-z0-9._~/+@%=,-]*)?)?$`
+	APIURL string `json:"apiURL,omitempty"`
+	// TokenSecretRef names the key that holds a token with the right to set the status of commits.
+	// +required
+	TokenSecretRef SecretKeyRef `json:"tokenSecretRef"`
+	// CASecretRef names the key that holds the PEM certificates that alone are trusted.
+	// +optional
+	CASecretRef *SecretKeyRef `json:"caSecretRef,omitempty"`
+	// Context that the state stands under. Empty: sluice/<namespace>/<name of the Rollout>, sluice/<namespace>/source/<name>
+	// for Sources.
+	// +optional
+	// +kubebuilder:validation:MaxLength=200
+	Context string `json:"context,omitempty"`
+}
+
 // NotifierStatus says how sending went.
 type NotifierStatus struct {
 	// ObservedGeneration is the newest generation of the spec that was acted on.
@@ -203,7 +233,7 @@ type DeadLetter struct {
 	// Kind of the note.
 	// +required
 	Kind NoteKind `json:"kind"`
-	// Rollout it was about.
+	// Rollout, or Source, it was about.
 	// +required
 	// +kubebuilder:validation:MaxLength=253
 	Rollout string `json:"rollout"`

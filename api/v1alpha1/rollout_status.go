@@ -348,6 +348,10 @@ type PendingNote struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=200
 	Text string `json:"text,omitempty"`
+	// Commit it is about, where no attempt says it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Commit string `json:"commit,omitempty"`
 	// Tries that failed.
 	// +optional
 	Tries int32 `json:"tries,omitempty"`

@@ -116,8 +116,19 @@ func (n *Notifier) Validate() []problem.Problem {
 	}
 	one(f, "spec.minSeverity", s.MinSeverity, SeverityInfo, SeverityWarning, SeverityError)
 	f.text("spec.environment", s.Environment, 0, 32)
-	if (s.Slack == nil) == (s.Webhook == nil) {
-		f.bound("spec", "set exactly one of slack and webhook", "a Notifier has exactly one sink")
+	sinks := 0
+	for _, set := range []bool{s.Slack != nil, s.Webhook != nil, s.GitStatus != nil} {
+		if set {
+			sinks++
+		}
+	}
+	if sinks != 1 {
+		f.bound("spec", "set exactly one of slack, webhook and gitStatus", "a Notifier has exactly one sink")
+	}
+	if g := s.GitStatus; g != nil {
+		one(f, "spec.gitStatus.provider", g.Provider, "", ForgeGitHub, ForgeGitLab, ForgeGitea)
+		f.key("spec.gitStatus.tokenSecretRef", &g.TokenSecretRef)
+		f.text("spec.gitStatus.context", g.Context, 0, 200)
 	}
 	if s.Slack != nil {
 		f.key("spec.slack.webhookSecretRef", &s.Slack.WebhookSecretRef)

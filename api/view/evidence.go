@@ -10,7 +10,9 @@ import (
 type EvidenceReport struct {
 	APIVersion string                  `json:"apiVersion"`
 	Kind       string                  `json:"kind"`
-	Rollout    Object                  `json:"rollout"`
+	Rollout    Object                  `json:"rollout,omitzero"`
+	Source     *Object                 `json:"source,omitempty"` // what the report is about, instead of a Rollout
+	Git        *Git                    `json:"git,omitempty"`
 	Note       v1alpha1.NoteKind       `json:"note"`
 	Attempt    int64                   `json:"attempt"`
 	Seq        int64                   `json:"seq"`
@@ -20,6 +22,43 @@ type EvidenceReport struct {
 	Version    *Version                `json:"version"`
 	Stable     *Version                `json:"stable"`
 	Metrics    []v1alpha1.MetricStatus `json:"metrics,omitempty"`
+}
+
+// Git is where a version comes from, and what became of it in the words of commit statuses: pending, success, failure or
+// error. State is empty where a note changes none.
+type Git struct {
+	URL     string `json:"url,omitempty"`
+	Commit  string `json:"commit"`
+	Context string `json:"context"`
+	State   string `json:"state,omitempty"`
+}
+
+// SourceEvidence gives the report for an entry of a Source's outbox.
+func SourceEvidence(src *v1alpha1.Source, n v1alpha1.PendingNote) EvidenceReport {
+	r := EvidenceReport{
+		APIVersion: APIVersion, Kind: KindEvidenceReport, Source: &Object{Namespace: src.Namespace, Name: src.Name, UID: src.UID},
+		Note: n.Kind, Seq: n.Seq, At: n.At.UTC(), Sentence: n.Text,
+	}
+	if n.Commit != "" {
+		r.Git = &Git{URL: src.Spec.URL, Commit: n.Commit, Context: "sluice/" + src.Namespace + "/source/" + src.Name, State: stateOf(n.Kind)}
+	}
+	return r
+}
+
+// stateOf is what a kind of note says of the commit, in GitHub's words.
+func stateOf(kind v1alpha1.NoteKind) string {
+	switch kind {
+	case v1alpha1.NoteStarted:
+		return "pending"
+	case v1alpha1.NoteCompleted, v1alpha1.NoteGitInSync:
+		return "success"
+	case v1alpha1.NoteRolledBack, v1alpha1.NoteAborted:
+		return "failure"
+	case v1alpha1.NoteBlocked, v1alpha1.NoteSourceFailed:
+		return "error"
+	default:
+		return ""
+	}
 }
 
 // Evidence gives the report for an entry of ro's outbox. The numbers are there only while the status still holds those
@@ -36,6 +75,9 @@ func Evidence(ro *v1alpha1.Rollout, n v1alpha1.PendingNote) EvidenceReport {
 	r.Place.Steps = ro.Status.Steps
 	r.Version = version(ro, attempted(ro.Status, n.Attempt))
 	r.Stable = version(ro, ro.Status.Stable)
+	if r.Version != nil && r.Version.Commit != "" && ro.Labels[v1alpha1.LabelSourceName] != "" {
+		r.Git = &Git{Commit: r.Version.Commit, Context: "sluice/" + ro.Namespace + "/" + ro.Name, State: stateOf(n.Kind)}
+	}
 	if a := ro.Status.Analysis; a != nil && n.Attempt == ro.Status.Attempt {
 		r.Metrics = a.Metrics
 	}

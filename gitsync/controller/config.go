@@ -70,6 +70,7 @@ type Controller struct {
 	receiver *receiver
 	meters   meters
 	builds   builds
+	back     Back
 
 	mu     sync.Mutex
 	memory map[types.NamespacedName]*memory             // guarded by mu; each entry belongs to the one reconcile of its Source
@@ -147,6 +148,7 @@ func (c *Controller) forget(ctx context.Context, source types.NamespacedName) {
 	defer c.mu.Unlock()
 	if m := c.memory[source]; m != nil {
 		c.builds.drop(m.uid)
+		c.forgetNotes(m)
 	}
 	delete(c.memory, source)
 	delete(c.hints, source)

@@ -49,7 +49,7 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: max(p.wake().Sub(c.config.Now()), time.Millisecond)}, nil
+	return p.reflect(ctx, p.wake().Sub(c.config.Now()))
 }
 
 // work looks at the remote, or goes on with the commit at hand, where one of the two is due.

@@ -44,6 +44,9 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	if p.looked || p.src.Spec.Suspend {
 		s.LastHandledReconcile = p.src.Annotations[v1alpha1.AnnotationReconcile]
 	}
+	if err := p.note(ctx, before.Status.Conditions, s); err != nil {
+		return err
+	}
 	if equality.Semantic.DeepEqual(before.Status, p.src.Status) {
 		p.controller.meters.stand(p.src, p.started)
 		return nil
@@ -54,6 +57,7 @@ func (p *pass) write(ctx context.Context, change edit) error {
 	}
 	p.controller.meters.stand(p.src, p.started)
 	p.announce(before.Status.Conditions)
+	p.stored()
 	return nil
 }
 

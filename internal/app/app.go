@@ -88,7 +88,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err := delivery(mgr, c, deliveryParts{guard, fleet, proxies, mesh, outbox, lead}); err != nil {
 		return err
 	}
-	hooks, err := git(mgr, c, guard)
+	hooks, err := git(mgr, c, guard, outbox)
 	if err != nil {
 		return err
 	}

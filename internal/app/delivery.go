@@ -92,6 +92,7 @@ func observer(tell func(Event)) func(rolloutcontroller.Event) {
 type outbox struct {
 	worker      *notify.Worker
 	wakeRollout func(types.NamespacedName)
+	wakeSource  func(types.NamespacedName)
 }
 
 // notes is the delivery of notes, and the status of those who ask for them.
@@ -99,7 +100,8 @@ func notes(mgr ctrl.Manager, guard *egress.Guard) (*outbox, error) {
 	o := &outbox{}
 	var err error
 	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
-		Guard: guard, Now: Now, Settled: func(key types.NamespacedName) { o.wakeRollout(key) }})
+		Guard: guard, Now: Now, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
+		SettledSource: func(key types.NamespacedName) { o.wakeSource(key) }})
 	return o, err
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // git is the control loop of Sources, and the server of webhooks.
-func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context) error, error) {
+func git(mgr ctrl.Manager, c Config, guard *egress.Guard, notes *outbox) (func(context.Context) error, error) {
 	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Vet: guard.Vet, Now: Now, Insecure: c.Git.InsecureHosts, Limits: c.Git.Fetch})
 	if err != nil {
 		return nil, err
@@ -45,6 +45,8 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard) (func(context.Context)
 	if err := register(append(sources.Collectors(), repositories.Collectors()...)); err != nil {
 		return nil, fmt.Errorf("registering what is measured of Sources: %w", err)
 	}
+	notes.wakeSource = sources.Wake
+	sources.Tell(gitcontroller.Back{Outbox: notes.worker})
 	if err := sources.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}

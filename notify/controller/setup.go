@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/notify"
@@ -31,6 +32,8 @@ type Config struct {
 	Now     func() time.Time
 	Cluster string                             // names this installation in events; empty: "local"
 	Settled func(rollout types.NamespacedName) // a Rollout's delivery results have news; must not block
+
+	SettledSource func(source types.NamespacedName) // the same of a Source; nil: nobody asks
 }
 
 // Setup adds the Worker and the Notifier reconciler to mgr and gives the Worker, the outbox of rollout/controller.
@@ -41,7 +44,13 @@ func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
 	news := make(chan event.GenericEvent, newsBuffer)
 	read := &reader{cached: mgr.GetClient(), live: mgr.GetAPIReader()}
 	outlet := &notify.Outlet{Guard: cfg.Guard, Secrets: read, Cluster: cfg.Cluster, Now: cfg.Now}
+	recorder := mgr.GetEventRecorder("sluice")
 	worker := notify.NewWorker(notify.WorkerConfig{
+		Sources: read, SettledSource: cfg.SettledSource, Dropped: func(key types.NamespacedName, n notify.Note, why error) {
+			at := &v1alpha1.Notifier{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.KindNotifier},
+				ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+			recorder.Eventf(at, nil, corev1.EventTypeWarning, "NoteDropped", "Send", "note %s: %s", n.ID, problem.Clean(why.Error(), v1alpha1.MaxMessage))
+		},
 		Notifiers: read, Opener: outlet, Now: cfg.Now, Settled: cfg.Settled,
 		Felt: func(key types.NamespacedName) {
 			n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
@@ -80,6 +89,15 @@ func (r *reader) Notifier(ctx context.Context, key types.NamespacedName) (*v1alp
 		return nil, missing(err)
 	}
 	return n, nil
+}
+
+// Source implements notify.Sources.
+func (r *reader) Source(ctx context.Context, key types.NamespacedName) (*v1alpha1.Source, error) {
+	src := &v1alpha1.Source{}
+	if err := r.cached.Get(ctx, key, src); err != nil {
+		return nil, missing(err)
+	}
+	return src, nil
 }
 
 // Secret implements notify.Secrets.

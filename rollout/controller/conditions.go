@@ -334,32 +334,6 @@ func (v *verdicts) comparable() {
 	v.list.Set(v1alpha1.ConditionComparable, status, reason, message)
 }
 
-// inSyncWithGit compares what runs with what Git wants, for an object that a Source brought.
-func (v *verdicts) inSyncWithGit() {
-	if sourceOf(v.object).Name == "" {
-		return
-	}
-	set := func(status metav1.ConditionStatus, reason, message string) {
-		v.list.Set(v1alpha1.ConditionInSyncWithGit, status, reason, message)
-	}
-	st := v.next
-	commit := v.object.Annotations[v1alpha1.AnnotationCommit]
-	wants := fmt.Sprintf("Git wants %s (%s), %s runs", v.object.Spec.Subset,
-		strings.TrimSpace(short(commit, 7)+" "+v.object.Annotations[v1alpha1.AnnotationCommitSubject]), st.Stable.Name)
-	switch held := v.held(); {
-	case held != nil:
-		set(metav1.ConditionFalse, v1alpha1.ReasonHeld, "the Source holds newer content back: "+strings.Join(held.Codes, ", "))
-	case st.Phase == rollout.RolledBack:
-		set(metav1.ConditionFalse, v1alpha1.ReasonRolledBack, wants+"; revert "+short(commit, 7)+", or push other content")
-	case v.source == nil || !v.want.Known:
-		set(metav1.ConditionUnknown, v1alpha1.ReasonSourceNotReady, "what Git wants is not known: its Source is missing, or has not said it")
-	case st.Phase == rollout.Idle && v.want.Digest == st.Stable.Digest:
-		set(metav1.ConditionTrue, v1alpha1.ReasonInSync, fmt.Sprintf("%s runs, as %s says", st.Stable.Name, short(commit, 7)))
-	default:
-		set(metav1.ConditionUnknown, v1alpha1.ReasonProgressing, wants)
-	}
-}
-
 // abnormal are the conditions that are there only while True.
 func (v *verdicts) abnormal() {
 	st := v.next
