@@ -107,14 +107,12 @@ func serveSession(ctx context.Context, channel ssh.Channel, requests <-chan *ssh
 			_ = r.Reply(ok, nil)
 		case "exec":
 			var command struct{ Line string }
-			path, ok := "", ssh.Unmarshal(r.Payload, &command) == nil
-			if ok {
-				path, ok = strings.CutPrefix(command.Line, "git-upload-pack '")
-				path = strings.TrimSuffix(path, "'")
-			}
+			ok := ssh.Unmarshal(r.Payload, &command) == nil
+			program, path, _ := strings.Cut(strings.TrimSuffix(command.Line, "'"), " '")
+			ok = ok && (program == "git-upload-pack" || program == "git-receive-pack")
 			_ = r.Reply(ok, nil)
 			if ok {
-				status := uploadPack(ctx, channel, path, env)
+				status := serve(channel, exec.CommandContext(ctx, program, path), env)
 				_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
 			}
 			return
@@ -124,9 +122,8 @@ func serveSession(ctx context.Context, channel ssh.Channel, requests <-chan *ssh
 	}
 }
 
-// uploadPack runs git on a directory and gives how it ended.
-func uploadPack(ctx context.Context, channel ssh.Channel, dir string, env []string) uint32 {
-	cmd := exec.CommandContext(ctx, "git-upload-pack", dir)
+// serve runs git and gives how it ended.
+func serve(channel ssh.Channel, cmd *exec.Cmd, env []string) uint32 {
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 	cmd.WaitDelay = time.Second
