@@ -1,6 +1,9 @@
 package gitsync
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Edit makes a path of a tree what it is in another tree of the same repository; absent there, it is removed.
 type Edit struct {
@@ -28,3 +31,6 @@ type Author struct {
 	Name, Email string
 	Time        time.Time
 }
+
+// ErrPushRefused says that a ref was not where a push expected it, or that the server does not let it be moved.
+var ErrPushRefused = errors.New("the server refuses the push")

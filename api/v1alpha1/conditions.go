@@ -44,6 +44,7 @@ const (
 	ReasonApproved                 = "Approved"
 	ReasonResumed                  = "Resumed"
 	ReasonAborted                  = "Aborted"
+	ReasonBootstrapping            = "Bootstrapping"
 	ReasonManualRollback           = "ManualRollback"
 	ReasonSuperseded               = "Superseded"
 	ReasonDeleted                  = "Deleted"

@@ -64,7 +64,9 @@ type world struct {
 	git        *gitserver.Server
 	tree       *gitserver.WorkTree
 	deliveries int
-	meddle     atomic.Pointer[func()] // called once in the middle of a pass
+	told
+	forges func(roots []byte) (*http.Client, error)
+	meddle atomic.Pointer[func()] // called once in the middle of a pass
 }
 
 // As implements Identities.
@@ -111,6 +113,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.controller.Tell(Back{Outbox: w, Writer: repositories, Cluster: "prod", Forges: func(roots []byte) (*http.Client, error) { return w.forges(roots) }})
 	if err := w.controller.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}

@@ -57,13 +57,21 @@ func (p *pass) look(ctx context.Context) error {
 		}
 		p.took(phaseRender, since)
 	}
-	return p.apply(ctx)
+	return p.proceed(ctx)
 }
 
 // resume goes on with a commit that waits for a Rollout or is tried again, without asking the remote: it may be gone.
 func (p *pass) resume(ctx context.Context) error {
 	if p.memory.revision == nil {
 		return p.look(ctx)
+	}
+	return p.proceed(ctx)
+}
+
+// proceed applies what is rendered, unless a cluster that was built anew has to adopt the last good commit first.
+func (p *pass) proceed(ctx context.Context) error {
+	if wait, err := p.bootstrap(ctx); wait || err != nil {
+		return p.failed(ctx, err)
 	}
 	return p.apply(ctx)
 }

@@ -40,6 +40,9 @@ type memory struct {
 	applied  map[gitsync.ID]gitsync.Item // what was applied last of each object
 	units    retries
 	drift    drift
+	booting  bool // the last good commit is being applied before the tip
+	echo     echo
+	heeds    atomic.Bool // a Rollout's status may make the commit good, or bad; true while Rollouts are read
 }
 
 // timetable is when a Source was looked at and will be.

@@ -24,10 +24,6 @@ const (
 	identityPart = "<>\n\x00"
 )
 
-// ErrMoved says that a ref was not where the push expected it, or that the server did not let it be moved. The text has the
-// server's words.
-var ErrMoved = errors.New("the server refuses the push")
-
 // Tips gives the ids that refs, by their full names, have at a remote. A ref that is not there is left out.
 func (r *Repositories) Tips(ctx context.Context, remote gitsync.Remote, refs ...string) (map[string]string, error) {
 	h, err := r.vetted(remote)
@@ -189,11 +185,11 @@ func readReport(from io.Reader, ref string) error {
 		case line == "unpack ok":
 			unpacked = true
 		case strings.HasPrefix(line, "unpack "):
-			return fmt.Errorf("%w: %s", ErrMoved, clean(line))
+			return fmt.Errorf("%w: %s", gitsync.ErrPushRefused, clean(line))
 		case unpacked && line == "ok "+ref:
 			return nil
 		case strings.HasPrefix(line, "ng "):
-			return fmt.Errorf("%w: %s", ErrMoved, clean(strings.TrimPrefix(line, "ng ")))
+			return fmt.Errorf("%w: %s", gitsync.ErrPushRefused, clean(strings.TrimPrefix(line, "ng ")))
 		}
 	}
 }

@@ -61,7 +61,7 @@ func revert(t *testing.T, r *Repositories, s *gitserver.Server, w *gitserver.Wor
 		t.Errorf("commit %q, want %q", got, want)
 	}
 	show(t, s, "fsck", "--strict", "--no-dangling")
-	if _, err := r.Push(t.Context(), push); !errors.Is(err, ErrMoved) {
+	if _, err := r.Push(t.Context(), push); !errors.Is(err, gitsync.ErrPushRefused) {
 		t.Errorf("from an old tip: %v, want ErrMoved", err)
 	}
 	if got := show(t, s, "rev-parse", "refs/heads/main"); got != id {
@@ -117,13 +117,13 @@ func TestPush_movesARefWithoutObjects(t *testing.T) {
 	if err := push("", first); err != nil {
 		t.Fatal(err)
 	}
-	if err := push("", second); !errors.Is(err, ErrMoved) {
+	if err := push("", second); !errors.Is(err, gitsync.ErrPushRefused) {
 		t.Errorf("creating it again: %v, want ErrMoved", err)
 	}
 	if err := push(first, second); err != nil {
 		t.Fatal(err)
 	}
-	if err := push(first, first); !errors.Is(err, ErrMoved) {
+	if err := push(first, first); !errors.Is(err, gitsync.ErrPushRefused) {
 		t.Errorf("from an old id: %v, want ErrMoved", err)
 	}
 	if tips, err := r.Tips(t.Context(), remote, name); err != nil || tips[name] != second {
@@ -136,7 +136,7 @@ func TestPush_movesARefWithoutObjects(t *testing.T) {
 	if err := os.WriteFile(hook, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { //nolint:gosec // a hook is a program
 		t.Fatal(err)
 	}
-	if err := push(second, first); !errors.Is(err, ErrMoved) || !strings.Contains(err.Error(), "hook declined") {
+	if err := push(second, first); !errors.Is(err, gitsync.ErrPushRefused) || !strings.Contains(err.Error(), "hook declined") {
 		t.Errorf("declined by a hook: %v, want ErrMoved with the server's words", err)
 	}
 }

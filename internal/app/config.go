@@ -69,6 +69,7 @@ type Mesh struct {
 // Git says how Sources are fetched and applied.
 type Git struct {
 	CacheDir       string   // bare repositories; a fresh temporary directory
+	ClusterName    string   // names this cluster in the refs of last good commits; empty: none of the default name is kept
 	InsecureHosts  []string // hosts (without port) that may be fetched from over plain http besides loopback
 	ServiceAccount string   // account that Sources without one of their own apply as; empty: each must name one
 	Kinds          []string // that Sources may apply, as "Kind.group", "Kind", "*.group" or "*"; nil: those of progressive delivery

@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -46,7 +49,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard, notes *outbox) (func(c
 		return nil, fmt.Errorf("registering what is measured of Sources: %w", err)
 	}
 	notes.wakeSource = sources.Wake
-	sources.Tell(gitcontroller.Back{Outbox: notes.worker})
+	sources.Tell(gitcontroller.Back{Outbox: notes.worker, Writer: repositories, Forges: forges(guard), Cluster: c.Git.ClusterName})
 	if err := sources.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
@@ -58,4 +61,18 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard, notes *outbox) (func(c
 		}
 		return sources.ServeHooks(ctx, gitcontroller.Door{Address: c.Listen.Hooks, Cert: c.Listen.HooksCert, Key: c.Listen.HooksKey})
 	}, nil
+}
+
+// forges gives clients for the APIs of forges.
+func forges(guard *egress.Guard) func(roots []byte) (*http.Client, error) {
+	return func(roots []byte) (*http.Client, error) {
+		var options egress.Options
+		if len(roots) > 0 {
+			options.Roots = x509.NewCertPool()
+			if !options.Roots.AppendCertsFromPEM(roots) {
+				return nil, errors.New("ca.crt holds no PEM certificate")
+			}
+		}
+		return guard.Client(options), nil
+	}
 }

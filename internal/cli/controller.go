@@ -70,6 +70,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Mesh.RootNamespace, "mesh-root-namespace", "istio-system", "namespace of mesh-wide Istio objects")
 	f.StringVar(&c.Mesh.RegistryDir, "registry-dir", "", "directory of manifests of machines outside the cluster; changes count within seconds")
 	f.StringVar(&c.Git.CacheDir, "git-cache-dir", "", "directory of fetched repositories (default: a fresh temporary one)")
+	f.StringVar(&c.Git.ClusterName, "git-cluster-name", "", "name of this cluster in the refs that keep last good commits")
 	f.StringSliceVar(&c.Git.InsecureHosts, "git-insecure-host", nil, "host that may be fetched from over plain http; repeats")
 	f.StringSliceVar(&c.Git.Kinds, "git-kinds", nil, "kinds that Sources may apply: Kind.group, Kind, *.group, *; repeats (default: those of progressive delivery)")
 	f.BoolVar(&c.Git.CrossNamespace, "git-cross-namespace", false, "let Sources apply to the namespaces they name, and kinds without a namespace")

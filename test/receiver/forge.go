@@ -34,7 +34,7 @@ type Forge struct {
 	server *httptest.Server
 
 	mu     sync.Mutex
-	asked  []Asked           // guarded by mu, as is answer
+	asked  []Asked            // guarded by mu, as is answer
 	answer func(Asked) Answer // nil: 201
 }
 
@@ -88,3 +88,6 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(said.Status)
 	_, _ = io.WriteString(w, said.Body) // a client that went away
 }
+
+// Client is one that trusts it.
+func (f *Forge) Client() *http.Client { return f.server.Client() }
