@@ -187,7 +187,7 @@ func (p *pass) record(ctx context.Context, e v1alpha1.WriteBackStatus) error {
 
 // writable gives the remote with the credential that may push.
 func (p *pass) writable(ctx context.Context) (gitsync.Remote, error) {
-	ref, err := p.controller.remote(ctx, p.src)
+	ref, err := p.remote(ctx)
 	if err != nil {
 		return gitsync.Remote{}, err
 	}

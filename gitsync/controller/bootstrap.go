@@ -85,7 +85,7 @@ func (p *pass) formerly(ctx context.Context) (*revision, error) {
 	if ref == "" {
 		return nil, fmt.Errorf("%w is kept: spec.writeBack does not ask for it, or the operator has named no cluster", errNoHistory)
 	}
-	from, err := p.controller.remote(ctx, p.src)
+	from, err := p.remote(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -190,7 +190,7 @@ func (u *undo) push(ctx context.Context) error {
 
 // tree reads a commit; empty: the tip of what is followed.
 func (u *undo) tree(ctx context.Context, commit string) (gitsync.Tree, error) {
-	ref, err := u.controller.remote(ctx, u.src)
+	ref, err := u.pass.remote(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -30,8 +30,10 @@ func (r *Repositories) Tips(ctx context.Context, remote gitsync.Remote, refs ...
 	if err != nil {
 		return nil, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := h.busy.Acquire(ctx, 1); err != nil {
+		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for a fetch from the same remote: %w", err))
+	}
+	defer h.busy.Release(1)
 	defer h.remote.rest()
 	l, err := h.list(ctx, refs)
 	if err != nil {
