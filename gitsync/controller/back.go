@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,8 +57,10 @@ const (
 
 // echo is what a process knows of what it writes back.
 type echo struct {
-	pushed string    // commit that the last-good ref is known to have
-	after  time.Time // no try before
+	pushed  string      // commit that the last-good ref is known to have
+	after   time.Time   // no try before
+	booting bool        // the last good commit is being applied before the tip
+	heeds   atomic.Bool // a Rollout's status may make the commit good, or bad; true while Rollouts are read
 }
 
 // reflect does what follows from what is applied, after a pass or when a Rollout or a note has news. It never delays a
@@ -75,7 +78,7 @@ func (p *pass) echo(ctx context.Context) error {
 	if err := p.mail(ctx); err != nil {
 		return err
 	}
-	p.memory.heeds.Store(true)
+	p.memory.echo.heeds.Store(true)
 	rollouts, err := p.own(ctx)
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func (p *pass) echo(ctx context.Context) error {
 		return err
 	}
 	s := p.src.Status
-	p.memory.heeds.Store(s.Commit != nil && s.LastGood != s.Commit.ID || p.reverts())
+	p.memory.echo.heeds.Store(s.Commit != nil && s.LastGood != s.Commit.ID || p.reverts())
 	return p.revertAll(ctx, rollouts)
 }
 

@@ -52,9 +52,9 @@ func (p *pass) bootstrap(ctx context.Context) (bool, error) {
 	if err != nil || good.commit.ID == rev.commit.ID {
 		return false, err
 	}
-	p.memory.revision, p.memory.booting = good, true
+	p.memory.revision, p.memory.echo.booting = good, true
 	err = p.apply(ctx)
-	p.memory.revision, p.memory.settled, p.memory.booting = rev, false, false
+	p.memory.revision, p.memory.settled, p.memory.echo.booting = rev, false, false
 	p.memory.waits.Store(true)
 	return true, err
 }

@@ -170,7 +170,7 @@ func (p *pass) applied(r *result) edit {
 			p.putOff(r, c)
 		case len(held) > 0 || problem.HasError(r.problems):
 			c.Stalled(invalidReason(s), short(rev.commit)+": "+invalid(s))
-		case p.memory.booting:
+		case p.memory.echo.booting:
 			c.Moving(v1alpha1.ReasonBootstrapping, "applied the last good commit, "+short(rev.commit)+": the newest follows once all Rollouts have a stable version")
 		default:
 			c.Ready(v1alpha1.ReasonApplied, "applied "+short(rev.commit))

@@ -40,9 +40,6 @@ type memory struct {
 	applied  map[gitsync.ID]gitsync.Item // what was applied last of each object
 	units    retries
 	drift    drift
-	booting  bool // the last good commit is being applied before the tip
-	echo     echo
-	heeds    atomic.Bool // a Rollout's status may make the commit good, or bad; true while Rollouts are read
 }
 
 // timetable is when a Source was looked at and will be.
@@ -59,6 +56,7 @@ type timetable struct {
 
 // remembered is what it knows of the remote.
 type remembered struct {
+	echo    echo
 	history history
 	secrets secrets
 }

@@ -56,7 +56,7 @@ func (c *Controller) ofRollout(_ context.Context, o client.Object) []reconcile.R
 	name := types.NamespacedName{Namespace: labels[v1alpha1.LabelSourceNamespace], Name: labels[v1alpha1.LabelSourceName]}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.memory[name]; m == nil || !m.waits.Load() && !m.heeds.Load() {
+	if m := c.memory[name]; m == nil || !m.waits.Load() && !m.echo.heeds.Load() {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: name}}
