@@ -54,7 +54,7 @@ type timetable struct {
 	awaited  awaited
 }
 
-// remembered is what it knows of the remote.
+// remembered is what it knows of the remote, and of what was written back to it.
 type remembered struct {
 	echo    echo
 	history history
