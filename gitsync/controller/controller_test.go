@@ -79,13 +79,18 @@ func (w *world) As(namespace, account string) (gitsync.Applier, error) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldThatLogs(t, logr.Discard())
+}
+
+func newWorldThatLogs(t *testing.T, logger logr.Logger) *world {
+	t.Helper()
 	config := kube.Start(t)
 	w := &world{T: t, ns: kube.Namespace(t, config)}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		Cache:  cache.Options{DefaultNamespaces: map[string]cache.Config{w.ns: {}}}, // the controllers of other tests look after theirs
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}}})
 	if err != nil {

@@ -45,6 +45,7 @@ type appTokens struct {
 	installation string
 	token        string
 	until        time.Time
+	said         [2]string // the newest assertion and token, which no text may repeat
 }
 
 // newAppTokens reads the key of an App. remote is the repository that tokens are for.
@@ -106,8 +107,15 @@ func (a *appTokens) get(ctx context.Context) (string, error) {
 	if made.Token == "" {
 		return "", gitsync.Fail(gitsync.AuthFailed, fmt.Errorf("%s gave no token", a.base))
 	}
-	a.token, a.until = made.Token, made.Expires
+	a.token, a.until, a.said[1] = made.Token, made.Expires, made.Token
 	return a.token, nil
+}
+
+// spoken gives what the App has proved itself by.
+func (a *appTokens) spoken() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append(gitsync.Remote{Secret: gitsync.Secret{Username: appUser, Password: a.said[1]}}.Secrets(), a.said[0])
 }
 
 // forget drops a token that was not taken.
@@ -123,6 +131,7 @@ func (a *appTokens) call(ctx context.Context, method, path string, want int, int
 	if err != nil {
 		return gitsync.Fail(gitsync.SecretInvalid, errors.New("key githubAppPrivateKey cannot sign"))
 	}
+	a.said[0] = assertion
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, nil)
 	if err != nil {
 		return gitsync.Fail(gitsync.SecretInvalid, errors.New("key githubAppBaseURL is not a URL"))

@@ -30,7 +30,7 @@ func (r *Repositories) fetch(ctx context.Context, ref gitsync.Ref, have string) 
 			limit = 0
 		}
 		r.trim(h, limit)
-		return tree, err
+		return tree, gitsync.Conceal(err, append(ref.Remote.Secrets(), h.remote.spoken()...))
 	}
 }
 

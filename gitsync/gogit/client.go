@@ -26,6 +26,8 @@ type transport interface {
 	ask(ctx context.Context, body []byte, version2 bool) (io.ReadCloser, error)
 	// explain finds the reason of an error of the network.
 	explain(ctx context.Context, err error) error
+	// spoken gives what it proved itself by that is not among the remote's secrets.
+	spoken() []string
 	// rest is called at the end of each fetch.
 	rest()
 	// hangUp drops connections.
@@ -73,6 +75,14 @@ func (c *client) advertise(ctx context.Context) (io.ReadCloser, error) {
 	}
 	req.Header.Set("Git-Protocol", "version=2")
 	return c.do(req, "application/x-git-upload-pack-advertisement")
+}
+
+// spoken implements transport.
+func (c *client) spoken() []string {
+	if c.app == nil {
+		return nil
+	}
+	return c.app.spoken()
 }
 
 // rest implements transport. Connections are kept for the next fetch.

@@ -68,7 +68,7 @@ func (k *knownHosts) read(line string) error {
 	case "revoked":
 		list = &k.revoked
 	default:
-		return fmt.Errorf("marker @%.20s is not known", marker)
+		return errors.New("its marker is none of @cert-authority and @revoked")
 	}
 	if matches {
 		*list = append(*list, key)

@@ -174,6 +174,9 @@ func (s *shell) explain(ctx context.Context, err error) error {
 	return explainNetwork(ctx, s.origin, err)
 }
 
+// spoken implements transport.
+func (s *shell) spoken() []string { return nil }
+
 // rest implements transport.
 func (s *shell) rest() { s.hangUp() }
 
