@@ -18,7 +18,7 @@ type openWindow struct {
 func (j *judge) attempt(w Window) (closed Window, whole bool) {
 	l := &j.ev.loads
 	c, wanted := j.attempts()
-	if !wanted {
+	if !wanted || j.ev.without(c) {
 		return Window{}, false
 	}
 	j.see(w)
@@ -77,7 +77,7 @@ func (j *judge) see(w Window) {
 
 // coverLoads says whether load reports are usable: of silence only a minute tells something.
 func (j *judge) coverLoads() {
-	if _, wanted := j.attempts(); !wanted {
+	if c, wanted := j.attempts(); !wanted || j.ev.without(c) {
 		return
 	}
 	m := j.ev.metrics[Attempts]

@@ -71,7 +71,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 func (j *judge) blind() (metric string, reason Reason, lasted time.Duration) {
 	for _, c := range j.required() {
 		m := j.ev.metrics[c.Name]
-		if m.Gap == nil {
+		if m.Gap == nil || j.awaited(c) {
 			continue
 		}
 		dark := j.b.At.Sub(instant(m.Gap.Since))

@@ -20,7 +20,7 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 	until := m.until()
 	cfg = cfg.WithDefaults()
 	known := ev.judging(cfg)
-	for _, c := range reading(cfg, m) {
+	for _, c := range ev.reading(cfg, m) {
 		if c.Kind == KindCondition {
 			if due := ev.metrics[c.Name].dueIn(ev, c, m); !due.IsZero() && !until.Before(due) {
 				queries = append(queries, Query{
@@ -66,7 +66,8 @@ func (ev Evidence) judging(cfg Config) bool {
 func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 	cfg = cfg.WithDefaults()
 	b := Batch{Moment: m}
-	for _, c := range reading(cfg, m) {
+	watched := ev.watched(cfg)
+	for _, c := range ev.reading(cfg, m) {
 		i := slices.IndexFunc(reads, func(r Read) bool { return r.Metric == c.Name })
 		if i < 0 {
 			continue
@@ -86,7 +87,7 @@ func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 			b.Gaps = append(b.Gaps, gapOf(r))
 			continue
 		}
-		rule := c.Name == cfg.watched()
+		rule := c.Name == watched
 		if rule {
 			cut := ev.ruleCut(c, m)
 			windows, cov := Assemble(cut, r.Series)
@@ -126,9 +127,10 @@ func (ev Evidence) wantsBase(c Criterion, m Moment) bool {
 }
 
 // reading are the criteria that are read at this moment.
-func reading(cfg Config, m Moment) []Criterion {
-	return slices.DeleteFunc(slices.Clone(cfg.Criteria), func(c Criterion) bool {
-		return c.reported() || m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != cfg.watched())
+func (ev Evidence) reading(cfg Config, m Moment) []Criterion {
+	watched := ev.watched(cfg)
+	return slices.DeleteFunc(ev.present(cfg), func(c Criterion) bool {
+		return c.reported() || m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != watched)
 	})
 }
 

@@ -41,7 +41,7 @@ func (j *judge) pending(r Report) (Reason, string) {
 	case r.LogE >= math.Log(suspicious):
 		return Suspicious, j.loudest()
 	case j.incident():
-		return Incident, j.cfg.watched()
+		return Incident, j.watched()
 	case j.ev.share.holds(j.b.At):
 		return TrafficMismatch, ""
 	case r.Guard != nil && r.Guard.LogE >= math.Log(suspicious):
@@ -99,7 +99,7 @@ func (j *judge) hopeless() bool {
 }
 
 func (j *judge) progress() Progress {
-	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport()}
+	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport(), Without: j.absences()}
 	for i, c := range j.required() {
 		m := j.ev.metrics[c.Name]
 		observed := seconds(m.Observed)
@@ -148,7 +148,7 @@ func (j *judge) metricReports() []MetricReport {
 		}
 		step := pair(m.Step)
 		r := MetricReport{
-			Name: c.Name, Kind: c.Kind, Required: c.Required, DryRun: c.DryRun, Limit: c.rho0(),
+			Name: c.Name, Kind: c.Kind, Required: j.requires(c), DryRun: c.DryRun, Limit: c.rho0(),
 			Tally: Tally{Attempt: pair(m.Attempt), Step: step, Windows: m.Windows, Observed: seconds(m.Observed)},
 			Harm: Harm{
 				Share: j.share(c), LogE: m.harmState.logE(), Sup: m.Sup, P: min(1, math.Exp(-m.Sup)),
@@ -209,6 +209,6 @@ func (j *judge) guardReport() *Guard {
 		return nil
 	}
 	return &Guard{
-		Metric: j.cfg.watched(), P0: j.ev.guard.P0, LogE: j.ev.guard.logE(), Limit: -math.Log(j.cfg.AlphaGuard),
+		Metric: j.watched(), P0: j.ev.guard.P0, LogE: j.ev.guard.logE(), Limit: -math.Log(j.cfg.AlphaGuard),
 	}
 }

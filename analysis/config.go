@@ -68,15 +68,20 @@ const (
 	maxGrid     = 16
 )
 
+// errorsName is the built-in metric that the hard rules and the guard look at first.
+const errorsName = "errors"
+
 // Builtin gives the built-in metric of that name with its defaults: errors (5xx, required), latency (times of answers,
-// required) or clientErrors (4xx, off unless asked for, never required by itself).
+// required), attempts (tries as load reports count them, not required) or clientErrors (4xx, off unless asked for, not required).
 func Builtin(name string) (Criterion, bool) {
 	c := Criterion{Name: name}
 	switch name {
-	case "errors":
+	case errorsName:
 		c.Share, c.Required = 4, true
 	case "latency":
 		c.Share, c.Required, c.Kind = 2, true, KindHistogram
+	case Attempts:
+		c.Share = 2
 	case "clientErrors":
 		c.Share = 1
 	default:
@@ -87,9 +92,20 @@ func Builtin(name string) (Criterion, bool) {
 	return c, true
 }
 
+// Standard is the Config of a Rollout that says nothing: errors, latency and attempts, each as far as somebody holds it.
+func Standard() Config {
+	cfg := Config{}
+	for _, name := range []string{errorsName, "latency", Attempts} {
+		c, _ := Builtin(name)
+		c.Optional = true
+		cfg.Criteria = append(cfg.Criteria, c)
+	}
+	return cfg.WithDefaults()
+}
+
 // Default is a Config of the errors metric alone.
 func Default() Config {
-	c, _ := Builtin("errors")
+	c, _ := Builtin(errorsName)
 	cfg := Config{}.WithDefaults()
 	cfg.Criteria = []Criterion{c}
 	return cfg
@@ -260,13 +276,13 @@ func (c Criterion) validateComparison() []error {
 	return errs
 }
 
-// digest names the Config without what differs from step to step, Bake and Required, whatever the order of its criteria:
+// digest names the Config without what differs from step to step, Bake, Required and Optional, whatever the order of its criteria:
 // evidence belongs to it.
 func (c Config) digest() string {
 	c = c.WithDefaults() // with criteria of its own
 	c.Bake = 0
 	for i := range c.Criteria {
-		c.Criteria[i].Required = false
+		c.Criteria[i].Required, c.Criteria[i].Optional = false, false
 	}
 	text, err := json.Marshal(c)
 	if err != nil { // only NaN and Inf cannot be written; Validate refuses them

@@ -24,6 +24,7 @@ func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) {
 	j.consume()
 	j.cover()
 	j.coverLoads()
+	j.leave()
 	return j.ev, j.report()
 }
 
@@ -77,7 +78,7 @@ func (j *judge) beginStep() {
 			j.ev.metrics[name] = m
 		}
 	}
-	if name := j.cfg.watched(); j.b.Weight == 100 && j.ev.guard == nil && name != "" {
+	if name := j.watched(); j.b.Weight == 100 && j.ev.guard == nil && name != "" {
 		j.ev.guard = newGuard(pair(j.ev.metrics[name].Attempt).Stable, j.cfg.Objective, j.cfg.Mixture)
 	}
 }
@@ -130,7 +131,9 @@ func (j *judge) consume() {
 		case in.measured != nil:
 			j.measure(*in.measured)
 		case in.Seq == j.b.Seq && in.End.After(in.Start):
-			hard = hard.or(j.take(in))
+			if rule := j.take(in); !j.b.Soft {
+				hard = hard.or(rule)
+			}
 		}
 		if i == len(inputs)-1 || !inputs[i+1].End.Equal(in.End) {
 			j.latch(in.End, hard)
@@ -177,7 +180,7 @@ func (j *judge) fold(w Window) {
 	c := j.criterion(w.Metric)
 	if j.b.Step >= c.FromStep && c.Kind != KindCondition {
 		m.learn(w, c, j.cfg, j.b.Weight == 100)
-		if j.ev.guard != nil && w.Metric == j.cfg.watched() {
+		if j.ev.guard != nil && w.Metric == j.watched() {
 			j.ev.guard.fold(w, j.cfg.Mixture)
 		}
 	}
@@ -230,7 +233,7 @@ func (j *judge) latch(at time.Time, hard broke) {
 	case hard.rule != "":
 		out.Reason, out.Metric = hard.rule, hard.metric
 	case j.ev.guard != nil && j.ev.guard.logE() >= -math.Log(j.cfg.AlphaGuard):
-		out.Reason, out.Metric = SLOBreach, j.cfg.watched()
+		out.Reason, out.Metric = SLOBreach, j.watched()
 	default:
 		if out.Metric = j.failedGate(); out.Metric == "" {
 			return
@@ -240,14 +243,14 @@ func (j *judge) latch(at time.Time, hard broke) {
 	j.ev.out = &out
 }
 
-// share is the weight of a criterion in the total: fixed for the attempt.
+// share is the weight of a criterion in the total: fixed for the attempt, but for those it goes on without.
 func (j *judge) share(c Criterion) float64 {
-	if !c.counts() {
+	if !j.counts(c) {
 		return 0
 	}
 	sum := 0
 	for _, k := range j.cfg.Criteria {
-		if k.counts() {
+		if j.counts(k) {
 			sum += k.Share
 		}
 	}
@@ -256,6 +259,9 @@ func (j *judge) share(c Criterion) float64 {
 
 // counts reports that the criterion has a share in the evidence of harm.
 func (c Criterion) counts() bool { return !c.DryRun && c.Kind != KindCondition }
+
+// counts reports that the criterion has a share in this attempt. What was let go of has none, whatever a step names.
+func (j *judge) counts(c Criterion) bool { return c.counts() && !j.ev.metrics[c.Name].Left }
 
 // logTotal is ln of the evidence of harm over all metrics: a weighted mean of e-processes is one.
 func (j *judge) logTotal() float64 {
@@ -276,7 +282,7 @@ func (j *judge) logTotal() float64 {
 func (j *judge) loudest() string {
 	name, most := "", math.Inf(-1)
 	for _, c := range j.cfg.Criteria {
-		if !c.counts() {
+		if !j.counts(c) {
 			continue
 		}
 		m := j.ev.metrics[c.Name]
@@ -289,7 +295,7 @@ func (j *judge) loudest() string {
 
 // incident reports that both arms are in trouble; it is known only where an objective says what trouble is.
 func (j *judge) incident() bool {
-	name := j.cfg.watched()
+	name := j.watched()
 	if j.cfg.Objective == 0 || name == "" {
 		return false
 	}
@@ -310,5 +316,5 @@ func (j *judge) active() []Criterion {
 
 // required are the comparisons that promotion needs at this step.
 func (j *judge) required() []Criterion {
-	return slices.DeleteFunc(j.active(), func(c Criterion) bool { return !c.Required || !c.counts() })
+	return slices.DeleteFunc(j.active(), func(c Criterion) bool { return !j.requires(c) || !c.counts() })
 }

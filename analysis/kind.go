@@ -21,6 +21,7 @@ const (
 // the criterion's name.
 type Source struct {
 	Kind      Kind
+	Optional  bool       `json:",omitempty"` // where nobody holds it, the attempt goes on without it, and says so
 	Ratio     *Ratio     `json:",omitempty"`
 	Histogram *Histogram `json:",omitempty"`
 	Condition *Condition `json:",omitempty"`

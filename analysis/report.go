@@ -24,8 +24,9 @@ type Progress struct {
 	Wait     time.Duration // for them at the present rate; 0: unknown or none needed
 	Observed time.Duration // in this step
 	Bake     time.Duration
-	Loads    *Loads // nil: no proxy has reported in this attempt
-	Lost     bool   // some windows are gone: nobody looked for too long
+	Loads    *Loads    // nil: no proxy has reported in this attempt
+	Lost     bool      // some windows are gone: nobody looked for too long
+	Without  []Absence // optional metrics that nobody holds: they decide nothing in this attempt
 }
 
 // MetricReport shows one metric.

@@ -76,13 +76,13 @@ func hardFail(p Pair) bool {
 		10*p.Stable.Bad < max(p.Stable.N, 1)
 }
 
-// watched is the metric that the hard rules and the guard look at; empty: there is none.
+// watched is the metric that the hard rules and the guard look at where all are there; empty: there is none.
 func (c Config) watched() string {
 	first := ""
 	for _, k := range c.Criteria { // sorted by name
 		switch {
 		case k.DryRun, k.Kind != KindRatio:
-		case k.Name == "errors":
+		case k.Name == errorsName:
 			return k.Name
 		case k.reported():
 			first = k.Name

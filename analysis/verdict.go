@@ -55,6 +55,7 @@ const (
 
 // Reasons of Blind. The first group are failures of a read, as analysis/prom names them.
 const (
+	NotConfigured Reason = "NotConfigured" // there is no server to read it from
 	Unreachable   Reason = "Unreachable"
 	Timeout       Reason = "Timeout"
 	Unauthorized  Reason = "Unauthorized"

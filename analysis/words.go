@@ -58,10 +58,13 @@ func clause(r Report, canary string) string {
 	case NoPromotionSource:
 		return "no metric is required, so nothing can show it safe"
 	case NonInferior:
-		return "no worse after " + Span(r.Progress.Observed)
+		return "no worse after " + Span(r.Progress.Observed) + unjudged(r.Progress.Without)
 	default:
 		if r.Verdict == Blind && r.Reason == NoSeries {
 			return fmt.Sprintf("%s: Prometheus has no series of either version for %s; disable the metric where nothing counts it", r.Metric, Span(r.Blind))
+		}
+		if r.Verdict == Blind && r.Reason == NotConfigured {
+			return r.Metric + ": no Prometheus is configured to read it from; start the controller with --prometheus=URL"
 		}
 		if r.Verdict == Blind {
 			return fmt.Sprintf("%s: %s for %s", r.Metric, r.Reason, Span(r.Blind))
@@ -77,6 +80,15 @@ func (r Report) metric(name string) (MetricReport, bool) {
 		}
 	}
 	return MetricReport{}, false
+}
+
+// unjudged says what the verdict goes without.
+func unjudged(absent []Absence) string {
+	text := ""
+	for i, a := range absent {
+		text += [2]string{"; not judged: ", ", "}[min(i, 1)] + fmt.Sprintf("%s (%s)", a.Metric, a.Reason)
+	}
+	return text
 }
 
 func needs(p Progress, on string) string {

@@ -165,7 +165,7 @@ func (m missing) Measure(context.Context, analysis.Query) (analysis.Measurement,
 }
 
 func (m missing) failure() *Failure {
-	return &Failure{Reason: analysis.Unreachable, Detail: string(m)}
+	return &Failure{Reason: analysis.NotConfigured, Detail: string(m)}
 }
 
 // entry is one server, made anew when its Secret changes.

@@ -29,7 +29,9 @@ func Config(a v1alpha1.Analysis, bake time.Duration, templates map[string]Templa
 	}
 	for _, name := range v1alpha1.DefaultMetrics() {
 		if !slices.ContainsFunc(a.Metrics, func(m v1alpha1.Metric) bool { return m.Name == name }) {
-			out.Criteria = append(out.Criteria, Metric(name))
+			c := Metric(name)
+			c.Optional = true // nobody asked for it
+			out.Criteria = append(out.Criteria, c)
 		}
 	}
 	for i, m := range a.Metrics {
@@ -51,11 +53,8 @@ func Config(a v1alpha1.Analysis, bake time.Duration, templates map[string]Templa
 // which means the defaults.
 func Metric(name string) analysis.Criterion {
 	out := analysis.Criterion{Name: name, Share: 1, Required: true}
-	switch b, builtin := analysis.Builtin(name); {
-	case builtin:
+	if b, builtin := analysis.Builtin(name); builtin {
 		out.Share, out.Required, out.Source = b.Share, b.Required, b.Source
-	case name == Attempts:
-		out.Share, out.Required = 2, false
 	}
 	return out
 }
@@ -113,6 +112,7 @@ func (p *parser) criterion(field string, m v1alpha1.Metric) analysis.Criterion {
 	if m.Promotion != "" {
 		c.Required = m.Promotion == v1alpha1.PromotionRequired
 	}
+	c.Optional = m.Name == Attempts && m.Template == "" && m.Promotion == "" && !m.DryRun // it may stand in for errors
 	if m.Warmup != nil {
 		if c.Warmup = m.Warmup.Duration; c.Warmup == 0 {
 			c.Warmup = -1 // none; the zero value means the default

@@ -83,7 +83,7 @@ func BuiltinMetrics() []string {
 }
 
 // DefaultMetrics are the names of built-in metrics that are on unless they are listed as disabled.
-func DefaultMetrics() []string { return []string{MetricErrors} }
+func DefaultMetrics() []string { return []string{MetricErrors, MetricLatency, MetricAttempts} }
 
 // Metric is one comparison of the new version with the old one.
 //
