@@ -57,7 +57,7 @@ func (j *judge) leave() {
 		beside := j.ev.metrics[j.watched()].Windows > 0 && j.watched() != c.Name
 		dark := j.b.At.Sub(instant(m.Gap.Since))
 		if m.Gap.Reason == NotConfigured && !c.reported() || beside && dark >= leaveAfter {
-			m.Left = true
+			m.Left, j.sum = true, nil
 			j.ev.metrics[c.Name] = m
 		}
 	}

@@ -32,8 +32,9 @@ type judge struct {
 	cfg   Config
 	ev    Evidence
 	b     Batch
-	reset bool // the evidence given belongs to another Config
-	lost  bool // windows were
+	reset bool     // the evidence given belongs to another Config
+	sum   *float64 // what logTotal gave; nil: something has changed since
+	lost  bool     // windows were
 }
 
 func newJudge(cfg Config, ev Evidence, b Batch) *judge {
@@ -65,6 +66,7 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 // beginStep starts the counts of a step where the batch belongs to a new one.
 func (j *judge) beginStep() {
 	if j.ev.step != j.b.Step {
+		j.sum = nil
 		j.ev.step, j.ev.at, j.ev.guard, j.ev.share = j.b.Step, 0, nil, nil
 		j.ev.loads.nextStep()
 		for _, c := range j.cfg.Criteria {
@@ -176,7 +178,7 @@ func (j *judge) fold(w Window) {
 	if !ok || millis(w.Start) < m.Cursor {
 		return
 	}
-	m.Cursor = millis(w.End)
+	m.Cursor, j.sum = millis(w.End), nil
 	c := j.criterion(w.Metric)
 	if j.b.Step >= c.FromStep && c.Kind != KindCondition {
 		m.learn(w, c, j.cfg, j.b.Weight == 100)
@@ -265,6 +267,14 @@ func (j *judge) counts(c Criterion) bool { return c.counts() && !j.ev.metrics[c.
 
 // logTotal is ln of the evidence of harm over all metrics: a weighted mean of e-processes is one.
 func (j *judge) logTotal() float64 {
+	if j.sum == nil {
+		sum := j.total()
+		j.sum = &sum
+	}
+	return *j.sum
+}
+
+func (j *judge) total() float64 {
 	var values []float64
 	for _, c := range j.cfg.Criteria {
 		if v := j.share(c); v > 0 {

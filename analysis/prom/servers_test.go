@@ -206,7 +206,7 @@ func TestServers_refuseReferencesThatCannotBeUsed(t *testing.T) {
 	if _, err := s.Querier("team-a", prom.Reference{Name: "two"}); err == nil || !strings.Contains(err.Error(), "there is one") {
 		t.Errorf("an unknown name: %v, want the known ones", err)
 	}
-	if err := ask(t, s, prom.Reference{}); reason(err) != analysis.Unreachable || !strings.Contains(err.Error(), "--prometheus=URL") {
+	if err := ask(t, s, prom.Reference{}); reason(err) != analysis.NotConfigured || !strings.Contains(err.Error(), "--prometheus=URL") {
 		t.Errorf("no default: %v", err)
 	}
 	for name, ref := range map[string]prom.Reference{"no URL": {}, "another name": {Name: "one"}} {

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -65,6 +66,34 @@ func (l Latency) within(ms, middle float64) float64 {
 	return math.Erfc((middle-math.Log(ms))/(l.Sigma*math.Sqrt2)) / 2
 }
 
+// worst is the largest ratio of bad shares at any bound that is judged, where the canary's times are so many times as long.
+func (l Latency) worst(factor float64) float64 {
+	middle, worst := math.Log(float64(l.Median)/float64(time.Millisecond)), 0.0
+	for _, bound := range bounds() {
+		is, was := l.within(bound, middle+math.Log(factor)), l.within(bound, middle)
+		switch {
+		case 1-was >= 0.0005 && 1-was <= 0.5:
+			worst = max(worst, (1-is)/(1-was))
+		case was >= 0.05 && was < 0.5:
+			worst = max(worst, was/is)
+		}
+	}
+	return worst
+}
+
+// edge is how much slower a canary may be and still be within the tolerated ratio at every bound.
+func (l Latency) edge(ratio float64) float64 {
+	low, high := 1.0, 2.0
+	for range 50 {
+		if mid := (low + high) / 2; l.worst(mid) > ratio {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	return low
+}
+
 // spread adds so many answers to the times that they took.
 func (d *dice) spread(n uint64, by *chances, to *times) {
 	for i, p := range by {
@@ -125,12 +154,14 @@ const latency = "latency"
 // buckets answers a query for times.
 func (t *Traffic) buckets(q analysis.Query) analysis.Read {
 	out := analysis.Read{Metric: q.Metric}
-	from, until := q.From.UnixMilli(), q.Until.UnixMilli()
 	for i := range t.proxy {
 		p := &t.proxy[i]
 		for arm, side := range [2]analysis.Arm{analysis.Canary, analysis.Stable} {
 			for b, le := range bounds() {
-				if points := between(p.within[arm][b], from, until); len(points) > 0 {
+				if len(q.Bounds) > 0 && !math.IsInf(le, 1) && !slices.Contains(q.Bounds, le) {
+					continue
+				}
+				if points := between(p.within[arm][b], q); len(points) > 0 {
 					out.Series = append(out.Series, analysis.Series{Target: p.name, Arm: side, Role: analysis.Within, Le: le, Points: points})
 				}
 			}

@@ -82,20 +82,11 @@ func TestTraffic_timesChangeNothingElse(t *testing.T) {
 	}
 }
 
-// withLatency is the default trial that judges times, too.
-func withLatency(w World) Trial {
-	t := Default(w)
-	c, _ := analysis.Builtin("latency")
-	c.Warmup = -1
-	t.Config.Criteria = append(t.Config.Criteria, c)
-	return t
-}
-
 func TestTrial_slowCanariesAreFoundAndOthersPass(t *testing.T) {
 	for factor, want := range map[float64]struct{ found, passed bool }{1: {false, true}, 0.7: {false, true}, 1.5: {true, false}, 3: {true, false}} {
 		var outcomes []Outcome
 		for seed := range uint64(10) {
-			outcomes = append(outcomes, withLatency(timed(factor)).Run(seed))
+			outcomes = append(outcomes, Default(timed(factor)).Run(seed))
 		}
 		s := Summarise(outcomes)
 		if found, passed := s.RolledBack.Runs == 10, s.Promotable.Runs == 10; found != want.found || passed != want.passed {

@@ -1,40 +1,11 @@
 package sim
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
 )
-
-// worst is the largest ratio of bad shares at any bound that is judged, where the canary's times are so many times as long.
-func (l Latency) worst(factor float64) float64 {
-	middle, worst := math.Log(float64(l.Median)/float64(time.Millisecond)), 0.0
-	for _, bound := range bounds() {
-		is, was := l.within(bound, middle+math.Log(factor)), l.within(bound, middle)
-		switch {
-		case 1-was >= 0.0005 && 1-was <= 0.5:
-			worst = max(worst, (1-is)/(1-was))
-		case was >= 0.05 && was < 0.5:
-			worst = max(worst, was/is)
-		}
-	}
-	return worst
-}
-
-// edge is how much slower a canary may be and still be within the tolerated ratio at every bound.
-func (l Latency) edge(ratio float64) float64 {
-	low, high := 1.0, 2.0
-	for range 50 {
-		if mid := (low + high) / 2; l.worst(mid) > ratio {
-			high = mid
-		} else {
-			low = mid
-		}
-	}
-	return low
-}
 
 // Three hundred attempts of a canary that is as slow as is tolerated, judged by latency alone: at most one in a hundred may be
 // rolled back, and three standard deviations more by chance. The seeds are fixed.

@@ -217,12 +217,11 @@ func (t *Traffic) Read(q analysis.Query) analysis.Read {
 		return t.buckets(q)
 	}
 	out := analysis.Read{Metric: q.Metric}
-	from, until := q.From.UnixMilli(), q.Until.UnixMilli()
 	for i := range t.proxy {
 		p := &t.proxy[i]
 		for arm, side := range [2]analysis.Arm{analysis.Canary, analysis.Stable} {
 			for role, kind := range [2]analysis.Role{analysis.Total, analysis.Bad} {
-				if points := between(p.points[arm][role], from, until); len(points) > 0 {
+				if points := between(p.points[arm][role], q); len(points) > 0 {
 					out.Series = append(out.Series, analysis.Series{Target: p.name, Arm: side, Role: kind, Points: points})
 				}
 			}
@@ -231,14 +230,16 @@ func (t *Traffic) Read(q analysis.Query) analysis.Read {
 	return out
 }
 
-// between are the points with from < t <= until; what is asked for is mostly the end.
-func between(points []analysis.Point, from, until int64) []analysis.Point {
+// between are the points that a query needs, with from < t <= until: of what lies before its Since the newest is enough. What
+// is asked for is mostly the end.
+func between(points []analysis.Point, q analysis.Query) []analysis.Point {
+	from, since, until := q.From.UnixMilli(), q.Since.UnixMilli(), q.Until.UnixMilli()
 	end := len(points)
 	for end > 0 && points[end-1].T > until {
 		end--
 	}
 	begin := end
-	for begin > 0 && points[begin-1].T > from {
+	for begin > 0 && points[begin-1].T > from && (begin == end || points[begin].T > since) {
 		begin--
 	}
 	return points[begin:end]

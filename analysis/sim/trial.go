@@ -76,9 +76,6 @@ func Look(t *Traffic, cfg analysis.Config, ev analysis.Evidence, m analysis.Mome
 		reads = append(reads, t.Read(q))
 	}
 	batch := analysis.Collect(cfg, ev, m, reads)
-	batch.Loads = t.Loads(m.Seq)
-	if soft {
-		batch.Rules, batch.Loads = nil, nil
-	}
+	batch.Loads, batch.Soft = t.Loads(m.Seq), soft
 	return analysis.Judge(cfg, ev, batch)
 }

@@ -19,6 +19,12 @@ func TestConfig_readsWhatIsWritten(t *testing.T) {
 	tuned := builtin
 	tuned.Tolerance, tuned.Window, tuned.Warmup, tuned.Noise, tuned.Share = 0.5, time.Second, -1, analysis.Independent, 9
 	tuned.Harmful = analysis.Harmful{Ratio: 3, Rate: 0.01}
+	unlisted := builtin
+	unlisted.Optional = true
+	latency := analysis.Criterion{Name: "latency", Source: analysis.Source{Kind: analysis.KindHistogram, Optional: true}, Share: 2, Required: true}
+	attempts := analysis.Criterion{Name: "attempts", Source: analysis.Source{Kind: analysis.KindRatio, Optional: true}, Share: 2}
+	listed := latency
+	listed.Optional = false
 	redefined := builtin
 	redefined.Source = own.Source
 	seconds := func(n int) *v1alpha1.Duration { return v1alpha1.DurationOf(time.Duration(n) * time.Second) }
@@ -26,43 +32,51 @@ func TestConfig_readsWhatIsWritten(t *testing.T) {
 		in   v1alpha1.Analysis
 		want analysis.Config
 	}{
-		"nothing is the built-in metric": {
+		"nothing is what is on by itself": {
 			v1alpha1.Analysis{},
-			analysis.Config{Criteria: []analysis.Criterion{builtin}},
+			analysis.Config{Criteria: []analysis.Criterion{unlisted, latency, attempts}},
 		},
 		"numbers": {
 			v1alpha1.Analysis{FalseRollback: "2%", FalsePromotion: "10%", Objective: "99.9%", Metrics: []v1alpha1.Metric{{
 				Name: "errors", Tolerance: "50%", Window: seconds(1), Warmup: seconds(0), Noise: v1alpha1.NoiseIndependent, Share: 9,
 				Harmful: &v1alpha1.Harmful{Ratio: "3", Rate: "1%"}}}},
-			analysis.Config{Alpha: 0.02, Beta: 0.1, Objective: 0.999, Criteria: []analysis.Criterion{tuned}},
+			analysis.Config{Alpha: 0.02, Beta: 0.1, Objective: 0.999, Criteria: []analysis.Criterion{latency, attempts, tuned}},
 		},
 		"a template beside the built-in metric": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "checkout", Template: "checkout-failures", Tolerance: "20%", Window: seconds(2), Warmup: seconds(3),
 				Harmful: &v1alpha1.Harmful{Ratio: "4"}}}},
-			analysis.Config{Criteria: []analysis.Criterion{builtin, {Name: "checkout", Source: own.Source, Share: 1, Required: true, Tolerance: 0.2,
+			analysis.Config{Criteria: []analysis.Criterion{unlisted, latency, attempts, {Name: "checkout", Source: own.Source, Share: 1, Required: true, Tolerance: 0.2,
 				Window: 2 * time.Second, Warmup: 3 * time.Second, Harmful: analysis.Harmful{Ratio: 4}}}},
 		},
 		"a template alone": {
-			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "checkout", Template: "checkout-failures", Share: 2}}},
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "latency", Disabled: true}, {Name: "attempts", Disabled: true}, {Name: "checkout", Template: "checkout-failures", Share: 2}}},
 			analysis.Config{Criteria: []analysis.Criterion{{Name: "checkout", Source: own.Source, Share: 2, Required: true}}},
 		},
 		"a template that is not to be had stays required": {
-			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "payments", Template: "gone"}}},
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Disabled: true}, {Name: "latency", Disabled: true}, {Name: "attempts", Disabled: true}, {Name: "payments", Template: "gone"}}},
 			analysis.Config{Criteria: []analysis.Criterion{{Name: "payments", Share: 1, Required: true}}},
 		},
 		"built-in metrics on and off, and what they decide": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "attempts", Promotion: v1alpha1.PromotionRequired, FromStep: 2}, {Name: "clientErrors"},
 				{Name: "errors", Promotion: v1alpha1.PromotionIgnored, DryRun: true}}},
-			analysis.Config{Criteria: []analysis.Criterion{{Name: "attempts", Share: 2, Required: true, FromStep: 2}, {Name: "clientErrors", Source: analysis.Source{Kind: analysis.KindRatio}, Share: 1},
+			analysis.Config{Criteria: []analysis.Criterion{latency, {Name: "attempts", Source: builtin.Source, Share: 2, Required: true, FromStep: 2}, {Name: "clientErrors", Source: analysis.Source{Kind: analysis.KindRatio}, Share: 1},
 				{Name: "errors", Source: builtin.Source, Share: 4, DryRun: true}}},
 		},
 		"no metric of proxies": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "attempts", Disabled: true}}},
-			analysis.Config{Criteria: []analysis.Criterion{builtin}},
+			analysis.Config{Criteria: []analysis.Criterion{unlisted, latency}},
+		},
+		"what is listed is asked for, but attempts may stand in for errors": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "latency"}, {Name: "attempts"}, {Name: "errors"}}},
+			analysis.Config{Criteria: []analysis.Criterion{listed, attempts, builtin}},
+		},
+		"attempts that promotion ignores stand in for nothing": {
+			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "latency"}, {Name: "attempts", Promotion: v1alpha1.PromotionIgnored}, {Name: "errors"}}},
+			analysis.Config{Criteria: []analysis.Criterion{listed, {Name: "attempts", Source: builtin.Source, Share: 2}, builtin}},
 		},
 		"errors by a template of one's own": {
 			v1alpha1.Analysis{Metrics: []v1alpha1.Metric{{Name: "errors", Template: "mine"}}},
-			analysis.Config{Criteria: []analysis.Criterion{redefined}},
+			analysis.Config{Criteria: []analysis.Criterion{latency, attempts, redefined}},
 		},
 	} {
 		row.want.Bake = 8 * time.Second
@@ -179,5 +193,15 @@ func TestConfig_refusesWhatAConditionHasNoUseFor(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "spec.analysis.metrics[0]: "+field+" belongs") {
 			t.Errorf("%s: got %v", field, err)
 		}
+	}
+}
+
+func TestConfig_ofNothingIsWhatTheJudgeTakesForStandard(t *testing.T) {
+	got, err := spec.Config(v1alpha1.Analysis{}, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(analysis.Standard(), got.WithDefaults()); diff != "" {
+		t.Errorf("(-standard +spec):\n%s", diff)
 	}
 }

@@ -2,7 +2,7 @@ package v1alpha1
 
 // Analysis says how the new version is judged against the old one.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || self.metrics.filter(m, !has(m.disabled) || !m.disabled).size() + (self.metrics.exists(m, m.name == 'errors') ? 0 : 1) <= 12",message="at most 12 metrics with the built-in one: disable some"
+// +kubebuilder:validation:XValidation:rule="!has(self.metrics) || self.metrics.filter(m, !has(m.disabled) || !m.disabled).size() + ['errors', 'latency', 'attempts'].filter(n, !self.metrics.exists(m, m.name == n)).size() <= 12",message="at most 12 metrics with those that are on by themselves: disable some"
 type Analysis struct {
 	// FalseRollback is the probability, over a whole attempt, of rolling back a version that is not worse.
 	// +optional
@@ -40,7 +40,9 @@ type Analysis struct {
 	// Prometheus that the metrics are read from, unless a metric's template names another one. Empty: the one named default.
 	// +optional
 	Prometheus *PrometheusReference `json:"prometheus,omitempty"`
-	// Metrics are merged by name with the built-in metric that is on by itself: errors, the share of 5xx answers that Envoy saw.
+	// Metrics are merged by name with the built-in ones that are on by themselves: errors, the share of 5xx answers that Envoy
+	// saw; latency, how long answers take; attempts, the share of tries that fail as proxies report them. One that is not
+	// listed and that nobody counts is left out of an attempt, and the condition NotJudged says so.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -124,7 +126,7 @@ type Metric struct {
 	// +kubebuilder:validation:Maximum=100
 	Share int32 `json:"share,omitempty"`
 	// Promotion says whether the steps' gates need the metric. Harm counts either way. Empty: ignored for attempts and
-	// clientErrors, else required.
+	// clientErrors, else required; without a Prometheus, attempts are required where errors is not listed.
 	// +optional
 	Promotion MetricPromotion `json:"promotion,omitempty"`
 	// FromStep is the first step, counted from 1, in which the metric counts and is required. Empty: 1.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,11 @@ func (o *simulateOptions) runReference(ctx context.Context, s Streams) error {
 		Runs: o.runs, Seed: o.seed, Weight: 15, Rate: 100, StableErrors: 0.001, Horizon: 1800, World: "world", Judged: true,
 	}
 	missed := 0
-	for _, r := range sim.References() {
+	references, err := o.references()
+	if err != nil {
+		return err
+	}
+	for _, r := range references {
 		outcomes, err := o.play(ctx, r.Runs*o.runs, r.Trial.Run)
 		if err != nil {
 			return err
@@ -124,6 +129,17 @@ func (o *simulateOptions) runReference(ctx context.Context, s Streams) error {
 		return &Exit{Code: ExitNo, Err: errors.New("the bar is missed: " + strings.Join(worlds, "; "))}
 	}
 	return nil
+}
+
+// references are the worlds of the documentation that are asked for.
+func (o *simulateOptions) references() ([]sim.Reference, error) {
+	all := sim.References()
+	for _, name := range o.worlds {
+		if !slices.ContainsFunc(all, func(r sim.Reference) bool { return r.Name == name }) {
+			return nil, &Exit{Code: ExitUsage, Err: fmt.Errorf("--world %q: there is no such world", name), Next: "sluice simulate --reference --runs 1"}
+		}
+	}
+	return slices.DeleteFunc(all, func(r sim.Reference) bool { return len(o.worlds) > 0 && !slices.Contains(o.worlds, r.Name) }), nil
 }
 
 // play runs so many worlds on all cores; what comes out is in the order of seeds, whoever is done first.

@@ -94,6 +94,7 @@ type simulateOptions struct {
 	seed      uint64
 	output    string
 	reference bool
+	worlds    []string // of the reference; none: all
 	scenario  string
 }
 
@@ -105,6 +106,7 @@ type worldFlags struct {
 	outages, incidents trouble
 	missed             share
 	latency            latencyFlags
+	reported           bool // the analysis looks at what proxies report
 	record             recordFlags
 	recording          sim.Recording // what was read, if anything
 }
@@ -127,6 +129,7 @@ func (o *simulateOptions) register(f *pflag.FlagSet) {
 	f.Uint64Var(&o.seed, "seed", 1, "what chance begins with")
 	f.StringVarP(&o.output, "output", "o", "table", "table, md or json")
 	f.BoolVar(&o.reference, "reference", false, "play the worlds of the documentation, and those alone")
+	f.StringArrayVar(&o.worlds, "world", nil, "of --reference, this world alone; may be repeated")
 	f.StringVar(&o.scenario, "scenario", "", "play this script of the engine, and that alone")
 	o.judge.tuning.register(f)
 	f.StringVar(&o.judge.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
@@ -193,6 +196,8 @@ func (o *simulateOptions) complete(plan bool, given func(string) bool) error {
 		return o.record.fits(plan, given)
 	case o.outages.Rate == 0 && o.world.Pods != 0:
 		return errors.New("--pods means nothing without --outages")
+	case len(o.worlds) > 0 && !o.reference:
+		return errors.New("--world means nothing without --reference")
 	case o.judge.endpoints < 0:
 		return errors.New("--endpoints must be 0 or more")
 	}
@@ -207,8 +212,8 @@ func (o *simulateOptions) complete(plan bool, given func(string) bool) error {
 			o.canaryErrors.shares = []float64{0}
 		}
 	}
-	if o.latency.asked && o.judge.config == "" {
-		o.judge.metrics = []string{v1alpha1.MetricErrors, metricLatency}
+	if o.judge.config == "" {
+		o.judge.metrics = v1alpha1.DefaultMetrics()
 	}
 	if err := o.judge.complete(given); err != nil {
 		return err
@@ -221,6 +226,7 @@ func (o *simulateOptions) complete(plan bool, given func(string) bool) error {
 
 // ready checks the worlds, once it is known what is judged.
 func (o *simulateOptions) ready(cfg analysis.Config) error {
+	o.reported = slices.ContainsFunc(cfg.Criteria, func(c analysis.Criterion) bool { return c.Name == analysis.Attempts })
 	if err := o.latency.settle(cfg); err != nil {
 		return err
 	}
@@ -237,6 +243,7 @@ func (o *simulateOptions) trial(f fault) sim.Trial {
 	world := o.world
 	world.Recording = o.recording
 	world.Stable, world.Canary, world.Latency = float64(o.stableErrors), f.errors, o.latency.of(f.slow)
+	world.Scrape.Loads = o.reported
 	return sim.Trial{
 		World: world, Config: o.judge.cfg, Weight: o.weight, Horizon: o.horizon,
 		Endpoints: o.judge.endpoints, Soft: !o.judge.hardFail,
