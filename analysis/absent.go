@@ -86,11 +86,11 @@ func (j *judge) standsIn(c Criterion) bool {
 	})
 }
 
-// absences are what the attempt goes on without.
-func (j *judge) absences() []Absence {
+// Without are the metrics that the attempt goes on without.
+func (ev Evidence) Without(cfg Config) []Absence {
 	var out []Absence
-	for _, c := range j.cfg.Criteria {
-		if m := j.ev.metrics[c.Name]; j.ev.without(c) && m.Gap != nil {
+	for _, c := range cfg.WithDefaults().Criteria {
+		if m := ev.metrics[c.Name]; ev.without(c) && m.Gap != nil {
 			out = append(out, Absence{Metric: c.Name, Reason: m.Gap.Reason})
 		}
 	}

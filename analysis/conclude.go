@@ -99,7 +99,7 @@ func (j *judge) hopeless() bool {
 }
 
 func (j *judge) progress() Progress {
-	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport(), Without: j.absences()}
+	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport(), Without: j.ev.Without(j.cfg)}
 	for i, c := range j.required() {
 		m := j.ev.metrics[c.Name]
 		observed := seconds(m.Observed)

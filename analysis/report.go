@@ -60,6 +60,16 @@ type Bounds struct {
 	Known     uint64  // of stable's requests that are needed to choose, those known
 }
 
+// NotJudged is why the attempt goes on without a metric; empty: it does not.
+func (r Report) NotJudged(metric string) Reason {
+	for _, a := range r.Progress.Without {
+		if a.Metric == metric {
+			return a.Reason
+		}
+	}
+	return ""
+}
+
 // Loudest is the bound with the most evidence of harm; there is none before bounds are chosen.
 func (b *Bounds) Loudest() (loudest Bound, ok bool) {
 	if b == nil {

@@ -97,6 +97,10 @@ func Rows(r analysis.Report) []string {
 			rows, name = append(rows, row{name: short(m.Name, 63), rest: gate(m)}), max(name, len(short(m.Name, 63)))
 			continue
 		}
+		if reason := r.NotJudged(m.Name); reason != "" {
+			rows, name = append(rows, row{name: short(m.Name, 63), rest: "not judged: " + string(reason)}), max(name, len(short(m.Name, 63)))
+			continue
+		}
 		x := row{short(m.Name, 63), "canary " + rate(m.Step.Canary), "stable " + rate(m.Step.Stable), rest(r, m)}
 		rows = append(rows, x)
 		name, canary, stable = max(name, len(x.name)), max(canary, len(x.canary)), max(stable, len(x.stable))

@@ -85,6 +85,7 @@ func rankComparison(minutes []Minute) bool {
 // Peer plays the trial under another rule. What it promotes is not asked.
 func (t Trial) Peer(seed uint64, p Peer) Outcome {
 	t = t.withDefaults()
+	t.World.Latency, t.World.Scrape.Loads = Latency{}, false // nobody looks at either
 	traffic := t.traffic(seed)
 	out := Outcome{RolledBack: Never, Promotable: Never}
 	var minutes []Minute

@@ -23,6 +23,7 @@ const (
 	ConditionPaused        = "Paused"        // Rollout, present only while True
 	ConditionRolledBack    = "RolledBack"    // Rollout, present only while True
 	ConditionStableShort   = "StableShort"   // Rollout, present only while True: stable has fewer endpoints than at the start
+	ConditionNotJudged     = "NotJudged"     // Rollout, present only while True: the attempt goes on without a metric that nobody counts
 	ConditionPruneHeld     = "PruneHeld"     // Source, present only while True
 	ConditionVerified      = "Verified"      // Source, present only with spec.verify: signatures
 	ConditionDrifted       = "Drifted"       // Source, present only while True: somebody else keeps changing what it applies

@@ -308,6 +308,10 @@ type MetricStatus struct {
 	// Gate of a condition, which compares nothing. Absent on other metrics.
 	// +optional
 	Gate *GateStatus `json:"gate,omitempty"`
+	// NotJudged says why the attempt goes on without the metric: NoSeries, NotConfigured. Empty: it is judged.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	NotJudged string `json:"notJudged,omitempty"`
 }
 
 // ArmStatus counts one version's requests.

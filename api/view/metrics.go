@@ -17,8 +17,11 @@ func (v StatusView) Rows() []string {
 	lines := make([]string, 0, len(v.Metrics))
 	for _, m := range v.Metrics {
 		said := comparison(m)
-		if m.Gate != nil {
+		switch {
+		case m.Gate != nil:
 			said = gate(*m.Gate)
+		case m.NotJudged != "":
+			said = []string{"not judged: " + m.NotJudged}
 		}
 		lines = append(lines, fmt.Sprintf("%-*s  %s", width, m.Name, strings.Join(said, "  ")))
 	}

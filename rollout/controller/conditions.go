@@ -26,6 +26,7 @@ func (p *pass) conditions(d decision, s *v1alpha1.RolloutStatus) []metav1.Condit
 	v.comparable()
 	v.inSyncWithGit()
 	v.abnormal()
+	v.notJudged()
 	return v.list.List()
 }
 

@@ -17,6 +17,10 @@ func metricsOf(r analysis.Report) []v1alpha1.MetricStatus {
 			out = append(out, v1alpha1.MetricStatus{Name: m.Name, Gate: gateStatus(*m.Gate)})
 			continue
 		}
+		if reason := r.NotJudged(m.Name); reason != "" {
+			out = append(out, v1alpha1.MetricStatus{Name: m.Name, NotJudged: string(reason)})
+			continue
+		}
 		row := v1alpha1.MetricStatus{
 			Name: m.Name, Canary: armStatus(m.Step.Canary), Stable: armStatus(m.Step.Stable),
 			Harm: wealth(m.Harm.LogE), Safe: wealth(m.Safe.LogE), Cleared: m.Safe.Cleared,

@@ -45,7 +45,7 @@ const failures = `checkout_total{version="{{subset}}",flow="{{flow}}",result="fa
 // byTemplate lets a Rollout be judged by the template alone.
 func byTemplate(ro *v1alpha1.Rollout) {
 	ro.Spec.Analysis.Metrics = []v1alpha1.Metric{
-		{Name: v1alpha1.MetricErrors, Disabled: true},
+		{Name: v1alpha1.MetricErrors, Disabled: true}, {Name: v1alpha1.MetricLatency, Disabled: true}, {Name: v1alpha1.MetricAttempts, Disabled: true},
 		{Name: "checkout", Template: "checkout-failures", Args: []v1alpha1.Argument{{Name: "flow", Value: "card"}},
 			Window: v1alpha1.DurationOf(time.Second), Warmup: v1alpha1.DurationOf(0)},
 	}
@@ -119,7 +119,7 @@ func TestTemplate_wrongStartsNothingUntilItIsMended(t *testing.T) {
 	w.untilPhase(v1alpha1.PhaseBaking)
 	w.untilCondition(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted)
 
-	w.push("v3", "digest-v3", func(ro *v1alpha1.Rollout) { ro.Spec.Analysis.Metrics[1].Args[0].Name = "flwo" })
+	w.push("v3", "digest-v3", func(ro *v1alpha1.Rollout) { ro.Spec.Analysis.Metrics[3].Args[0].Name = "flwo" })
 	if c := w.untilCondition(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec); !strings.Contains(c.Message, `"flwo"`) {
 		t.Errorf("message %q", c.Message)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -159,7 +160,9 @@ func (w *world) rollout(subset string, edit ...func(*v1alpha1.Rollout)) {
 	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "reviews"}}
 	ro.Spec = v1alpha1.RolloutSpec{Host: "reviews", Subset: subset}
 	ro.Spec.Analysis.Bake = v1alpha1.DurationOf(time.Second)
-	ro.Spec.Analysis.Metrics = []v1alpha1.Metric{{Name: "errors", Window: v1alpha1.DurationOf(time.Second), Warmup: v1alpha1.DurationOf(0)}}
+	for _, name := range []string{"errors", "latency"} {
+		ro.Spec.Analysis.Metrics = append(ro.Spec.Analysis.Metrics, v1alpha1.Metric{Name: name, Window: v1alpha1.DurationOf(time.Second), Warmup: v1alpha1.DurationOf(0)})
+	}
 	ro.Spec.Steps = []v1alpha1.Step{{Weight: 15}, {Weight: 100}}
 	ro.Annotations = map[string]string{v1alpha1.AnnotationDigest: "digest-" + subset, v1alpha1.AnnotationCommit: "c07aa19f00"}
 	for _, e := range edit {
@@ -313,7 +316,7 @@ func (m *mesh) Facts(s ir.Split) ir.SplitFacts {
 	return out
 }
 
-// prometheus has counters that grow steadily, scraped each second.
+// prometheus has counters and buckets that grow steadily, scraped each second.
 type prometheus struct {
 	mu     sync.Mutex // guards all
 	start  time.Time
@@ -322,6 +325,7 @@ type prometheus struct {
 	err    error
 	blocks chan struct{} // not nil: queries wait for it
 	asked  int
+	plain  bool // it has no buckets
 	value  func() (float64, error) // of conditions: they pass below 100
 	gate   analysis.Query          // the last of a condition
 	last   analysis.Query
@@ -349,7 +353,7 @@ func (p *prometheus) queries() int {
 }
 
 func (p *prometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
-	return nil, errors.New("this Prometheus has no histograms")
+	return nil, errors.New("this Prometheus knows nothing of the last hour")
 }
 
 func (p *prometheus) Measure(_ context.Context, q analysis.Query) (analysis.Measurement, error) {
@@ -395,8 +399,11 @@ func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.S
 	if err != nil {
 		return nil, err
 	}
+	if q.Metric == v1alpha1.MetricLatency {
+		return p.buckets(q), nil
+	}
 	var out []analysis.Series
-	for arm, rate := range map[analysis.Arm]float64{analysis.Canary: 3000, analysis.Stable: 17000} {
+	for arm, rate := range requests() {
 		total := analysis.Series{Target: "gw", Arm: arm, Role: analysis.Total}
 		failed := analysis.Series{Target: "gw", Arm: arm, Role: analysis.Bad}
 		for at := q.From.Truncate(time.Second).Add(time.Second); !at.After(q.Until); at = at.Add(time.Second) {
@@ -411,6 +418,31 @@ func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.S
 		out = append(out, total, failed)
 	}
 	return out, nil
+}
+
+// requests are those a second.
+func requests() map[analysis.Arm]float64 {
+	return map[analysis.Arm]float64{analysis.Canary: 3000, analysis.Stable: 17000}
+}
+
+// buckets are the same for both versions: six in ten answers within 10 ms, two in a hundred beyond 100 ms.
+func (p *prometheus) buckets(q analysis.Query) []analysis.Series {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.plain {
+		return nil
+	}
+	var out []analysis.Series
+	for arm, rate := range requests() {
+		for le, share := range map[float64]float64{10: 0.6, 100: 0.98, math.Inf(1): 1} {
+			s := analysis.Series{Target: "gw", Arm: arm, Role: analysis.Within, Le: le}
+			for at := q.From.Truncate(time.Second).Add(time.Second); !at.After(q.Until); at = at.Add(time.Second) {
+				s.Points = append(s.Points, analysis.Point{T: at.UnixMilli(), V: float64(int(share * rate * at.Sub(p.start).Seconds()))})
+			}
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // outbox remembers what it was shown and delivers when told to.
