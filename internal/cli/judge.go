@@ -57,29 +57,39 @@ func newJudge(s Streams) *cobra.Command {
 // runJudge reads windows, prints the trace if wanted, then the verdict.
 func runJudge(in io.Reader, out io.Writer, o *judgeOptions) error {
 	w := bufio.NewWriter(out)
-	j := newJudgement(o, json.NewEncoder(w))
+	h := newHeld(o)
+	var j *judgement
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 0, 64<<10), 1<<20)
 	for number := 1; lines.Scan(); number++ {
-		if len(lines.Bytes()) == 0 {
+		if len(lines.Bytes()) == 0 || !h.add(number, lines.Bytes()) {
 			continue
 		}
-		if err := j.read(lines.Bytes()); err != nil {
-			return errors.Join(&Exit{Code: ExitUsage, Err: fmt.Errorf("line %d: %w", number, err)}, w.Flush())
+		if j == nil {
+			j = newJudgement(o, json.NewEncoder(w))
 		}
-		if o.trace {
-			if err := w.Flush(); err != nil {
-				return fmt.Errorf("writing the trace: %w", err)
-			}
-		}
-		if o.stop && (j.rollbackAt != nil || j.promotableAt != nil) {
-			break
+		if ended, err := h.play(j, w); err != nil {
+			return errors.Join(err, w.Flush())
+		} else if ended {
+			return j.end(w)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return errors.Join(&Exit{Code: ExitUsage, Err: fmt.Errorf("reading the windows: %w", err)}, w.Flush())
 	}
-	final := j.conclude()
+	h.settle()
+	if j == nil {
+		j = newJudgement(o, json.NewEncoder(w))
+	}
+	if _, err := h.play(j, w); err != nil {
+		return errors.Join(err, w.Flush())
+	}
+	return j.end(w)
+}
+
+// end prints the verdict.
+func (j *judgement) end(w *bufio.Writer) error {
+	o, final := j.o, j.conclude()
 	if err := errors.Join(j.out.Encode(final), w.Flush()); err != nil {
 		return fmt.Errorf("writing the verdict: %w", err)
 	}

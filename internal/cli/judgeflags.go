@@ -58,6 +58,7 @@ type judgeOptions struct {
 	stop      bool
 	trace     bool
 	exitCode  bool
+	without   []string // metrics that are on by themselves and that there is no line of
 }
 
 // judgeTuning are the flags that hold for every metric.

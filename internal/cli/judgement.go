@@ -86,6 +86,9 @@ func (j *judgement) read(text []byte) error {
 	}
 	m, ok := j.metrics[l.Metric]
 	if !ok {
+		if slices.Contains(j.o.without, l.Metric) {
+			return fmt.Errorf("metric %q has no line in the first minute and was left out: list it in --config", l.Metric)
+		}
 		return fmt.Errorf("metric %q is not declared: give --metric %s", l.Metric, l.Metric)
 	}
 	t := int64(math.Round(*l.T * 1000))
@@ -118,7 +121,7 @@ func (j *judgement) read(text []byte) error {
 	batch.Coverage = []analysis.Coverage{{
 		Metric: l.Metric, Newest: w.End, LastCanary: w.End, LastStable: w.End, Total: true, Expected: 1, Bounds: w.Le,
 	}}
-	if j.o.hardFail && l.Metric == j.ruled() {
+	if l.Metric == j.ruled() {
 		batch.Rules = []analysis.Window{w}
 	}
 	if closed, ok := m.merge(w, j.criterion(l.Metric), j.step.begun, j.step.weight); ok {
@@ -127,10 +130,9 @@ func (j *judgement) read(text []byte) error {
 	return j.judge(batch)
 }
 
-// loads reports whether lines of the metric are load reports to the judge. Without hard rules they are windows like others:
-// the judge cannot take the one without the other.
+// loads reports whether lines of the metric are load reports to the judge.
 func (j *judgement) loads(metric string) bool {
-	return metric == spec.Attempts && j.o.hardFail && j.criterion(metric).Kind == analysis.KindRatio
+	return metric == spec.Attempts && j.criterion(metric).Kind == analysis.KindRatio
 }
 
 // reported is what the line tells as a load report would: for the traffic check where a weight is known, and for the
@@ -142,15 +144,10 @@ func (j *judgement) reported(l judgeLine, w analysis.Window) []analysis.Window {
 		return nil
 	}
 	w.Metric = analysis.Attempts
-	switch {
-	case j.loads(l.Metric), j.o.hardFail && (counted || checked):
+	if j.loads(l.Metric) || counted || checked {
 		return []analysis.Window{w}
-	case !checked || l.Metric == spec.Attempts || 10*w.Canary.Bad > w.Canary.N || 10*w.Stable.Bad > w.Stable.N:
-		return nil // where many fail, retries may inflate the counts
 	}
-	w.Canary.Bad, w.Canary.Started = 0, w.Canary.N
-	w.Stable.Bad, w.Stable.Started = 0, w.Stable.N
-	return []analysis.Window{w}
+	return nil
 }
 
 // turn takes in what the line says of the state; another weight begins a step, and no window spans it.
@@ -233,6 +230,7 @@ func (j *judgement) criterion(name string) analysis.Criterion {
 
 // judge folds a batch in and notes the first moments that matter.
 func (j *judgement) judge(b analysis.Batch) error {
+	b.Soft = !j.o.hardFail
 	j.evidence, j.report = analysis.Judge(j.o.cfg, j.evidence, b)
 	t := float64(j.now) / 1000
 	switch {

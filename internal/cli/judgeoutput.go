@@ -13,6 +13,7 @@ type judgeResult struct {
 	Threshold    float64          `json:"threshold"`
 	Windows      int              `json:"windows"`
 	Metrics      []judgedResult   `json:"metrics"`
+	Without      []string         `json:"without,omitempty"` // metrics that are on by themselves and that there is no line of
 }
 
 // judgedResult shows one metric at the end of the input. Counts are of the attempt, estimates of the last step.
@@ -87,7 +88,7 @@ func (j *judgement) conclude() judgeResult {
 	r := judgeResult{
 		Verdict: analysis.Inconclusive, Reason: j.report.Reason, T: float64(j.now) / 1000,
 		RollbackAt: j.rollbackAt, PromotableAt: j.promotableAt,
-		LogE: finite(j.report.LogE), Threshold: j.report.Limit, Metrics: []judgedResult{},
+		LogE: finite(j.report.LogE), Threshold: j.report.Limit, Metrics: []judgedResult{}, Without: j.o.without,
 	}
 	lines, asked, dark := 0, uint64(0), false
 	for _, c := range j.o.cfg.Criteria {
