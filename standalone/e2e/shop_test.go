@@ -225,6 +225,8 @@ spec:
   analysis:
     metrics:
     - {name: errors, window: 1s, warmup: 1s, harmful: {ratio: "2", rate: 2%}}
+    - {name: latency, disabled: true}
+    - {name: attempts, disabled: true}
 EXTRA
 `,
 }

@@ -61,7 +61,7 @@ func detectable(mesh *manifest.Mesh, o Options) []problem.Problem {
 	return found
 }
 
-// tooLittle finds the steps that the rate is too little for, by the metric errors: of others no rate is known.
+// tooLittle finds the steps that the rate is too little for, by the built-in metrics of all answers: of others no rate is known.
 func tooLittle(ref string, ro *v1alpha1.Rollout, rate float64) []problem.Problem {
 	s := ro.Spec.DeepCopy()
 	s.Default()
@@ -70,11 +70,12 @@ func tooLittle(ref string, ro *v1alpha1.Rollout, rate float64) []problem.Problem
 		return nil // said elsewhere
 	}
 	cfg = cfg.WithDefaults()
-	i := slices.IndexFunc(cfg.Criteria, func(c analysis.Criterion) bool { return c.Name == v1alpha1.MetricErrors && c.Required && !c.DryRun })
-	if i < 0 {
+	if !slices.ContainsFunc(cfg.Criteria, func(c analysis.Criterion) bool { return c.Name == v1alpha1.MetricErrors && c.Required && !c.DryRun }) {
 		return nil
 	}
-	cfg.Criteria = cfg.Criteria[i : i+1]
+	cfg.Criteria = slices.DeleteFunc(cfg.Criteria, func(c analysis.Criterion) bool {
+		return c.DryRun || !slices.Contains(v1alpha1.DefaultMetrics(), c.Name) || c.Ratio != nil || c.Histogram != nil || c.Condition != nil
+	})
 	var found []problem.Problem
 	for n, stage := range plan(s) {
 		if stage.Weight == 0 || stage.Weight == 100 || stage.Promotion == rollout.TimeOnly {
@@ -114,9 +115,16 @@ func length(d *v1alpha1.Duration) *time.Duration {
 
 // judge looks at one step: can it be cleared without a single failure, and is a doubled error rate found more often than not?
 func judge(cfg analysis.Config, stage rollout.Stage, rate float64) *problem.Problem {
-	c := cfg.Criteria[0]
 	share := float64(stage.Weight) / 100
-	needed := analysis.Needed(c, cfg.Beta, 0, (1-share)/share)
+	needed, bad := int64(0), 0.0
+	for _, c := range cfg.Criteria {
+		if c.Required {
+			needed = max(needed, analysis.Needed(c, cfg.Beta, 0, (1-share)/share))
+		}
+		if c.Name == v1alpha1.MetricErrors {
+			bad = c.Harmful.Rate
+		}
+	}
 	wait := time.Duration(float64(needed) / (rate * share) * float64(time.Second))
 	if wait > stage.Max {
 		return &problem.Problem{
@@ -126,9 +134,8 @@ func judge(cfg analysis.Config, stage rollout.Stage, rate float64) *problem.Prob
 			Hint: fmt.Sprintf("it needs %s at %v rps: give it that time, or a larger weight", analysis.Span(wait), rate),
 		}
 	}
-	bad := c.Harmful.Rate
-	trial := sim.Trial{
-		World:  sim.World{Rate: rate, Stable: bad, Canary: 2 * bad},
+	trial := sim.Trial{ // with all that is judged beside errors: it takes its share of alpha
+		World:  sim.World{Rate: rate, Stable: bad, Canary: 2 * bad, Latency: sim.Latency{Median: 50 * time.Millisecond}, Scrape: sim.Scrape{Loads: true}},
 		Config: cfg, Weight: stage.Weight, Horizon: stage.Max,
 	}
 	hits := 0

@@ -27,7 +27,7 @@ type awkward struct {
 }
 
 const (
-	unjudged = "{metrics: [{name: errors, disabled: true}]}"
+	unjudged = "{metrics: [{name: errors, disabled: true}, {name: latency, disabled: true}, {name: attempts, disabled: true}]}"
 	atFifty  = `
 apiVersion: sluice.dev/v1alpha1
 kind: Rollout

@@ -188,7 +188,7 @@ spec:
   - {weight: 15, promotion: timeOnly, bake: {min: %s, max: 120s}}
   - {weight: 50, promotion: timeOnly, bake: {min: %s, max: 120s}}
   - {weight: 100, promotion: timeOnly, bake: {min: 1s, max: 120s}}
-  analysis: {metrics: [{name: errors, disabled: true}]}
+  analysis: {metrics: [{name: errors, disabled: true}, {name: latency, disabled: true}, {name: attempts, disabled: true}]}
 `, s.host(), bake15, bake50)
 }
 
