@@ -80,7 +80,7 @@ func TestSimulate_flagsReachTheJudge(t *testing.T) {
 		"config":       {[]string{"--config", config}, true},
 		"warm-up":      {[]string{"--warmup", "1m"}, false},
 		"less traffic": {[]string{"--rps", "10"}, false},
-		"slow scrapes": {[]string{"--scrape", "30s"}, false},
+		"slow scrapes": {[]string{"--scrape", "1m"}, false},
 	} {
 		if got := p50(r.args...); (got < base) != r.sooner || got == base {
 			t.Errorf("%s: p50 %v s, without %v s", name, got, base)

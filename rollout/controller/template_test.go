@@ -92,7 +92,7 @@ func TestTemplate_missingStartsNothingUntilItIsThere(t *testing.T) {
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
 	w.push("v2", "digest-v2", byTemplate)
 	c := w.untilCondition(v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonMetricTemplateNotFound)
-	if !strings.Contains(c.Message, "spec.analysis.metrics[1].template: there is no MetricTemplate checkout-failures") {
+	if !strings.Contains(c.Message, "spec.analysis.metrics[3].template: there is no MetricTemplate checkout-failures") {
 		t.Errorf("message %q", c.Message)
 	}
 	ro := w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonRefsNotResolved)
@@ -112,7 +112,7 @@ func TestTemplate_wrongStartsNothingUntilItIsMended(t *testing.T) {
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
 	w.push("v2", "digest-v2", byTemplate)
 	c := w.untilCondition(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec)
-	if !strings.Contains(c.Message, "spec.analysis.metrics[1]: MetricTemplate checkout-failures: bad: ") || w.get().Status.Attempt != 0 {
+	if !strings.Contains(c.Message, "spec.analysis.metrics[3]: MetricTemplate checkout-failures: bad: ") || w.get().Status.Attempt != 0 {
 		t.Errorf("attempt %d, message %q", w.get().Status.Attempt, c.Message)
 	}
 	w.template(failures)
