@@ -71,6 +71,10 @@ func TestSimulate_flagsReachTheJudge(t *testing.T) {
 	if err := os.WriteFile(config, []byte("metrics:\n- {name: errors, noise: independent, warmup: 0s}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	scraped := filepath.Join(t.TempDir(), "scraped.yaml") // what proxies report needs no scrape
+	if err := os.WriteFile(scraped, []byte("metrics:\n- {name: errors, warmup: 0s}\n- {name: attempts, disabled: true}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	base := p50()
 	for name, r := range map[string]struct {
 		args   []string
@@ -80,7 +84,7 @@ func TestSimulate_flagsReachTheJudge(t *testing.T) {
 		"config":       {[]string{"--config", config}, true},
 		"warm-up":      {[]string{"--warmup", "1m"}, false},
 		"less traffic": {[]string{"--rps", "10"}, false},
-		"slow scrapes": {[]string{"--scrape", "1m"}, false},
+		"slow scrapes": {[]string{"--scrape", "1m", "--config", scraped}, false},
 	} {
 		if got := p50(r.args...); (got < base) != r.sooner || got == base {
 			t.Errorf("%s: p50 %v s, without %v s", name, got, base)
