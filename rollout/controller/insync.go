@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,7 +69,8 @@ func (v *verdicts) sourceDown() string {
 		return "what Git wants is not known: its Source is missing, or has not said it"
 	}
 	ready := v1alpha1.Condition(v.source.Status.Conditions, v1alpha1.ConditionReady)
-	if ready != nil && ready.Status == metav1.ConditionFalse && ready.Reason != v1alpha1.ReasonContentInvalid {
+	others := []string{v1alpha1.ReasonContentInvalid, v1alpha1.ReasonForbidden, v1alpha1.ReasonNotAllowed}
+	if ready != nil && ready.Status == metav1.ConditionFalse && !slices.Contains(others, ready.Reason) {
 		return fmt.Sprintf("what Git wants is not known: Source %s: %s: %s", v.source.Name, ready.Reason, ready.Message)
 	}
 	return ""

@@ -28,7 +28,12 @@ func (w *world) source(reason string, held ...v1alpha1.HeldUnit) {
 			}
 		}
 		list := v1alpha1.NewConditions(nil, 1, time.Now())
-		list.Moving(reason, "as the test says")
+		switch reason {
+		case v1alpha1.ReasonForbidden, v1alpha1.ReasonUnreachable:
+			list.Stalled(reason, "as the test says")
+		default:
+			list.Moving(reason, "as the test says")
+		}
 		src.Status.Conditions, src.Status.Held = list.List(), held
 		return w.client.Status().Update(w.t.Context(), src)
 	})
@@ -96,6 +101,17 @@ func TestSource_thatAppliesForAnotherRolloutHoldsNothing(t *testing.T) {
 	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
 	w.source(v1alpha1.ReasonApplying, v1alpha1.HeldUnit{})
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+}
+
+// A Source that may not apply some other object has said what Git wants of this Rollout; one that cannot be reached has not.
+func TestSource_thatIsForbiddenSomethingElseIsNotDown(t *testing.T) {
+	w := newWorld(t)
+	w.source(v1alpha1.ReasonUnreachable)
+	w.run()
+	w.rollout("v1", fromSource)
+	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionUnknown, v1alpha1.ReasonSourceNotReady)
+	w.source(v1alpha1.ReasonForbidden, v1alpha1.HeldUnit{Codes: []string{"S406"}})
+	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionTrue, v1alpha1.ReasonInSync)
 }
 
 func TestSource_thatWaitsForTheRolloutHoldsIt(t *testing.T) {
