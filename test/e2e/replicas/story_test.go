@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/test/invariant"
 	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/test/receiver"
 	"github.com/sluice-dev/sluice/xds/bootstrap"
@@ -109,6 +110,8 @@ func TestStory_killedStoppedAndRefusing(t *testing.T) {
 	if n := r.metric("sluice_xds_nacks_total", ""); n != 1 {
 		t.Errorf("%v responses were rejected, want 1", n)
 	}
+	h.keeps(t, hook, []*edge{killed, stopped, refusing}, invariant.Sum, invariant.Capacity, invariant.GateFirst, invariant.Attempt,
+		invariant.Absorbed, invariant.Writer, invariant.Sequence, invariant.Notes)
 }
 
 // stall is an Envoy that does not move.

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 	"github.com/sluice-dev/sluice/test/fault"
+	"github.com/sluice-dev/sluice/test/invariant"
 	"github.com/sluice-dev/sluice/test/receiver"
 	"github.com/sluice-dev/sluice/xds/bootstrap"
 )
@@ -84,6 +85,7 @@ func TestLeader_stoppedInAHeldWrite(t *testing.T) {
 	}
 	h.eachStepOnce()
 	eachNoteOnce(t, hook)
+	h.keeps(t, hook, []*edge{e}, invariant.Capacity, invariant.GateFirst, invariant.Writer, invariant.Sequence, invariant.Notes)
 	if n := e.failed(began); n != 0 {
 		t.Errorf("%d requests failed", n)
 	}
