@@ -78,6 +78,7 @@ type rolloutSpec struct {
 	paused bool
 	text   string // instead of the manifest; empty: the manifest
 	extra  string // more lines of the spec
+	route  string // instead of the VirtualService; empty: that one
 }
 
 var shops atomic.Int64
@@ -159,8 +160,11 @@ func (sh *shop) files() map[string]string {
 		"SUBSET", sh.rollout.subset, "PAUSED", fmt.Sprint(sh.rollout.paused), "EXTRA\n", sh.rollout.extra)
 	files := map[string]string{}
 	for name, text := range manifests {
-		if name == "rollout.yaml" {
+		switch name {
+		case "rollout.yaml":
 			text = cmp.Or(sh.rollout.text, text)
+		case "virtualservice.yaml":
+			text = cmp.Or(sh.rollout.route, text)
 		}
 		files["deploy/"+name] = r.Replace(text)
 	}
