@@ -247,9 +247,12 @@ spec:
 		t.Errorf("Programmed says %s after %v, the note came after %v, the event after %v at most; want %s within %v", reason,
 			seen.at.Sub(refused), noted.Sub(refused), time.Since(refused), v1alpha1.ReasonDataPlaneRejected, within)
 	}
-	for _, st := range s.reports() {
-		if st.Proxies.Rejected != 1 || len(st.Exceptions) != 1 || st.Exceptions[0].Node != e.node || !strings.Contains(st.Exceptions[0].Message, words[1]) {
-			t.Errorf("the report says %+v", st)
+	eventually(t, "every report to name "+e.node, func() error { // one may tell of the way back before all have answered
+		for _, st := range s.reports() {
+			if st.Proxies.Rejected != 1 || len(st.Exceptions) != 1 || st.Exceptions[0].Node != e.node || !strings.Contains(st.Exceptions[0].Message, words[1]) {
+				return fmt.Errorf("the report says %+v", st)
+			}
 		}
-	}
+		return nil
+	})
 }
