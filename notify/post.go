@@ -28,6 +28,16 @@ func post(ctx context.Context, client *http.Client, target string, header http.H
 		return &Failure{Reason: v1alpha1.ReasonRefused, Hope: Thrice, Err: errors.New("the URL cannot be read")}
 	}
 	req.Header = header
+	failure := exchange(client, req)
+	if failure == nil {
+		return nil
+	}
+	failure.Err = problem.Conceal(failure.Err, req.URL.RequestURI()) // which a receiver may repeat
+	return failure
+}
+
+// exchange gives nil when the receiver took what was sent.
+func exchange(client *http.Client, req *http.Request) *Failure {
 	resp, err := client.Do(req)
 	if err != nil {
 		return unsent(err)
