@@ -37,12 +37,12 @@ func TestMeasure_saysHowOldASampleMayBe(t *testing.T) {
 			t.Fatal(err)
 		}
 		for oldest, want := range map[time.Duration]string{
-			0:                       " false[]", // as the server holds it
-			15 * time.Second:        " true[15000ms]",
-			1500 * time.Millisecond: " true[1500ms]",
-			5*time.Minute - 1e6:     " true[299999ms]",
-			5 * time.Minute:         " false[]",
-			time.Hour:               " false[]",
+			0:                       " false []", // as the server holds it
+			15 * time.Second:        " true [15000ms]",
+			1500 * time.Millisecond: " true [1500ms]",
+			5*time.Minute - 1e6:     " true [299999ms]",
+			5 * time.Minute:         " false []",
+			time.Hour:               " false []",
 		} {
 			asked = nil
 			_, err := server.Measure(t.Context(), analysis.Query{
