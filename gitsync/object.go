@@ -104,6 +104,8 @@ type Options struct {
 // ref still resolves to it the tree has that commit. Refusals are *Failure.
 type Fetcher interface {
 	Fetch(ctx context.Context, ref Ref, have string) (Tree, error)
+	// Tip only asks which commit Fetch would give.
+	Tip(ctx context.Context, ref Ref, have string) (commit string, err error)
 }
 
 // Renderer turns a tree into objects. It returns an error only when ctx ends, or a *Failure when it must be asked again

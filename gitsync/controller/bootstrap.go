@@ -53,7 +53,7 @@ func (p *pass) bootstrap(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	p.memory.revision, p.memory.echo.booting = good, true
-	err = p.apply(ctx)
+	err = p.apply(ctx, ctx) // the tip waits for this one, whatever it is
 	p.memory.revision, p.memory.settled, p.memory.echo.booting = rev, false, false
 	p.memory.waits.Store(true)
 	return true, err

@@ -111,6 +111,7 @@ func (c *Controller) Hint(source types.NamespacedName, after string) {
 	}
 	c.hints[source] = hint{after, first, now}
 	c.mu.Unlock()
+	c.nudge(source)
 	c.wake.now(source)
 }
 
@@ -136,7 +137,7 @@ func (c *Controller) recall(source types.NamespacedName, uid types.UID) *memory 
 	defer c.mu.Unlock()
 	m := c.memory[source]
 	if m == nil || m.uid != uid {
-		m = &memory{uid: uid, applied: map[gitsync.ID]gitsync.Item{}, units: retries{}, drift: newDrift()}
+		m = &memory{uid: uid, applied: map[gitsync.ID]gitsync.Item{}, units: retries{}, drift: newDrift(), timetable: timetable{preemption: newPreemption()}}
 		c.memory[source] = m
 	}
 	return m

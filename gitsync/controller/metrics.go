@@ -26,17 +26,18 @@ const (
 
 // meters are what is measured of Sources. A gauge of a Source that is gone goes with it.
 type meters struct {
-	polls     *prometheus.CounterVec   // by result
-	applied   prometheus.Histogram     // from a push as we heard of it to its commit applied
-	hooks     *prometheus.CounterVec   // by provider and result
-	repairs   prometheus.Counter       // objects put back as Git has them
-	phases    *prometheus.HistogramVec // by phase
-	success   *prometheus.GaugeVec
-	suspended *prometheus.GaugeVec
-	objects   *prometheus.GaugeVec
-	problems  *prometheus.GaugeVec // by code too
-	pruneHeld *prometheus.GaugeVec
-	heldUnits *prometheus.GaugeVec
+	polls       *prometheus.CounterVec   // by result
+	applied     prometheus.Histogram     // from a push as we heard of it to its commit applied
+	hooks       *prometheus.CounterVec   // by provider and result
+	repairs     prometheus.Counter       // objects put back as Git has them
+	preemptions prometheus.Counter       // runs that a newer commit cut short
+	phases      *prometheus.HistogramVec // by phase
+	success     *prometheus.GaugeVec
+	suspended   *prometheus.GaugeVec
+	objects     *prometheus.GaugeVec
+	problems    *prometheus.GaugeVec // by code too
+	pruneHeld   *prometheus.GaugeVec
+	heldUnits   *prometheus.GaugeVec
 }
 
 func newMeters() meters {
@@ -51,8 +52,9 @@ func newMeters() meters {
 		applied: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sluice_source_push_to_applied_seconds", Help: "From hearing of a push to its commit applied.", Buckets: prometheus.ExponentialBuckets(0.025, 2, 14),
 		}),
-		hooks:   counter("hooks_total", "Webhooks, by provider and the code that they were answered with.", "provider", "result"),
-		repairs: prometheus.NewCounter(prometheus.CounterOpts{Name: "sluice_source_repairs_total", Help: "Objects that others had changed and that were put back as Git has them."}),
+		hooks:       counter("hooks_total", "Webhooks, by provider and the code that they were answered with.", "provider", "result"),
+		repairs:     prometheus.NewCounter(prometheus.CounterOpts{Name: "sluice_source_repairs_total", Help: "Objects that others had changed and that were put back as Git has them."}),
+		preemptions: prometheus.NewCounter(prometheus.CounterOpts{Name: "sluice_source_preemptions_total", Help: "Runs that were cut short because there was a newer commit to apply."}),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sluice_source_phase_seconds", Help: "Time in a phase of a pass: fetch, render, apply.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 16),
 		}, []string{"phase"}),
@@ -68,7 +70,7 @@ func newMeters() meters {
 // Collectors are what the Controller measures, to be registered by whoever made it.
 func (c *Controller) Collectors() []prometheus.Collector {
 	m := c.meters
-	return append([]prometheus.Collector{m.polls, m.applied, m.hooks, m.repairs, m.phases}, m.gauges()...)
+	return append([]prometheus.Collector{m.polls, m.applied, m.hooks, m.repairs, m.preemptions, m.phases}, m.gauges()...)
 }
 
 func (m meters) gauges() []prometheus.Collector {

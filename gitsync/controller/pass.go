@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -23,6 +24,10 @@ type pass struct {
 func (p *pass) look(ctx context.Context) error {
 	m, c := p.memory, p.controller
 	p.looked = true
+	select {
+	case <-m.preemption.nudge: // this look does what was asked for
+	default:
+	}
 	changed := m.generation != p.src.Generation
 	m.generation, m.lastLook = p.src.Generation, p.started
 	m.next = p.started.Add(interval(p.src.Spec.Interval.Or(defaultInterval), c.config.Random()))
@@ -34,6 +39,7 @@ func (p *pass) look(ctx context.Context) error {
 	}
 	defer tree.Close()
 	m.fetching = streak{}
+	m.preemption.tip = tree.Commit().ID
 	p.await(tree.Commit().ID)
 	result := pollNew
 	options, err := p.options(ctx)
@@ -50,14 +56,16 @@ func (p *pass) look(ctx context.Context) error {
 		m.pushed = time.Time{}
 		return p.write(ctx, p.unchanged())
 	}
-	if !same {
-		since := c.config.Now()
-		if err := p.render(ctx, tree, options); err != nil {
-			return p.failed(ctx, err)
+	return p.preemptible(ctx, func(run context.Context) error {
+		if !same {
+			since := c.config.Now()
+			if err := p.render(ctx, tree, options); err != nil {
+				return p.failed(ctx, err)
+			}
+			p.took(phaseRender, since)
 		}
-		p.took(phaseRender, since)
-	}
-	return p.proceed(ctx)
+		return p.proceed(ctx, run)
+	})
 }
 
 // resume goes on with a commit that waits for a Rollout or is tried again, without asking the remote: it may be gone.
@@ -65,19 +73,20 @@ func (p *pass) resume(ctx context.Context) error {
 	if p.memory.revision == nil {
 		return p.look(ctx)
 	}
-	return p.proceed(ctx)
+	return p.preemptible(ctx, func(run context.Context) error { return p.proceed(ctx, run) })
 }
 
-// proceed applies what is rendered, unless a cluster that was built anew has to adopt the last good commit first.
-func (p *pass) proceed(ctx context.Context) error {
+// proceed applies what is rendered, unless a cluster that was built anew has to adopt the last good commit first. Its error
+// is ErrPreempted when run has ended because of something newer.
+func (p *pass) proceed(ctx, run context.Context) error {
 	if wait, err := p.bootstrap(ctx); wait || err != nil {
 		return p.failed(ctx, err)
 	}
-	return p.apply(ctx)
+	return p.apply(ctx, run)
 }
 
 // apply brings the rendered revision into the cluster and writes the result.
-func (p *pass) apply(ctx context.Context) error {
+func (p *pass) apply(ctx, run context.Context) error {
 	defer p.took(phaseApply, p.controller.config.Now())
 	m, rev := p.memory, p.memory.revision
 	if rev.build.Reason != "" {
@@ -88,6 +97,9 @@ func (p *pass) apply(ctx context.Context) error {
 	}
 	m.waits.Store(true)
 	if blocked, err := p.blocked(ctx); blocked || err != nil {
+		return err
+	}
+	if err := stopped(run); err != nil {
 		return err
 	}
 	r, err := p.plan(ctx)
@@ -102,15 +114,30 @@ func (p *pass) apply(ctx context.Context) error {
 	}
 	r.inventory = r.set.Union
 	p.postpone(r)
-	r.outcome, err = r.applier.Apply(ctx, r.set)
+	r.outcome, err = r.applier.Apply(run, r.set)
 	p.confirm(r)
-	if err != nil {
-		return p.troubled(ctx, r, err)
+	if errors.Is(err, gitsync.ErrPreempted) {
+		return p.yield(ctx, r)
 	}
-	if err := p.prune(ctx, r); err != nil {
+	p.retry(r)
+	if err == nil {
+		err = p.prune(ctx, run, r)
+	}
+	switch {
+	case errors.Is(err, gitsync.ErrPreempted):
+		return p.yield(ctx, r)
+	case err != nil:
 		return p.troubled(ctx, r, err)
 	}
 	return p.finish(ctx, r)
+}
+
+// yield notes how far a run came that makes way for a newer commit.
+func (p *pass) yield(ctx context.Context, r *result) error {
+	if err := p.write(ctx, p.applying(r)); err != nil {
+		return err
+	}
+	return gitsync.ErrPreempted
 }
 
 // finish notes what is still to be done, and writes the result.

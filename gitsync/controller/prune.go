@@ -25,11 +25,13 @@ func (p *pass) confirm(r *result) {
 	}
 	problem.Sort(r.problems)
 	p.repaired(r.outcome.Drifted)
-	p.retry(r)
 }
 
 // prune deletes what is proven superfluous.
-func (p *pass) prune(ctx context.Context, r *result) error {
+func (p *pass) prune(ctx, run context.Context, r *result) error {
+	if err := stopped(run); err != nil {
+		return err
+	}
 	rev := p.memory.revision
 	var want []gitsync.ID
 	for _, o := range rev.build.Objects {
@@ -47,7 +49,7 @@ func (p *pass) prune(ctx context.Context, r *result) error {
 	r.pruned = gitsync.Prune(gitsync.Proof{Facts: facts, Owner: p.owner(), Domain: p.controller.config.Domain, Percent: int(p.src.Spec.PruneLimitPercent),
 		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Census: gitsync.Census{Unseen: r.unseen, Spared: p.spared(), Orphans: p.orphans(ctx, r.inventory)},
 		Rollouts: r.rollouts})
-	gone, err := r.applier.Prune(ctx, r.pruned.Delete)
+	gone, err := r.applier.Prune(run, r.pruned.Delete)
 	r.gone = gone
 	r.inventory = r.inventory.Without(slices.Concat(gone, r.pruned.Forget)...)
 	for _, id := range slices.Concat(gone, r.pruned.Forget) {

@@ -52,6 +52,8 @@ type timetable struct {
 	blocked  time.Time // since when it waits for a Source that it depends on; zero: it does not
 	pushed   time.Time // when we heard of the push that is being looked for or applied; zero: of none
 	awaited  awaited
+
+	preemption preemption
 }
 
 // remembered is what it knows of the remote, and of what was written back to it.

@@ -29,8 +29,11 @@ const concurrent = 4
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 	c.receiver.relay.elected = mgr.Elected()
 	asked := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
-			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcile] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcile]
+		if e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationReconcile] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationReconcile] {
+			c.nudge(client.ObjectKeyFromObject(e.ObjectNew))
+			return true
+		}
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
 	}}
 	c.config.Watch.Subscribe(c.drifted)
 	if err := mgr.Add(manager.RunnableFunc(c.config.Watch.Start)); err != nil {
