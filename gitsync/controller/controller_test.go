@@ -67,7 +67,7 @@ type world struct {
 	told
 	forges func(roots []byte) (*http.Client, error)
 	meddle atomic.Pointer[func()] // called once in the middle of a pass
-	gate   gate
+	valve  valve
 }
 
 // As implements Identities.
@@ -113,7 +113,7 @@ func newWorldThatLogs(t *testing.T, logger logr.Logger) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.appliers = apply.New(w.gate.before(config), mgr.GetRESTMapper(), seen)
+	w.appliers = apply.New(w.valve.before(config), mgr.GetRESTMapper(), seen)
 	w.controller, err = New(Config{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("sluice"), Fetcher: repositories,
 		Renderer: render.New(render.Limits{}), Decoder: decoder, Appliers: w, Watch: seen, Now: time.Now, Random: func() float64 { return 0.5 }, Defaults: Defaults{Account: "applier"}})
 	if err != nil {

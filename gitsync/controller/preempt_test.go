@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-dev/sluice/test/kube"
 )
 
-// gate stands between the controller, where it acts as a Source's account, and the API server.
-type gate struct {
+// valve stands between the controller, where it acts as a Source's account, and the API server.
+type valve struct {
 	mu      sync.Mutex
 	written []string // requests that change something, with the code of the answer
 	holds   func(*http.Request) bool
@@ -23,7 +23,7 @@ type gate struct {
 	arrived chan struct{} // closed once something is held
 }
 
-func (g *gate) before(config *clientrest.Config) *clientrest.Config {
+func (g *valve) before(config *clientrest.Config) *clientrest.Config {
 	config = clientrest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return through(func(req *http.Request) (*http.Response, error) { return g.pass(next, req) })
@@ -35,7 +35,7 @@ type through func(*http.Request) (*http.Response, error)
 
 func (f through) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-func (g *gate) pass(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+func (g *valve) pass(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet || req.URL.Query().Get("dryRun") != "" {
 		return next.RoundTrip(req)
 	}
@@ -64,7 +64,7 @@ func (g *gate) pass(next http.RoundTripper, req *http.Request) (*http.Response, 
 }
 
 // hold keeps the next request back that is chosen, until the returned function is called; arrived is closed once it came.
-func (g *gate) hold(t *testing.T, chosen func(*http.Request) bool) (arrived <-chan struct{}, release func()) {
+func (g *valve) hold(t *testing.T, chosen func(*http.Request) bool) (arrived <-chan struct{}, release func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.holds, g.open, g.arrived = chosen, make(chan struct{}), make(chan struct{})
@@ -73,7 +73,7 @@ func (g *gate) hold(t *testing.T, chosen func(*http.Request) bool) (arrived <-ch
 	return g.arrived, release
 }
 
-func (g *gate) log() []string {
+func (g *valve) log() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.written)
@@ -85,7 +85,7 @@ const serviceYAML = "apiVersion: v1\nkind: Service\nmetadata: {name: late}\nspec
 // way after that write.
 func preempts(t *testing.T, w *world, told func(commit string)) {
 	t.Helper()
-	arrived, release := w.gate.hold(t, func(r *http.Request) bool { return r.Method == http.MethodPost })
+	arrived, release := w.valve.hold(t, func(r *http.Request) bool { return r.Method == http.MethodPost })
 	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one"), "app/late.yaml": serviceYAML})
 	w.source(func(s *v1alpha1.SourceSpec) { s.Interval = v1alpha1.DurationOf(10 * time.Second) })
 	select {
@@ -104,7 +104,7 @@ func preempts(t *testing.T, w *world, told func(commit string)) {
 	release()
 	s := w.ready(v1alpha1.ReasonApplied, second)
 	at := "/api/v1/namespaces/" + w.ns + "/"
-	log := w.gate.log()
+	log := w.valve.log()
 	if log[0] != "POST "+at+"configmaps 201" {
 		t.Errorf("the request under way: %s, want it answered", log[0])
 	}
@@ -137,7 +137,7 @@ func TestPreemption_byPoll(t *testing.T) {
 func TestPreemption_sameCommitGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	arrived, release := w.gate.hold(t, func(r *http.Request) bool { return r.Method == http.MethodPost })
+	arrived, release := w.valve.hold(t, func(r *http.Request) bool { return r.Method == http.MethodPost })
 	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one"), "app/late.yaml": serviceYAML})
 	w.source(nil)
 	<-arrived
