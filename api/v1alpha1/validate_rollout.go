@@ -120,7 +120,7 @@ func (f *findings) analysis(a *Analysis) {
 		f.bound("spec.analysis.metrics", "use 12 at most", "%d metrics", len(a.Metrics))
 	}
 	if n := len(gates(a.Metrics)) + shown(a.Metrics); n > 12 {
-		f.bound("spec.analysis.metrics", "disable some of them, or errors", "%d metrics with the built-in one, 12 at most", n)
+		f.bound("spec.analysis.metrics", "disable some of them", "%d metrics with those that are on by themselves, 12 at most", n)
 	}
 	seen := map[string]bool{}
 	for i := range a.Metrics {
