@@ -38,17 +38,21 @@ func lookback(interval time.Duration) time.Duration { return max(4*interval, lea
 // An increment belongs to the scrape that shows it. A counter that falls has started anew: its new value counts. A
 // series that appears on a target already known counts from 0. The first sight of a target counts nothing.
 func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
-	since, until := millis(cut.Since), millis(cut.Until)
-	targets := byTarget(series, until)
-	cov := Coverage{Metric: cut.Metric, Cursor: cut.Since, Interval: cut.Interval, Length: cut.Length}
+	return cut.assemble(byTarget(series, millis(cut.Until)))
+}
+
+// assemble cuts what was scraped from targets up to Until.
+func (c Cut) assemble(targets []target) ([]Window, Coverage) {
+	since, until := millis(c.Since), millis(c.Until)
+	cov := Coverage{Metric: c.Metric, Cursor: c.Since, Interval: c.Interval, Length: c.Length}
 	if cov.Interval == 0 {
 		cov.Interval = interval(targets, since)
 	}
 	if cov.Length == 0 && cov.Interval > 0 {
-		cov.Length = cut.length(cov.Interval)
+		cov.Length = c.length(cov.Interval)
 	}
 	cov.look(targets, until)
-	if cov.Interval == 0 && !cut.Every { // without windows of a length it matters only for how old a value may be
+	if cov.Interval == 0 && !c.Every { // without windows of a length it matters only for how old a value may be
 		return nil, cov
 	}
 	increments := grow(targets, since, lookback(cov.Interval))
@@ -61,7 +65,7 @@ func Assemble(cut Cut, series []Series) ([]Window, Coverage) {
 			}
 		}
 	}
-	windows, cursor := closeWindows(cut, cov.Length, increments)
+	windows, cursor := closeWindows(c, cov.Length, increments)
 	cov.Cursor = instant(cursor)
 	return windows, cov
 }
@@ -72,46 +76,6 @@ func (c Cut) length(interval time.Duration) time.Duration {
 		return max(c.Window, 15*time.Second, 3*interval)
 	}
 	return max(c.Window, interval)
-}
-
-// target is all series of one target.
-type target struct {
-	scrapes []int64 // distinct, rising
-	series  []Series
-}
-
-// byTarget groups series, leaving out what no counter can show and what lies after until.
-func byTarget(series []Series, until int64) []target {
-	sorted := slices.Clone(series)
-	slices.SortStableFunc(sorted, func(a, b Series) int { return cmp.Compare(a.Target, b.Target) })
-	var targets []target
-	name := ""
-	for _, s := range sorted {
-		points := make([]Point, 0, len(s.Points))
-		for _, p := range s.Points {
-			repeated := len(points) > 0 && p.T <= points[len(points)-1].T
-			if p.T <= until && p.V >= 0 && !math.IsInf(p.V, 1) && !repeated {
-				points = append(points, p)
-			}
-		}
-		if len(points) == 0 {
-			continue
-		}
-		if len(targets) == 0 || name != s.Target {
-			targets, name = append(targets, target{}), s.Target
-		}
-		t := &targets[len(targets)-1]
-		s.Points = points
-		t.series = append(t.series, s)
-		for _, p := range points {
-			t.scrapes = append(t.scrapes, p.T)
-		}
-	}
-	for i := range targets {
-		slices.Sort(targets[i].scrapes)
-		targets[i].scrapes = slices.Compact(targets[i].scrapes)
-	}
-	return targets
 }
 
 // interval is the median spacing of scrapes in whole seconds, at least one; 0 where fewer than three spacings are
@@ -174,15 +138,20 @@ func (i increment) all() bool { return Series{Role: i.role, Le: i.le}.all() }
 
 // grow finds the increments of all scrapes after since, by time.
 func grow(targets []target, since int64, back time.Duration) []increment {
-	var incs []increment
+	most := 0
 	for _, t := range targets {
-		for i := 1; i < len(t.scrapes); i++ {
+		most += (len(t.scrapes) - t.firstAfter(since)) * len(t.series)
+	}
+	incs := make([]increment, 0, most)
+	for _, t := range targets {
+		for i := t.firstAfter(since); i < len(t.scrapes); i++ {
 			at := t.scrapes[i]
 			floor := at - back.Milliseconds()
-			if at <= since || t.scrapes[i-1] < floor {
-				continue // before the cursor, or a first sight
+			if t.scrapes[i-1] < floor {
+				continue // a first sight
 			}
-			for _, s := range t.series {
+			for k := range t.series {
+				s := &t.series[k]
 				if by, ok := s.grown(at, floor); ok {
 					incs = append(incs, increment{at: at, arm: s.Arm, role: s.Role, le: s.Le, by: by})
 				}
@@ -195,7 +164,7 @@ func grow(targets []target, since int64, back time.Duration) []increment {
 
 // grown is the increment that the scrape at shows, against the last value not older than floor. The target is known
 // to have been scraped since floor, so a series without such a value was absent there.
-func (s Series) grown(at, floor int64) (by float64, ok bool) {
+func (s *Series) grown(at, floor int64) (by float64, ok bool) {
 	i, found := slices.BinarySearchFunc(s.Points, at, func(p Point, t int64) int { return cmp.Compare(p.T, t) })
 	if !found {
 		return 0, false

@@ -69,7 +69,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // blind finds the required metric that has gone longest without usable data; a single failed read is not yet Blind. Of a
 // condition that is for its limit to say.
 func (j *judge) blind() (metric string, reason Reason, lasted time.Duration) {
-	for _, c := range j.required() {
+	for _, c := range j.required {
 		m := j.ev.metrics[c.Name]
 		if m.Gap == nil || j.awaited(c) {
 			continue
@@ -93,7 +93,7 @@ func (j *judge) blind() (metric string, reason Reason, lasted time.Duration) {
 
 // partial finds a required metric whose newest read is not whole: it failed, or over 5 % of its targets are missing.
 func (j *judge) partial() string {
-	for _, c := range j.required() {
+	for _, c := range j.required {
 		for _, g := range j.b.Gaps {
 			if g.Metric == c.Name {
 				return c.Name

@@ -1,7 +1,7 @@
 package analysis
 
 import (
-	"maps"
+	"cmp"
 	"math"
 	"slices"
 )
@@ -9,30 +9,41 @@ import (
 // all reports that the series counts requests, whatever became of them.
 func (s Series) all() bool { return s.Role == Total || (s.Role == Within && math.IsInf(s.Le, 1)) }
 
-// buckets are the increments of one arm by bound, the one of all events included. A bound can be used where it was seen
-// beside each increment of all events: else a target that does not count by it would be missing in its sum.
-type buckets map[float64]bucket
+// buckets are the increments of one arm by rising bound, the one of all events included. A bound can be used where it was
+// seen beside each increment of all events: else a target that does not count by it would be missing in its sum.
+type buckets []bucket
 
 type bucket struct {
+	le   float64
 	sum  float64
 	seen int // increments
 }
 
+// find is where the bound is, or belongs.
+func (b buckets) find(le float64) (i int, found bool) {
+	return slices.BinarySearchFunc(b, le, func(one bucket, le float64) int { return cmp.Compare(one.le, le) })
+}
+
 func (b *buckets) add(inc increment) {
-	if *b == nil {
-		*b = buckets{}
+	i, found := b.find(inc.le)
+	if !found {
+		*b = slices.Insert(*b, i, bucket{le: inc.le})
 	}
-	had := (*b)[inc.le]
-	(*b)[inc.le] = bucket{sum: had.sum + inc.by, seen: had.seen + 1}
+	one := &(*b)[i]
+	one.sum += inc.by
+	one.seen++
 }
 
 // whole are the rising finite bounds that can be used.
 func (b buckets) whole() []float64 {
-	all := b[math.Inf(1)].seen
-	var bounds []float64
-	for _, le := range slices.Sorted(maps.Keys(b)) {
-		if !math.IsInf(le, 1) && b[le].seen == all {
-			bounds = append(bounds, le)
+	all := 0
+	if n := len(b); n > 0 && math.IsInf(b[n-1].le, 1) {
+		all = b[n-1].seen
+	}
+	bounds := make([]float64, 0, len(b))
+	for _, one := range b {
+		if !math.IsInf(one.le, 1) && one.seen == all {
+			bounds = append(bounds, one.le)
 		}
 	}
 	return bounds
@@ -43,7 +54,11 @@ func (b buckets) cumulative(bounds []float64, all uint64) []uint64 {
 	counts := make([]uint64, 0, len(bounds))
 	last := uint64(0)
 	for _, le := range bounds {
-		last = max(last, min(uint64(math.Round(min(b[le].sum, 1<<53))), all))
+		sum := 0.0
+		if i, found := b.find(le); found {
+			sum = b[i].sum
+		}
+		last = max(last, min(uint64(math.Round(min(sum, 1<<53))), all))
 		counts = append(counts, last)
 	}
 	return counts
@@ -81,26 +96,27 @@ func shared(a, b []float64) []float64 {
 
 // common are the finite bounds that all targets count both arms by; nil where nothing is counted by bounds.
 func common(targets []target) []float64 {
-	arms := map[Arm]buckets{}
+	var canary, stable buckets
 	for _, t := range targets {
 		for _, s := range t.series {
-			if s.Role != Within {
-				continue
+			switch {
+			case s.Role != Within:
+			case s.Arm == Canary:
+				canary.add(increment{le: s.Le})
+			default:
+				stable.add(increment{le: s.Le})
 			}
-			b := arms[s.Arm]
-			b.add(increment{role: s.Role, le: s.Le})
-			arms[s.Arm] = b
 		}
 	}
-	var out []float64
-	for i, arm := range slices.Sorted(maps.Keys(arms)) {
-		if bounds := arms[arm].whole(); i == 0 {
-			out = append([]float64{}, bounds...)
-		} else {
-			out = shared(out, bounds)
-		}
+	switch {
+	case canary == nil && stable == nil:
+		return nil
+	case stable == nil:
+		return canary.whole()
+	case canary == nil:
+		return stable.whole()
 	}
-	return out
+	return shared(canary.whole(), stable.whole())
 }
 
 // sane holds a window's counts to what counts can be, and gives up bounds that are none. Nothing that was given away is

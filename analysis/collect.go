@@ -87,10 +87,10 @@ func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 			b.Gaps = append(b.Gaps, gapOf(r))
 			continue
 		}
-		rule := c.Name == watched
-		if rule {
+		targets := byTarget(r.Series, millis(m.until())) // which both cuts end at
+		if c.Name == watched {
 			cut := ev.ruleCut(c, m)
-			windows, cov := Assemble(cut, r.Series)
+			windows, cov := cut.assemble(targets)
 			b.Rules = spanned(windows, cov.Interval, millis(cut.Since))
 			if m.Settled.IsZero() {
 				// Not a cursor of windows, and not their length: the step has not begun.
@@ -100,7 +100,7 @@ func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
 		}
 		if !m.Settled.IsZero() {
 			cut, lost := ev.cut(c, m)
-			windows, cov := Assemble(cut, r.Series)
+			windows, cov := cut.assemble(targets)
 			cov.Lost = lost
 			b.Windows = append(b.Windows, windows...)
 			b.Coverage = append(b.Coverage, cov)

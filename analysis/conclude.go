@@ -2,11 +2,13 @@ package analysis
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
 // report draws the conclusion. The order of the cases is the order of verdicts.
 func (j *judge) report() Report {
+	j.required = slices.DeleteFunc(slices.Clone(j.active), func(c Criterion) bool { return !j.requires(c) || !c.counts() })
 	r := Report{
 		At:       j.b.At,
 		LogE:     j.logTotal(),
@@ -36,7 +38,6 @@ func (j *judge) report() Report {
 
 // pending is the reason that is first in the way of a promotion, or NonInferior where none is.
 func (j *judge) pending(r Report) (Reason, string) {
-	required := j.required()
 	switch {
 	case r.LogE >= math.Log(suspicious):
 		return Suspicious, j.loudest()
@@ -48,7 +49,7 @@ func (j *judge) pending(r Report) (Reason, string) {
 		return Suspicious, r.Guard.Metric
 	case j.unsureGate() != "":
 		return GateInconclusive, j.unsureGate()
-	case len(required) == 0:
+	case len(j.required) == 0:
 		return NoPromotionSource, ""
 	}
 	if name := j.partial(); name != "" && j.ev.at != 0 {
@@ -58,17 +59,17 @@ func (j *judge) pending(r Report) (Reason, string) {
 	if name := j.openGate(); name != "" {
 		return GateRunning, name
 	}
-	for _, c := range required {
+	for _, c := range j.required {
 		if m := j.ev.metrics[c.Name]; c.Kind == KindHistogram && j.b.Weight != 100 && m.gathering() {
 			return BaselineMissing, c.Name
 		}
 	}
-	for _, c := range required {
+	for _, c := range j.required {
 		if j.ev.metrics[c.Name].Observed == 0 {
 			return Collecting, c.Name
 		}
 	}
-	for _, c := range required {
+	for _, c := range j.required {
 		if j.needed(c) != 0 {
 			return NeedsRequests, c.Name
 		}
@@ -100,7 +101,7 @@ func (j *judge) hopeless() bool {
 
 func (j *judge) progress() Progress {
 	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport(), Without: j.ev.Without(j.cfg)}
-	for i, c := range j.required() {
+	for i, c := range j.required {
 		m := j.ev.metrics[c.Name]
 		observed := seconds(m.Observed)
 		if i == 0 || observed < p.Observed {
@@ -147,15 +148,17 @@ func (j *judge) metricReports() []MetricReport {
 			continue
 		}
 		step := pair(m.Step)
+		clip, vote := m.logClip(), m.logVote()
+		logE := m.both(clip, vote)
 		r := MetricReport{
 			Name: c.Name, Kind: c.Kind, Required: j.requires(c), DryRun: c.DryRun, Limit: c.rho0(),
 			Tally: Tally{Attempt: pair(m.Attempt), Step: step, Windows: m.Windows, Observed: seconds(m.Observed)},
 			Harm: Harm{
-				Share: j.share(c), LogE: m.harmState.logE(), Sup: m.Sup, P: min(1, math.Exp(-m.Sup)),
-				Clip: m.logClip(), Vote: m.logVote(),
+				Share: j.share(c), LogE: logE, Sup: m.Sup, P: min(1, math.Exp(-m.Sup)),
+				Clip: clip, Vote: vote,
 			},
 			Safe:     Safe{LogE: m.safeState.logE(), Limit: -math.Log(j.cfg.Beta), Cleared: m.Cleared, Needed: j.needed(c)},
-			Estimate: estimate(step, &m.harmState, c, j.cfg),
+			Estimate: estimate(step, logE, c, j.cfg),
 		}
 		if c.Kind == KindHistogram {
 			r.Bounds = m.boundsReport()

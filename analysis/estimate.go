@@ -87,9 +87,10 @@ func asymptotic(se, n, tuned, alpha float64) float64 {
 	return se * math.Sqrt(2*(n*r2+1)/(n*r2)*math.Log(math.Sqrt(n*r2+1)/alpha))
 }
 
-func estimate(step Pair, h *harmState, c Criterion, cfg Config) Estimate {
+// estimate is made of the counts of a step; logE is ln of the metric's evidence of harm.
+func estimate(step Pair, logE float64, c Criterion, cfg Config) Estimate {
 	least := atLeast(step.Canary, step.Stable, cfg.Alpha)
-	if h.logE() < -math.Log(cfg.Alpha) {
+	if logE < -math.Log(cfg.Alpha) {
 		least = min(least, c.rho0()) // so that text and verdict agree
 	} else {
 		least = max(least, c.rho0())

@@ -179,7 +179,7 @@ func (j *judge) measure(in Measurement) {
 // gates are the conditions that count at this step.
 func (j *judge) gates() []Criterion {
 	var gates []Criterion
-	for _, c := range j.active() {
+	for _, c := range j.active {
 		if c.Kind == KindCondition && !c.DryRun {
 			gates = append(gates, c)
 		}

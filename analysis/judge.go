@@ -35,10 +35,14 @@ type judge struct {
 	reset bool     // the evidence given belongs to another Config
 	sum   *float64 // what logTotal gave; nil: something has changed since
 	lost  bool     // windows were
+
+	active   []Criterion // those that count at this step
+	required []Criterion // the comparisons of them that promotion needs, for the report
 }
 
 func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 	j := &judge{cfg: cfg, b: b}
+	j.choose()
 	digest := cfg.digest()
 	if ev.Begun() && ev.fits(cfg, digest) {
 		j.ev = ev.clone()
@@ -61,6 +65,14 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 		j.ev.metrics[c.Name] = m
 	}
 	return j
+}
+
+// choose finds out which criteria count at this step.
+func (j *judge) choose() {
+	j.active = j.cfg.Criteria
+	if slices.ContainsFunc(j.active, func(c Criterion) bool { return j.b.Step < c.FromStep }) {
+		j.active = slices.DeleteFunc(slices.Clone(j.active), func(c Criterion) bool { return j.b.Step < c.FromStep })
+	}
 }
 
 // beginStep starts the counts of a step where the batch belongs to a new one.
@@ -247,12 +259,12 @@ func (j *judge) latch(at time.Time, hard broke) {
 
 // share is the weight of a criterion in the total: fixed for the attempt, but for those it goes on without.
 func (j *judge) share(c Criterion) float64 {
-	if !j.counts(c) {
+	if !j.counts(&c) {
 		return 0
 	}
 	sum := 0
-	for _, k := range j.cfg.Criteria {
-		if j.counts(k) {
+	for i := range j.cfg.Criteria {
+		if k := &j.cfg.Criteria[i]; j.counts(k) {
 			sum += k.Share
 		}
 	}
@@ -260,10 +272,10 @@ func (j *judge) share(c Criterion) float64 {
 }
 
 // counts reports that the criterion has a share in the evidence of harm.
-func (c Criterion) counts() bool { return !c.DryRun && c.Kind != KindCondition }
+func (c *Criterion) counts() bool { return !c.DryRun && c.Kind != KindCondition }
 
 // counts reports that the criterion has a share in this attempt. What was let go of has none, whatever a step names.
-func (j *judge) counts(c Criterion) bool { return c.counts() && !j.ev.metrics[c.Name].Left }
+func (j *judge) counts(c *Criterion) bool { return c.counts() && !j.ev.metrics[c.Name].Left }
 
 // logTotal is ln of the evidence of harm over all metrics: a weighted mean of e-processes is one.
 func (j *judge) logTotal() float64 {
@@ -275,7 +287,7 @@ func (j *judge) logTotal() float64 {
 }
 
 func (j *judge) total() float64 {
-	var values []float64
+	values := make([]float64, 0, MaxCriteria)
 	for _, c := range j.cfg.Criteria {
 		if v := j.share(c); v > 0 {
 			m := j.ev.metrics[c.Name]
@@ -292,7 +304,7 @@ func (j *judge) total() float64 {
 func (j *judge) loudest() string {
 	name, most := "", math.Inf(-1)
 	for _, c := range j.cfg.Criteria {
-		if !j.counts(c) {
+		if !j.counts(&c) {
 			continue
 		}
 		m := j.ev.metrics[c.Name]
@@ -311,20 +323,4 @@ func (j *judge) incident() bool {
 	}
 	d, limit := j.ev.metrics[name].Recent, slo(j.cfg.Objective)
 	return d[0] >= 20 && d[2] >= 20 && d[1] > limit*d[0] && d[3] > limit*d[2]
-}
-
-// active are the criteria that count at this step.
-func (j *judge) active() []Criterion {
-	var active []Criterion
-	for _, c := range j.cfg.Criteria {
-		if j.b.Step >= c.FromStep {
-			active = append(active, c)
-		}
-	}
-	return active
-}
-
-// required are the comparisons that promotion needs at this step.
-func (j *judge) required() []Criterion {
-	return slices.DeleteFunc(j.active(), func(c Criterion) bool { return !j.requires(c) || !c.counts() })
 }

@@ -113,10 +113,15 @@ func (h *harmState) logVote() float64 {
 
 // logE is ln of the evidence: the mean over the streams, and in each over its two processes.
 func (h *harmState) logE() float64 {
+	return h.both(h.logClip(), h.logVote())
+}
+
+// both is logE of what the two processes have come to.
+func (h *harmState) both(clip, vote float64) float64 {
 	if h.Vote == nil {
-		return h.logClip()
+		return clip
 	}
-	return logSum(h.logClip(), h.logVote()) - math.Ln2
+	return logSum(clip, vote) - math.Ln2
 }
 
 // mean is ln of the mean wealth of the streams in a pot.
@@ -138,12 +143,20 @@ func (h *harmState) stream(i int) float64 {
 	return one.logE()
 }
 
+// total is ln of the sum of all wealth in a pot and of the reserve.
 func total(pot []logw, reserve logw) float64 {
-	values := make([]float64, 0, len(pot)+1)
+	top := math.Inf(-1)
 	for _, w := range pot {
-		values = append(values, float64(w))
+		top = max(top, float64(w))
 	}
-	return logSum(append(values, float64(reserve))...)
+	if top = max(top, float64(reserve)); math.IsInf(top, -1) {
+		return top
+	}
+	var sum float64
+	for _, w := range pot {
+		sum += math.Exp(float64(w) - top)
+	}
+	return top + math.Log(sum+math.Exp(float64(reserve)-top))
 }
 
 // guardState watches the canary's own bad share once it has all the traffic and there is nothing to compare with.
