@@ -24,7 +24,7 @@ func newSimulate(s Streams) *cobra.Command {
 			"anywhere, and the same flags give the same bytes.\n\n" +
 			"Without a file one step at --weight is played, without bake and warm-up unless asked for. With a file that holds a\n" +
 			"Rollout all its steps are, with bake, warm-up and policies, through the real engine; a timeline shows the first run.\n" +
-			"--scenario plays a script of the engine instead. Times count from the fault, those of completion from the start.\n" +
+			"--scenario plays a script of the engine instead, with the Rollout's spec where a file is given too. Times count from the fault, those of completion from the start.\n" +
 			"--canary-errors takes a list, a row each. --reference plays the worlds that the documentation speaks of, other\n" +
 			"tools' published rules beside ours, and says whether each row reaches its bar.\n\n" +
 			"Exit code 0; 1 if a row of --reference misses its bar or an expectation of --scenario fails; 2 wrong usage.",
@@ -33,21 +33,24 @@ func newSimulate(s Streams) *cobra.Command {
 			"  sluice simulate --config rollout.yaml --weight 25 --pods 12 --outages 2/h:20s\n" +
 			"  sluice simulate --reference --runs 500 -o md",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
+			if len(args) > 1 || len(args) == 1 && o.file != "" {
 				return &Exit{Code: ExitUsage, Err: errors.New("give at most one file"), Next: "sluice simulate --help"}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, given := len(args) == 1, cmd.Flags().Changed
+			if len(args) == 1 {
+				o.file = args[0]
+			}
+			plan, given := o.file != "", cmd.Flags().Changed
 			if err := errors.Join(o.fits(plan, given), o.complete(plan, given)); err != nil {
 				return &Exit{Code: ExitUsage, Err: err, Next: "sluice simulate --help"}
 			}
 			switch {
 			case o.scenario != "":
-				return playScenario(s, o.scenario)
+				return playScenario(s, o.scenario, o.file)
 			case plan:
-				return o.runPlan(cmd.Context(), s, args[0])
+				return o.runPlan(cmd.Context(), s, o.file)
 			case o.reference:
 				return o.runReference(cmd.Context(), s)
 			default:

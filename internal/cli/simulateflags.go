@@ -96,6 +96,7 @@ type simulateOptions struct {
 	reference bool
 	worlds    []string // of the reference; none: all
 	scenario  string
+	file      string // with a Rollout, as the argument
 }
 
 // worldFlags describe the traffic.
@@ -130,7 +131,8 @@ func (o *simulateOptions) register(f *pflag.FlagSet) {
 	f.StringVarP(&o.output, "output", "o", "table", "table, md or json")
 	f.BoolVar(&o.reference, "reference", false, "play the worlds of the documentation, and those alone")
 	f.StringArrayVar(&o.worlds, "world", nil, "of --reference, this world alone; may be repeated")
-	f.StringVar(&o.scenario, "scenario", "", "play this script of the engine, and that alone")
+	f.StringVar(&o.scenario, "scenario", "", "play this script of the engine, for the Rollout where one is given")
+	f.StringVarP(&o.file, "filename", "f", "", "file with a Rollout, as the argument")
 	o.judge.tuning.register(f)
 	f.StringVar(&o.judge.config, "config", "", "YAML file with a Rollout or its analysis block; flags given besides win")
 	f.IntVar(&o.judge.endpoints, "endpoints", 3, "ready canary endpoints, for the hard rule")
@@ -162,8 +164,8 @@ func (o *simulateOptions) fits(plan bool, given func(string) bool) error {
 	var without []string
 	what := ""
 	switch {
-	case o.scenario != "" && (plan || o.reference) || plan && o.reference:
-		return errors.New("give a Rollout, --reference or --scenario, not several of them")
+	case o.reference && (plan || o.scenario != ""):
+		return errors.New("give --reference alone, without a Rollout and without --scenario")
 	case o.scenario != "":
 		what, without = "--scenario", slices.Concat(worlds, judged, []string{"runs", "seed", "output"})
 	case o.reference:

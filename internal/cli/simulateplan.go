@@ -220,13 +220,26 @@ func (v planned) write(out io.Writer, format string) error {
 	return nil
 }
 
-// playScenario plays a script of the engine and prints it with what came out. An expectation that failed is a no.
-func playScenario(s Streams, path string) error {
+// playScenario plays a script of the engine, with the spec of a Rollout where one is given, and prints it with what came
+// out. An expectation that failed is a no.
+func playScenario(s Streams, path, file string) error {
+	play := scenario.Play
+	if file != "" {
+		ro, err := readRollout(s.In, file)
+		if err != nil {
+			return &Exit{Code: ExitUsage, Err: err}
+		}
+		engine, err := controller.Spec(ro)
+		if err != nil {
+			return &Exit{Code: ExitUsage, Err: fmt.Errorf("%s: %w", file, err)}
+		}
+		play = func(script string) (string, error) { return scenario.PlayFor(engine, script) }
+	}
 	script, err := os.ReadFile(path)
 	if err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the scenario: %w", err)}
 	}
-	out, err := scenario.Play(string(script))
+	out, err := play(string(script))
 	if err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("%s: %w", path, err)}
 	}

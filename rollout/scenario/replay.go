@@ -161,7 +161,7 @@ func (w *World) given(line string) (bool, error) {
 	case "spec":
 		spec := rollout.Spec{}
 		err := read(&spec)
-		w.spec.fixed = &spec
+		w.spec.take(spec)
 		return true, err
 	case "state":
 		st := rollout.State{}

@@ -14,6 +14,13 @@ import (
 // Play runs a script and gives it back with its outputs made new.
 func Play(script string) (string, error) { return NewWorld().Play(script) }
 
+// PlayFor runs a script in a world whose spec is given; what it sets besides steps and bakes changes that.
+func PlayFor(spec rollout.Spec, script string) (string, error) {
+	w := NewWorld()
+	w.spec.take(spec)
+	return w.Play(script)
+}
+
 // Play runs a script in this world.
 func (w *World) Play(script string) (string, error) {
 	var out strings.Builder

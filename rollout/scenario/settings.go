@@ -14,7 +14,7 @@ type settings struct {
 	spec     rollout.Spec
 	steps    []rollout.StageSpec
 	min, max time.Duration
-	fixed    *rollout.Spec // instead of all others; nil: none
+	whole    bool // spec has its plan already: steps and bakes are its own
 }
 
 func defaults() settings {
@@ -31,16 +31,22 @@ func defaults() settings {
 }
 
 func (s settings) engine() rollout.Spec {
-	if s.fixed != nil {
-		return *s.fixed
+	if s.whole {
+		return s.spec
 	}
 	out := s.spec
 	out.Plan = rollout.Resolve(s.steps, s.min, s.max)
 	return out
 }
 
+// take makes a spec that somebody else wrote the one that is set.
+func (s *settings) take(spec rollout.Spec) { s.spec, s.whole = spec, true }
+
 // set changes one setting.
 func (s *settings) set(key, value string) (err error) {
+	if s.whole && (strings.HasPrefix(key, "steps") || strings.HasPrefix(key, "bake.")) {
+		return fmt.Errorf("%s: the spec that was given says what its steps are: change them there", key)
+	}
 	switch key {
 	case "steps":
 		var weights []int

@@ -62,7 +62,7 @@ func (s Simulation) Run(seed uint64) (Result, error) {
 		s.Stable, s.Canary = 10, 10
 	}
 	r := &run{World: NewWorld(), sim: s}
-	r.spec.fixed = &s.Spec
+	r.spec.take(s.Spec)
 	for _, line := range []string{fmt.Sprintf("proxies %d", max(1, s.Spec.Convergence.MinProxies)),
 		fmt.Sprintf("ready stable=%d canary=%d", s.Stable, s.Canary), "want v1", "settle"} {
 		if err := r.Do(line); err != nil {
