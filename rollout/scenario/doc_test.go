@@ -22,7 +22,7 @@ func page(t *testing.T, name string) string {
 
 // TestPage_playsItsStory plays the scripts that stand on the kinds' pages.
 func TestPage_playsItsStory(t *testing.T) {
-	for _, name := range []string{"rollout.md", "rolloutaction.md"} {
+	for _, name := range []string{"rollout.md", "rolloutaction.md", "source.md", "notifier.md", "metrictemplate.md"} {
 		_, rest, found := strings.Cut(page(t, name), "```scenario\n")
 		script, _, closed := strings.Cut(rest, "```")
 		if !found || !closed {
