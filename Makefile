@@ -120,6 +120,10 @@ bench-xds: ## the xDS server against the floor and a snapshot cache; BENCH=regex
 bench-rollouts: $(FULL) ## one controller with SCALE Rollouts on the real API server, a tenth of them in progress: start, cost, memory, time to 0
 	scripts/with-apiserver go test ./rollout/controller -run '^$$' -bench Scale -benchtime 1x -timeout 1800s -args -scale=$(or $(SCALE),10000)
 
+.PHONY: bench-git
+bench-git: $(FULL) ## from a push to applied, looks, fetches, builds and plans; BENCH=regexp selects, BENCHTIME=5x is quick
+	scripts/with-apiserver go test -p 1 ./gitsync ./gitsync/gogit ./gitsync/render ./gitsync/hook ./gitsync/controller -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),40x) -benchmem -timeout 1800s
+
 .PHONY: arch
 arch: ## the rules of the house: imports, limits, documentation
 	go test -count=1 ./internal/arch

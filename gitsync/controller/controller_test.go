@@ -55,8 +55,8 @@ const (
 
 // world is one controller over a namespace, a Git server and a repository.
 type world struct {
-	*testing.T
-	client     client.Client
+	testing.TB
+	client     client.WithWatch
 	controller *Controller
 	appliers   Identities
 	hooks      *httptest.Server
@@ -78,7 +78,7 @@ func (w *world) As(namespace, account string) (gitsync.Applier, error) {
 	return w.appliers.As(namespace, account)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newWorldThatLogs(t, logr.Discard())
 }
@@ -86,7 +86,7 @@ func newWorld(t *testing.T) *world {
 func newWorldThatLogs(t *testing.T, logger logr.Logger) *world {
 	t.Helper()
 	config := kube.Start(t)
-	w := &world{T: t, ns: kube.Namespace(t, config)}
+	w := &world{TB: t, ns: kube.Namespace(t, config)}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func newWorldThatLogs(t *testing.T, logger logr.Logger) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	if w.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
 	repositories, err := gogit.New(gogit.Config{Dir: t.TempDir(), Now: time.Now})
