@@ -12,7 +12,12 @@ import (
 // JSON of the Rollout's choice of version, the chosen subset, the workloads of that subset and what these name.
 // It does not depend on the commit, on steps, on order, or on what only the stable version uses.
 func Digest(rollout Object, objects []Object, domain string) (string, error) {
-	sum, err := hashValues(digestValues(rollout, family(rollout, objects, domain)))
+	return digest(rollout, kinOf(objects, domain).family(rollout))
+}
+
+// digest gives the content digest of a Rollout with these members.
+func digest(rollout Object, members []Object) (string, error) {
+	sum, err := hashValues(digestValues(rollout, members))
 	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", rollout.ID.Ref(), err)
 	}

@@ -43,7 +43,24 @@ func ParseID(s string) (ID, error) {
 }
 
 // CompareID orders IDs by the bytes of their text form.
-func CompareID(a, b ID) int { return cmp.Compare(a.String(), b.String()) }
+func CompareID(a, b ID) int {
+	return cmp.Or(comparePart(a.Group, b.Group), comparePart(a.Kind, b.Kind), comparePart(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}
+
+// comparePart compares two parts of a text form with the slash that ends each.
+func comparePart(a, b string) int {
+	if a == b {
+		return 0
+	}
+	n := min(len(a), len(b))
+	if a[:n] != b[:n] {
+		return strings.Compare(a, b)
+	}
+	if len(a) < len(b) {
+		return cmp.Compare('/', b[n])
+	}
+	return cmp.Compare(a[n], '/')
+}
 
 // Origin says how an inventory entry came to be ours. Its zero value is Pending.
 type Origin string

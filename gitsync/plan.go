@@ -91,13 +91,18 @@ type Set struct {
 func Plan(in Input) Set {
 	want := slices.SortedFunc(slices.Values(in.Want), func(a, b Object) int { return CompareID(a.ID, b.ID) })
 	in.Want = want
-	problems := slices.Concat(in.Problems, ownership(in), stableNeeds(in))
-	members := slices.Concat(want, ghosts(in))
-	changed := make(map[ID]bool, len(members))
-	for _, o := range members {
-		changed[o.ID] = in.changed(o)
+	wanted, gone := kinOf(want, in.Domain), ghosts(in)
+	problems := slices.Concat(in.Problems, ownership(in), stableNeeds(in, wanted))
+	members, all := slices.Concat(want, gone), wanted
+	if len(gone) > 0 {
+		all = kinOf(members, in.Domain)
 	}
-	set := Set{Owner: in.Owner, Units: Units(members, changed, in.Domain), Problems: problems}
+	changed, hashes := make(map[ID]bool, len(members)), make(map[ID]string, len(members))
+	for _, o := range members {
+		hashes[o.ID] = Hash(o)
+		changed[o.ID] = in.changed(o, hashes[o.ID])
+	}
+	set := Set{Owner: in.Owner, Units: units(members, changed, all), Problems: problems}
 	codes := blame(set.Units, members, in.Live, problems)
 	unitOf := map[ID]int{}
 	for i, u := range set.Units {
@@ -108,7 +113,7 @@ func Plan(in Input) Set {
 			unitOf[id] = i
 		}
 	}
-	digests := in.digests()
+	digests := in.digests(wanted)
 	waits := in.barriers(set.Units, codes, digests)
 	scaled := in.scaled()
 	for _, o := range want {
@@ -116,7 +121,7 @@ func Plan(in Input) Set {
 		if len(codes[unit]) > 0 {
 			continue
 		}
-		item := Item{Object: in.stamp(o, digests[o.ID]), Hash: Hash(o), Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID]}
+		item := Item{Object: in.stamp(o, digests[o.ID], changed[o.ID]), Hash: hashes[o.ID], Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID]}
 		if waits[unit] {
 			if o.ID.GroupKind() != kindRollout {
 				continue
@@ -136,19 +141,23 @@ func Plan(in Input) Set {
 
 // scaled gives the wanted workloads whose replicas an autoscaler of Git or of the cluster sets.
 func (in Input) scaled() map[ID]bool {
-	scalers := slices.Clone(in.Want)
-	for _, live := range in.Live {
-		scalers = append(scalers, live.Object)
-	}
-	out := map[ID]bool{}
-	for _, s := range scalers {
-		if s.ID.GroupKind() != kindHPA {
-			continue
+	isScaler := func(o Object) bool { return o.ID.Kind == "HorizontalPodAutoscaler" }
+	var scalers []Object
+	for _, o := range in.Want {
+		if isScaler(o) {
+			scalers = append(scalers, o)
 		}
-		for _, o := range in.Want {
-			if o.ID.Namespace == s.ID.Namespace && podTemplate(o) != nil && attends(s, o) {
-				out[o.ID] = true
-			}
+	}
+	for _, live := range in.Live {
+		if isScaler(live.Object) {
+			scalers = append(scalers, live.Object)
+		}
+	}
+	known, out := kinOf(scalers, in.Domain), map[ID]bool{}
+	for _, o := range in.Want {
+		n := known.namespaces[o.ID.Namespace]
+		if n != nil && podTemplate(o) != nil && len(n.scalers[target{o.ID.Kind, o.ID.Name}]) > 0 {
+			out[o.ID] = true
 		}
 	}
 	return out
@@ -163,14 +172,14 @@ func Hash(o Object) string {
 	return sum
 }
 
-// changed reports whether Git's content of o is not yet what we applied.
-func (in Input) changed(o Object) bool {
+// changed reports whether Git's content of o, with that hash, is not yet what we applied.
+func (in Input) changed(o Object, hash string) bool {
 	live, ok := in.Live[o.ID]
 	if !ok {
 		return true
 	}
 	if last := in.Applied[o.ID]; last != "" {
-		return last != Hash(o)
+		return last != hash
 	}
 	return !Contains(live.Object.Content, o.Content)
 }
@@ -237,13 +246,13 @@ func blame(units []Unit, members []Object, live map[ID]Live, problems []problem.
 }
 
 // digests gives the content digest of each wanted Rollout.
-func (in Input) digests() map[ID]string {
+func (in Input) digests(wanted kin) map[ID]string {
 	out := map[ID]string{}
 	for _, o := range in.Want {
 		if o.ID.GroupKind() != kindRollout {
 			continue
 		}
-		if sum, err := Digest(o, in.Want, in.Domain); err == nil {
+		if sum, err := digest(o, wanted.family(o)); err == nil {
 			out[o.ID] = sum
 		}
 	}

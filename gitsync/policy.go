@@ -52,16 +52,16 @@ func otherTool(content map[string]any) string {
 }
 
 // stableNeeds finds DestinationRules that drop the subset which a Rollout of their host calls stable (S405).
-func stableNeeds(in Input) []problem.Problem {
+func stableNeeds(in Input, wanted kin) []problem.Problem {
 	var out []problem.Problem
 	for _, v := range in.Rollouts {
 		if v.Stable == "" {
 			continue
 		}
 		host := Resolve(text(v.Object.Content, "spec", "host"), v.ID.Namespace, in.Domain)
-		for _, o := range in.Want {
+		for _, o := range wanted.routes(v.ID.Namespace, host) {
 			live, exists := in.Live[o.ID]
-			if o.ID.GroupKind() != kindDestinationRule || o.ID.Namespace != v.ID.Namespace || !exists || !routes(o, host, in.Domain) {
+			if o.ID.GroupKind() != kindDestinationRule || !exists {
 				continue
 			}
 			if subsetEntry(o, v.Stable) == nil && subsetEntry(live.Object, v.Stable) != nil {
@@ -80,7 +80,7 @@ func about(o Object, code, field, message, hint string) problem.Problem {
 
 // stamp copies o with our labels and the provenance of its content: that of this commit when the content changed,
 // else what the live object already says.
-func (in Input) stamp(o Object, digest string) Object {
+func (in Input) stamp(o Object, digest string, changed bool) Object {
 	content := maps.Clone(o.Content)
 	meta := maps.Clone(mapping(o.Content, "metadata"))
 	labels, annotations := maps.Clone(mapping(meta, "labels")), maps.Clone(mapping(meta, "annotations"))
@@ -94,7 +94,7 @@ func (in Input) stamp(o Object, digest string) Object {
 		annotations = map[string]any{}
 	}
 	labels[LabelSourceName], labels[LabelSourceNamespace] = in.Owner.Name, in.Owner.Namespace
-	maps.Copy(annotations, in.provenance(o, digest))
+	maps.Copy(annotations, in.provenance(o, digest, changed))
 	annotations[AnnotationPath] = o.Path
 	if digest != "" {
 		annotations[AnnotationDigest] = digest
@@ -105,10 +105,10 @@ func (in Input) stamp(o Object, digest string) Object {
 }
 
 // provenance gives the commit annotations of o. A Rollout with a new digest counts as changed.
-func (in Input) provenance(o Object, digest string) map[string]any {
+func (in Input) provenance(o Object, digest string, changed bool) map[string]any {
 	live := in.Live[o.ID].Object.Content
 	keys := []string{AnnotationCommit, AnnotationAuthor, AnnotationSubject, AnnotationTime}
-	same := !in.changed(o) && Annotation(live, AnnotationDigest) == digest
+	same := !changed && Annotation(live, AnnotationDigest) == digest
 	if same && Annotation(live, AnnotationCommit) != "" {
 		out := map[string]any{}
 		for _, k := range keys {

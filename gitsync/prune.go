@@ -162,9 +162,9 @@ func Protected(rollouts []View, live map[ID]Live, domain string) map[ID]bool {
 	for _, id := range slices.SortedFunc(maps.Keys(live), CompareID) {
 		objects = append(objects, live[id].Object)
 	}
-	out := map[ID]bool{}
+	out, all := map[ID]bool{}, kinOf(objects, domain)
 	for _, v := range rollouts {
-		members := family(v.Object, objects, domain)
+		members := all.family(v.Object)
 		labels, known := v.subsetLabels(members)
 		var kept []Object
 		for _, o := range members {

@@ -1,9 +1,6 @@
 package gitsync
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Kinds that relations look at, by group and kind.
 const (
@@ -18,75 +15,30 @@ const (
 	kindPDB             = "PodDisruptionBudget.policy"
 )
 
-// family gives the members of objects that belong to rollout: its routing objects, its workloads and what their
-// pod templates name, autoscalers and budgets, metric templates, and what is annotated with its name.
-func family(rollout Object, objects []Object, domain string) []Object {
-	ns := rollout.ID.Namespace
-	host := Resolve(text(rollout.Content, "spec", "host"), ns, domain)
-	var local []Object
-	for _, o := range objects {
-		if o.ID.Namespace == ns && o.ID != rollout.ID {
-			local = append(local, o)
-		}
-	}
-	member := map[ID]bool{rollout.ID: true}
-	var selectors []map[string]string
-	for _, o := range local {
-		if routes(o, host, domain) {
-			member[o.ID] = true
-			selectors = append(selectors, podSelectors(o)...)
-		}
-		if named(rollout, o) {
-			member[o.ID] = true
-		}
-	}
-	needs := map[ID]bool{}
-	for _, o := range local {
-		if !slices.ContainsFunc(selectors, func(s map[string]string) bool { return selects(s, workloadLabels(o)) }) {
-			continue
-		}
-		member[o.ID] = true
-		for _, id := range templateNames(o) {
-			needs[id] = true
-		}
-	}
-	var workloads []Object
-	for _, o := range local {
-		if needs[o.ID] {
-			member[o.ID] = true
-		}
-		if member[o.ID] && podTemplate(o) != nil {
-			workloads = append(workloads, o)
-		}
-	}
-	out := []Object{rollout}
-	for _, o := range local {
-		if member[o.ID] || slices.ContainsFunc(workloads, func(w Object) bool { return attends(o, w) }) {
-			out = append(out, o)
-		}
-	}
-	slices.SortFunc(out, func(a, b Object) int { return CompareID(a.ID, b.ID) })
-	return out
-}
-
 // routes reports whether o is a Service, ServiceEntry, DestinationRule or VirtualService of host.
-func routes(o Object, host, domain string) bool {
-	ns := o.ID.Namespace
-	is := func(h any) bool {
-		s, ok := h.(string)
-		return ok && s != "" && Resolve(s, ns, domain) == host
-	}
+func routes(o Object, host, domain string) bool { return slices.Contains(routed(o, domain), host) }
+
+// routed gives the full hosts that a Service, ServiceEntry, DestinationRule or VirtualService routes, each once.
+func routed(o Object, domain string) []string {
+	var hosts []any
 	switch o.ID.GroupKind() {
 	case kindService:
-		return o.ID.Name+"."+ns+".svc."+domain == host
+		return []string{o.ID.Name + "." + o.ID.Namespace + ".svc." + domain}
 	case kindDestinationRule:
-		return is(value(o.Content, "spec", "host"))
+		hosts = []any{value(o.Content, "spec", "host")}
 	case kindServiceEntry:
-		return slices.ContainsFunc(list(o.Content, "spec", "hosts"), is)
+		hosts = list(o.Content, "spec", "hosts")
 	case kindVirtualService:
-		return slices.ContainsFunc(list(o.Content, "spec", "hosts"), is) || slices.ContainsFunc(destinations(o), is)
+		hosts = slices.Concat(list(o.Content, "spec", "hosts"), destinations(o))
 	}
-	return false
+	var out []string
+	for _, h := range hosts {
+		if s, ok := h.(string); ok && s != "" {
+			out = append(out, Resolve(s, o.ID.Namespace, domain))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // destinations gives every destination host of a VirtualService: http, tcp and tls routes and mirrors.
@@ -124,21 +76,13 @@ func workloadLabels(o Object) map[string]string {
 	return nil
 }
 
-// named reports whether the Rollout names o as a metric template, or o's annotation names the Rollout.
-func named(rollout, o Object) bool {
-	for _, name := range strings.Split(Annotation(o.Content, AnnotationRollout), ",") {
-		if strings.TrimSpace(name) == rollout.ID.Name {
-			return true
-		}
-	}
-	if o.ID.GroupKind() != kindMetricTemplate {
-		return false
-	}
-	found := false
+// metricNames gives the names of the metric templates that a Rollout uses.
+func metricNames(rollout Object) []string {
+	var out []string
 	each(list(rollout.Content, "spec", "analysis", "metrics"), func(m map[string]any) {
-		found = found || text(m, "templateRef", "name") == o.ID.Name || text(m, "template") == o.ID.Name
+		out = append(out, text(m, "templateRef", "name"), text(m, "template"))
 	})
-	return found
+	return out
 }
 
 // templateNames gives the ConfigMaps, Secrets, ServiceAccounts and claims that a workload's pod template names.

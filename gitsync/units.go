@@ -16,6 +16,11 @@ type Unit struct {
 // changed. An unchanged object of several Rollouts stands with the first of them. Every other object is a unit of
 // its own. Rollouts, objects and units are sorted.
 func Units(objects []Object, changed map[ID]bool, domain string) []Unit {
+	return units(objects, changed, kinOf(objects, domain))
+}
+
+// units partitions the objects that known was made of.
+func units(objects []Object, changed map[ID]bool, known kin) []Unit {
 	sorted := slices.SortedFunc(slices.Values(objects), func(a, b Object) int { return CompareID(a.ID, b.ID) })
 	leader := map[ID]ID{} // union-find over Rollouts
 	home := map[ID]ID{}   // object -> the first Rollout that claims it
@@ -33,7 +38,7 @@ func Units(objects []Object, changed map[ID]bool, domain string) []Unit {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(leader), CompareID) {
 		at, _ := slices.BinarySearchFunc(sorted, id, func(o Object, id ID) int { return CompareID(o.ID, id) })
-		for _, o := range family(sorted[at], sorted, domain) {
+		for _, o := range known.family(sorted[at]) {
 			first, claimed := home[o.ID]
 			switch {
 			case !claimed:
