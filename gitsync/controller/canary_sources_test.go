@@ -117,8 +117,8 @@ func (f *teller) read(file string) string {
 }
 
 func (f *teller) overTLS() {
-	ours, theirs := authority.New(f.T), authority.New(f.T)
-	server, known, stranger := ours.Issue(f.T, f.TempDir(), "127.0.0.1"), ours.Issue(f.T, f.TempDir(), "sluice"), theirs.Issue(f.T, f.TempDir(), "stranger")
+	ours, theirs := authority.New(f.TB), authority.New(f.TB)
+	server, known, stranger := ours.Issue(f.TB, f.TempDir(), "127.0.0.1"), ours.Issue(f.TB, f.TempDir(), "sluice"), theirs.Issue(f.TB, f.TempDir(), "stranger")
 	pair, err := tls.LoadX509KeyPair(server.Cert, server.Key)
 	if err != nil {
 		f.Fatal(err)
@@ -225,7 +225,7 @@ func (f *teller) verified(key signing.Key) {
 		}}
 	}
 	garbage := f.canaries.secret("garbage for keys")
-	other := signing.SSH(f.T, "ed25519")
+	other := signing.SSH(f.TB, "ed25519")
 	f.add(row("verify", v1alpha1.ReasonApplied, map[string]string{"a.pub": string(bytes.TrimSpace(key.Public)) + " " + f.canaries.secret("comment of a key")}),
 		row("verify-other", "SignatureRefused", map[string]string{"a.pub": string(other.Public)}),
 		row("verify-pub", "SecretInvalid", map[string]string{"a.pub": garbage}),

@@ -83,7 +83,7 @@ func newWorld(t testing.TB) *world {
 	return newWorldThatLogs(t, logr.Discard())
 }
 
-func newWorldThatLogs(t *testing.T, logger logr.Logger) *world {
+func newWorldThatLogs(t testing.TB, logger logr.Logger) *world {
 	t.Helper()
 	config := kube.Start(t)
 	w := &world{TB: t, ns: kube.Namespace(t, config)}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,6 +143,8 @@ func BenchmarkFetch(b *testing.B) {
 				b.Fatal(err)
 			}
 			files = nil
+			debug.FreeOSMemory()
+			peak(b)
 			resident := peak(b)
 			begun := time.Now()
 			w.look("", tip)
