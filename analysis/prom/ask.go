@@ -79,22 +79,38 @@ func (s *Server) send(ctx context.Context, method string, u *url.URL, form strin
 }
 
 // bodies are buffers for answers, used again and again. What was read from one must not be held any more when it is put back.
-type bodies struct{ free sync.Pool }
+type bodies struct {
+	mu   sync.Mutex // guards free
+	free []*bytes.Buffer
+}
 
-// keptBody is the largest buffer that is used again.
-const keptBody = 2 * bodyWanted
+// So many buffers are used again, up to that size.
+const (
+	keptBodies = 4
+	keptBody   = 2 * bodyWanted
+)
 
 func (b *bodies) get() *bytes.Buffer {
-	if body, ok := b.free.Get().(*bytes.Buffer); ok {
-		body.Reset()
-		return body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.free)
+	if n == 0 {
+		return &bytes.Buffer{}
 	}
-	return &bytes.Buffer{}
+	body := b.free[n-1]
+	b.free = b.free[:n-1]
+	body.Reset()
+	return body
 }
 
 func (b *bodies) put(body *bytes.Buffer) {
-	if body != nil && body.Cap() <= keptBody {
-		b.free.Put(body)
+	if body == nil || body.Cap() > keptBody {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.free) < keptBodies {
+		b.free = append(b.free, body)
 	}
 }
 

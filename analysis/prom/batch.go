@@ -31,6 +31,7 @@ type member struct {
 	bounds      []float64 // that are asked for; none: all
 	les         []string  // their texts
 	series      []analysis.Series
+	count       int // of series that may be for it
 	fail        *Failure
 }
 
@@ -249,16 +250,12 @@ func (m *matrix) owns(one *member, w *want) {
 
 // handOut gives each member its series, with the points of its own range.
 func (m *matrix) handOut() {
-	counts := map[*member]int{}
 	for _, g := range m.out {
 		if g != nil {
 			for _, o := range g.owners {
-				counts[o.member]++
+				o.count++
 			}
 		}
-	}
-	for one, n := range counts {
-		one.series = make([]analysis.Series, 0, n)
 	}
 	for _, g := range m.out {
 		if g == nil {
@@ -271,6 +268,9 @@ func (m *matrix) handOut() {
 			}
 			if o.want.role == analysis.Within && len(o.bounds) > 0 && !math.IsInf(g.le, 1) && !slices.Contains(o.bounds, g.le) {
 				continue // only others asked for it
+			}
+			if o.series == nil {
+				o.series = make([]analysis.Series, 0, o.count)
 			}
 			o.series = append(o.series, analysis.Series{
 				Target: g.target, Arm: o.want.arm, Role: o.want.role, Le: g.le, Points: within(g.points, o.from.UnixMilli(), o.until.UnixMilli()),

@@ -21,6 +21,7 @@ type matrix struct {
 	pairs   []pair           // labels of the present series
 	points  []analysis.Point // and its samples
 	room    []analysis.Point // for those of further series
+	blanks  []gathered       // for them
 	key     []byte
 	out     []*gathered
 	head    envelope
@@ -235,7 +236,11 @@ func (m *matrix) series() error {
 		return failed(analysis.TooManySeries, "over %d series", MaxSeries)
 	}
 	m.pairs, m.points = m.pairs[:0], m.points[:0]
-	g, native, labelled := &gathered{}, false, false
+	if len(m.blanks) == 0 {
+		m.blanks = make([]gathered, 64)
+	}
+	g, native, labelled := &m.blanks[0], false, false
+	m.blanks = m.blanks[1:]
 	err := m.object(func(key []byte) error {
 		switch string(key) {
 		case "metric":
@@ -243,16 +248,12 @@ func (m *matrix) series() error {
 				return fmt.Errorf("the labels of a series stand twice")
 			}
 			labelled = true
-			return m.object(func(name []byte) error {
-				value, err := m.str()
-				m.pairs = append(m.pairs, pair{name, value})
-				return err
-			})
+			return m.object(m.pair)
 		case "values":
 			if len(m.points) > 0 {
 				return fmt.Errorf("the samples of a series stand twice")
 			}
-			return m.array(func() error { return m.point(g) })
+			return m.values(g)
 		case "histograms":
 			return m.array(func() error { native = true; return m.skip() })
 		}
@@ -267,11 +268,37 @@ func (m *matrix) series() error {
 	return m.assign(g)
 }
 
+// pair reads the value of a label.
+func (m *matrix) pair(name []byte) error {
+	value, err := m.str()
+	m.pairs = append(m.pairs, pair{name, value})
+	return err
+}
+
+// values reads the samples of a series.
+func (m *matrix) values(g *gathered) error {
+	if err := m.open('['); err != nil {
+		return err
+	}
+	for first := true; ; {
+		more, err := m.more(&first, ']')
+		if err != nil || !more {
+			return err
+		}
+		if err := m.point(g); err != nil {
+			return err
+		}
+	}
+}
+
 // point reads one sample. What no counter can hold is a failure of those alone who asked for the series.
 func (m *matrix) point(g *gathered) error {
-	ms, value, err := m.sample()
-	if err != nil {
-		return err
+	ms, value, plain := m.plain()
+	if !plain {
+		var err error
+		if ms, value, err = m.sample(); err != nil {
+			return err
+		}
 	}
 	if m.samples++; m.samples > MaxSamples {
 		return failed(analysis.TooLarge, "over %d samples", MaxSamples)
@@ -298,15 +325,16 @@ func (m *matrix) label(name string) []byte {
 // assign finds out who asked for the series that was read.
 func (m *matrix) assign(g *gathered) error {
 	m.key = m.key[:0]
-	for i, label := range m.labels {
-		value := m.label(label)
-		if !m.known[i][string(value)] {
-			return failed(analysis.BadResponse, "the answer holds series that were not asked for: %.40s is %.128s", label, value)
-		}
-		m.key = append(append(m.key, value...), 0xff)
+	for _, label := range m.labels {
+		m.key = append(append(m.key, m.label(label)...), 0xff)
 	}
 	g.owners = m.owners[string(m.key)]
 	if len(g.owners) == 0 {
+		for i, label := range m.labels {
+			if value := m.label(label); !m.known[i][string(value)] {
+				return failed(analysis.BadResponse, "the answer holds series that were not asked for: %.40s is %.128s", label, value)
+			}
+		}
 		m.out = append(m.out, nil) // asked for only because two others were: it counts, and goes nowhere
 		return nil
 	}

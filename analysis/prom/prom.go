@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -226,7 +227,16 @@ func (s *Server) read(ctx context.Context, p *plan, from time.Time, q analysis.Q
 }
 
 func inOrder(a, b analysis.Series) int {
-	return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Arm, b.Arm), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Le, b.Le))
+	if by := strings.Compare(a.Target, b.Target); by != 0 {
+		return by
+	}
+	if by := strings.Compare(string(a.Arm), string(b.Arm)); by != 0 {
+		return by
+	}
+	if by := strings.Compare(string(a.Role), string(b.Role)); by != 0 {
+		return by
+	}
+	return cmp.Compare(a.Le, b.Le)
 }
 
 // Failure says why a read gave no data. Detail is for people: at most 256 bytes, without credentials.

@@ -308,6 +308,46 @@ func (s *scan) literal(word string) error {
 	return nil
 }
 
+// plain reads [seconds, "value"] as Prometheus writes nearly all: without white space, sign or exponent, a whole value. It
+// gives what sample gives; false: the sample is to be read by that, from where it starts.
+func (s *scan) plain() (ms int64, value float64, ok bool) {
+	text := s.text[s.at:]
+	if len(text) < 2 || text[0] != '[' || text[1] == '0' {
+		return 0, 0, false
+	}
+	seconds, size := digits(text[1:])
+	at := 1 + size
+	if size == 0 || size > 11 || at >= len(text) {
+		return 0, 0, false
+	}
+	if ms = seconds * 1000; text[at] == '.' {
+		rest, decimals := digits(text[at+1:])
+		if decimals != 3 {
+			return 0, 0, false
+		}
+		ms, at = ms+rest, at+1+decimals
+	}
+	if len(text) < at+2 || text[at] != ',' || text[at+1] != '"' {
+		return 0, 0, false
+	}
+	whole, size := digits(text[at+2:])
+	at += 2 + size
+	if size == 0 || size > 15 || len(text) < at+2 || text[at] != '"' || text[at+1] != ']' {
+		return 0, 0, false
+	}
+	s.at += at + 2
+	return ms, float64(whole), true
+}
+
+// digits reads as many as there are, at most 16, and says how many.
+func digits(text []byte) (value int64, size int) {
+	for size < len(text) && size < 16 && '0' <= text[size] && text[size] <= '9' {
+		value = value*10 + int64(text[size]-'0')
+		size++
+	}
+	return value, size
+}
+
 // sample reads [seconds, "value"]; any other shape is an error, not a zero.
 func (s *scan) sample() (ms int64, value float64, err error) {
 	if err := s.take('['); err != nil {

@@ -144,6 +144,8 @@ func (sel instant) want() want {
 // source tells queries apart by what they read, whatever the time.
 func source(q analysis.Query) string {
 	var b strings.Builder
+	b.Grow(256)
+	names := make([]string, 0, 8)
 	add := func(texts ...string) {
 		for _, text := range texts {
 			b.WriteString(text)
@@ -152,7 +154,9 @@ func source(q analysis.Query) string {
 	}
 	vars := func(sets ...map[string]string) {
 		for _, set := range sets {
-			for _, name := range slices.Sorted(maps.Keys(set)) {
+			names = slices.AppendSeq(names[:0], maps.Keys(set))
+			slices.Sort(names)
+			for _, name := range names {
 				add(name, set[name])
 			}
 			add("")
