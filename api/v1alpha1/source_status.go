@@ -99,6 +99,11 @@ type CommitStatus struct {
 	// Time of the commit.
 	// +optional
 	Time *metav1.Time `json:"time,omitempty"`
+	// Followed stands for the URL and the ref that it was taken by. While the spec names others, what they show need not
+	// descend from it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Followed string `json:"followed,omitempty"`
 }
 
 // ProblemStatus is something wrong in a file of the repository, and how to mend it.

@@ -151,7 +151,7 @@ func (p *pass) applied(r *result) edit {
 		if len(held) == 0 && len(r.set.Waiting) == 0 && r.put == 0 {
 			s.LastAppliedRevision = rev.commit.Revision()
 			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Signer: rev.commit.Signer,
-				Time: ptr.To(metav1.NewTime(rev.commit.Time))}
+				Time: ptr.To(metav1.NewTime(rev.commit.Time)), Followed: followed(p.src)}
 		}
 		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.gone))
 		if changed > 0 {

@@ -31,23 +31,15 @@ func (p *pass) fetch(ctx context.Context) (gitsync.Tree, error) {
 	return tree, nil
 }
 
-// have gives the commit that a new one is measured against: the applied one, unless the spec has named another URL or
-// ref since it was applied. That change is the consent to another history; no other change of the spec is.
+// have gives the commit that a new one is measured against: the applied one, unless that was taken by another URL or ref
+// than the spec names now. Such a change is the consent to another history; no other change of the spec is. The status
+// holds by what it was taken, so a restart in between changes nothing.
 func (p *pass) have() string {
-	m, applied := &p.memory.history, p.src.Status.Commit
-	now := followed(p.src)
-	if applied == nil {
-		m.followed = now
-		return ""
-	}
-	changed := m.followed != "" && m.followed != now
-	if m.followed == "" && p.src.Generation != p.src.Status.ObservedGeneration {
-		changed = otherRef(p.src) // changed while nobody was here to see it: the status still tells the old ref
-	}
-	if m.followed = now; changed {
-		m.consented = applied.ID
-	}
-	if m.consented == applied.ID {
+	applied := p.src.Status.Commit
+	switch {
+	case applied == nil,
+		applied.Followed != "" && applied.Followed != followed(p.src),
+		applied.Followed == "" && otherRef(p.src): // written by an older controller: its ref alone is known
 		return ""
 	}
 	return applied.ID
@@ -105,10 +97,8 @@ func (p *pass) tellUnproven(c gitsync.Commit) {
 
 // history is what a process knows of the commits that it has seen, besides the one that it has rendered.
 type history struct {
-	followed  string  // URL and ref of the newest look
-	consented string  // applied commit that a new URL or ref need not descend from
-	unproven  string  // commit whose descent rests on dates, when that was told
-	verdict   verdict // of the newest commit's signatures
+	unproven string  // commit whose descent rests on dates, when that was told
+	verdict  verdict // of the newest commit's signatures
 }
 
 // verdict is what became of the check of signatures. Its zero value means that none was made.

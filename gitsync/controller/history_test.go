@@ -159,6 +159,47 @@ func TestSource_anotherRefIsConsent(t *testing.T) {
 	}
 }
 
+// TestSource_consentOutlivesARestart changes the branch to one that cannot be built: what it shows later need not descend
+// from what is applied, whoever has restarted meanwhile. Once that is applied, rewriting it needs consent of its own.
+func TestSource_consentOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.filters()
+	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one")})
+	w.source(nil)
+	w.ready(v1alpha1.ReasonApplied, first)
+	other := func(value string) string {
+		w.Helper()
+		if err := w.tree.Write(map[string]string{"app/a.yaml": value}); err != nil {
+			t.Fatal(err)
+		}
+		w.gitdo("add", "--all")
+		w.gitdo("commit", "--quiet", "--amend", "-m", "other")
+		w.gitdo("push", "--quiet", "--force", "origin", "HEAD:refs/heads/other")
+		id, err := w.tree.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	other("kind: [")
+	w.edit(func(s *v1alpha1.SourceSpec) { s.Ref.Branch = "other" })
+	w.observed(v1alpha1.ReasonContentInvalid)
+	w.forget()
+	second := other(configMap("a", "two"))
+	w.controller.Hint(types.NamespacedName{Namespace: w.ns, Name: "shop"}, "")
+	if s := w.ready(v1alpha1.ReasonApplied, second); w.data("a")["k"] != "two" || s.LastAppliedRevision != "other@sha1:"+second {
+		t.Errorf("a = %v at %s, want what the other branch shows", w.data("a"), s.LastAppliedRevision)
+	}
+	other(configMap("a", "three"))
+	w.forget()
+	w.controller.Hint(types.NamespacedName{Namespace: w.ns, Name: "shop"}, "")
+	w.observed(v1alpha1.ReasonHistoryRewritten)
+	if w.data("a")["k"] != "two" {
+		t.Errorf("a = %v, want the rewritten branch held", w.data("a"))
+	}
+}
+
 // TestSource_isReadyAgainWhenTheBranchComesBack ends the hold without anything to apply.
 func TestSource_isReadyAgainWhenTheBranchComesBack(t *testing.T) {
 	t.Parallel()

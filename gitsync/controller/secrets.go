@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -130,8 +132,11 @@ func nameOf(revision string) string {
 	return revision[:max(at, 0)]
 }
 
-// followed says in one text which history a Source follows: with another one, what was applied is no measure.
+// followed names the history that a Source follows, by its URL and its ref: with another one, what was applied is no
+// measure.
 func followed(src *v1alpha1.Source) string {
 	r := src.Spec.Ref
-	return strings.Join([]string{gitsync.SharedURL(src.Spec.URL), r.Branch, r.Tag, r.Semver, r.TagPrefix, r.Commit, r.Name}, "\n")
+	text := strings.Join([]string{gitsync.SharedURL(src.Spec.URL), r.Branch, r.Tag, r.Semver, r.TagPrefix, r.Commit, r.Name}, "\n")
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
 }
