@@ -11,11 +11,24 @@ import (
 	"github.com/sluice-dev/sluice/rollout"
 )
 
-// packOf is how many moments are packed together.
+// packOf is how many moments are packed together at most.
 const packOf = 4
 
-// packed are moments in a quarter of their space or less, packOf in each piece.
-type packed [][]byte
+// packed are moments in a quarter of their space or less, a few in each piece.
+type packed []piece
+
+type piece struct {
+	moments int
+	text    []byte
+}
+
+// moments is how many there are.
+func (p packed) moments() (n int) {
+	for _, one := range p {
+		n += one.moments
+	}
+	return n
+}
 
 // written is a moment as it is packed.
 type written struct {
@@ -25,16 +38,17 @@ type written struct {
 	Look   look
 }
 
-// pack puts all moments but the newest, which the next decision is compared with, into a piece. What does not fit is forgotten.
+// pack puts all moments but the newest into a piece. What does not fit is forgotten.
 func (t *Tape) pack() {
-	piece, err := pressed(t.list)
+	last := len(t.list) - 1
+	text, err := pressed(t.list[:last])
 	if err != nil { // a value that has no JSON: what came before it cannot be told either
 		*t = Tape{}
 		return
 	}
-	t.packed = append(t.packed, piece)
-	t.list = make([]moment, 0, 1)
-	for len(t.packed)*packOf >= tapeLength {
+	t.packed = append(t.packed, piece{moments: last, text: text})
+	t.list = slices.Clone(t.list[last:])
+	for t.packed.moments() > tapeLength-packOf {
 		t.Shorten()
 	}
 }
@@ -44,7 +58,7 @@ func (t *Tape) Shorten() {
 	if len(t.packed) == 0 {
 		return
 	}
-	oldest, err := loosened(t.packed[0])
+	oldest, err := loosened(t.packed[0].text)
 	if err != nil {
 		*t = Tape{}
 		return
@@ -63,8 +77,8 @@ func (t *Tape) Shorten() {
 
 // Size is how many bytes the packed decisions take, which is what a tape has beyond a few kB.
 func (t *Tape) Size() (n int) {
-	for _, piece := range t.packed {
-		n += len(piece)
+	for _, one := range t.packed {
+		n += len(one.text)
 	}
 	return n
 }
@@ -75,8 +89,8 @@ func (t *Tape) Rests() bool { return t.after.Phase.Rest() }
 // all are the moments, oldest first.
 func (t *Tape) all() ([]moment, error) {
 	var out []moment
-	for _, piece := range t.packed {
-		some, err := loosened(piece)
+	for _, one := range t.packed {
+		some, err := loosened(one.text)
 		if err != nil {
 			return nil, err
 		}
@@ -105,8 +119,8 @@ func pressed(list []moment) ([]byte, error) {
 }
 
 // loosened unpacks moments.
-func loosened(piece []byte) ([]moment, error) {
-	decoder := json.NewDecoder(lzw.NewReader(bytes.NewReader(piece), lzw.LSB, 8))
+func loosened(text []byte) ([]moment, error) {
+	decoder := json.NewDecoder(lzw.NewReader(bytes.NewReader(text), lzw.LSB, 8))
 	var out []moment
 	for decoder.More() {
 		var m written

@@ -93,10 +93,10 @@ func (t *Tape) Add(d Decision) {
 	if d.Stored {
 		t.after = kept(d.Next)
 	}
-	if len(t.list) == packOf {
+	t.list = append(t.list, m)
+	if n := len(t.list); n > packOf || n > 1 && t.Rests() {
 		t.pack()
 	}
-	t.list = append(t.list, m)
 }
 
 // differs writes down how the stored state differs from the expected one.

@@ -98,7 +98,7 @@ func storedAs(st *v1alpha1.RolloutStatus) invariant.Stored {
 		out.Rejected = append(out.Rejected, r.Digest)
 	}
 	for _, c := range st.Consumed {
-		out.Consumed = append(out.Consumed, invariant.Consumed{ID: string(c.UID), Seq: c.Seq})
+		out.Consumed = append(out.Consumed, invariant.Consumed{ID: c.UID, Seq: c.Seq})
 	}
 	return out
 }
