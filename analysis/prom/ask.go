@@ -80,15 +80,13 @@ func (s *Server) send(ctx context.Context, method string, u *url.URL, form strin
 
 // bodies are buffers for answers, used again and again. What was read from one must not be held any more when it is put back.
 type bodies struct {
-	mu   sync.Mutex // guards free
+	mu   sync.Mutex // guards all
 	free []*bytes.Buffer
+	size int // of them
 }
 
-// So many buffers are used again, up to that size.
-const (
-	keptBodies = 4
-	keptBody   = 2 * bodyWanted
-)
+// keptBodies is how many bytes of buffers are kept at most.
+const keptBodies = 4 * bodyWanted
 
 func (b *bodies) get() *bytes.Buffer {
 	b.mu.Lock()
@@ -99,18 +97,20 @@ func (b *bodies) get() *bytes.Buffer {
 	}
 	body := b.free[n-1]
 	b.free = b.free[:n-1]
+	b.size -= body.Cap()
 	body.Reset()
 	return body
 }
 
 func (b *bodies) put(body *bytes.Buffer) {
-	if body == nil || body.Cap() > keptBody {
+	if body == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.free) < keptBodies {
+	if b.size+body.Cap() <= keptBodies {
 		b.free = append(b.free, body)
+		b.size += body.Cap()
 	}
 }
 

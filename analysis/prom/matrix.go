@@ -16,12 +16,11 @@ type matrix struct {
 	scan
 	asked
 	repeated
+	space
 	whole map[string]*gathered // by identity, where replicas answered too; else nil
 
 	pairs   []pair           // labels of the present series
 	points  []analysis.Point // and its samples
-	room    []analysis.Point // for those of further series
-	blanks  []gathered       // for them
 	key     []byte
 	out     []*gathered
 	head    envelope
@@ -35,6 +34,12 @@ type repeated struct {
 	names   map[string]string // of targets
 	bounds  map[string]bound
 	*spellings
+}
+
+// space is made for many series at a time.
+type space struct {
+	room   []analysis.Point
+	blanks []gathered
 }
 
 // asked is what those who asked want.

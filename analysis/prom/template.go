@@ -30,14 +30,33 @@ type matcher struct {
 func (m matcher) regex() bool { return strings.HasSuffix(m.op, "~") }
 
 // scanner reads a selector from left to right.
-type scanner struct{ rest string }
+type scanner struct {
+	rest  string
+	forms map[string]*regexp.Regexp // by pattern
+}
 
 // take cuts a match of the pattern off the front; blanks before it are skipped.
 func (s *scanner) take(pattern string) (string, bool) {
 	s.rest = strings.TrimLeft(s.rest, " \t\r\n")
-	found := regexp.MustCompile(`^(?:` + pattern + `)`).FindString(s.rest)
+	form := s.forms[pattern]
+	if form == nil {
+		if s.forms == nil {
+			s.forms = map[string]*regexp.Regexp{}
+		}
+		form = regexp.MustCompile(`^(?:` + pattern + `)`)
+		s.forms[pattern] = form
+	}
+	found := form.FindString(s.rest)
 	s.rest = s.rest[len(found):]
 	return found, found != ""
+}
+
+// mark cuts a punctuation mark off the front; blanks before it are skipped.
+func (s *scanner) mark(c string) bool {
+	s.rest = strings.TrimLeft(s.rest, " \t\r\n")
+	rest, found := strings.CutPrefix(s.rest, c)
+	s.rest = rest
+	return found
 }
 
 // The lexical forms of PromQL that a selector needs.
@@ -58,9 +77,9 @@ func parse(text string) (instant, error) {
 		return sel, errors.New("want a metric name first, such as requests_total{...}")
 	}
 	sel.name = name
-	if _, ok := s.take(`\{`); ok {
+	if s.mark("{") {
 		for {
-			if _, ok := s.take(`\}`); ok {
+			if s.mark("}") {
 				break
 			}
 			m, err := s.matcher()
@@ -68,8 +87,8 @@ func parse(text string) (instant, error) {
 				return sel, err
 			}
 			sel.matchers = append(sel.matchers, m)
-			if _, ok := s.take(`,`); !ok {
-				if _, ok := s.take(`\}`); !ok {
+			if !s.mark(",") {
+				if !s.mark("}") {
 					return sel, fmt.Errorf("want , or } before %.20q", s.rest)
 				}
 				break
