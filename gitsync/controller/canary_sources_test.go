@@ -69,13 +69,13 @@ func (f *teller) everyWay(kind, base string, secret map[string]string) {
 }
 
 func (f *teller) overHTTP() {
-	password, bearer := f.canaries.secret("basic password"), f.canaries.secret("bearer token")
+	password, bearer := f.secret("basic password"), f.canaries.secret("bearer token")
 	basic := f.behind(func(header string) bool {
 		_, got, _ := (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
 		return got == password
 	})
 	f.everyWay("basic", basic, f.pair("ana", password))
-	f.add(confided{name: "basic-wrong", url: basic + "/app.git", secret: f.pair("ana", f.canaries.secret("wrong password")), want: "AuthFailed"},
+	f.add(confided{name: "basic-wrong", url: basic + "/app.git", secret: f.pair("ana", f.secret("wrong password")), want: "AuthFailed"},
 		confided{name: "basic-half", url: basic + "/app.git", secret: map[string]string{"password": password}, want: "SecretInvalid"},
 		confided{name: "basic-both", url: basic + "/app.git", secret: map[string]string{"username": "ana", "password": password, "bearerToken": bearer}, want: "SecretInvalid"})
 	f.everyWay("bearer", f.behind(func(header string) bool { return header == "Bearer "+bearer }), map[string]string{"bearerToken": bearer})
@@ -88,7 +88,7 @@ func (f *teller) asApp() {
 	}
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	f.guard("key of the App", text)
-	token := f.canaries.secret("token of the App")
+	token := f.secret("token of the App")
 	f.pair("x-access-token", token)
 	secret := func(way string) map[string]string {
 		s := httptest.NewServer(parrot{token, way, func(assertion string) { f.guard("assertion of the App", assertion) }})
@@ -104,7 +104,7 @@ func (f *teller) asApp() {
 		f.add(confided{name: "app-api-" + way, url: base + "/app.git", secret: secret(way), want: want})
 	}
 	garbage := secret("")
-	garbage["githubAppPrivateKey"] = f.canaries.secret("garbage for the App's key")
+	garbage["githubAppPrivateKey"] = f.secret("garbage for the App's key")
 	f.add(confided{name: "app-garbage", url: base + "/app.git", secret: garbage, want: "SecretInvalid"})
 }
 
@@ -138,9 +138,9 @@ func (f *teller) overTLS() {
 	f.add(confided{name: "tls", url: url, secret: secret(ca, cert, f.read(known.Key)), want: v1alpha1.ReasonApplied},
 		confided{name: "tls-stranger", url: url, secret: secret(ca, f.read(stranger.Cert), f.read(stranger.Key)), want: "TLSFailed"},
 		confided{name: "tls-swapped", url: url, secret: secret(ca, f.read(known.Key), cert), want: "SecretInvalid"},
-		confided{name: "tls-garbage", url: url, secret: secret(ca, cert, f.canaries.secret("garbage for tls.key")), want: "SecretInvalid"},
+		confided{name: "tls-garbage", url: url, secret: secret(ca, cert, f.secret("garbage for tls.key")), want: "SecretInvalid"},
 		confided{name: "ca-other", url: url, secret: secret(f.read(stranger.CA), cert, f.read(known.Key)), want: "TLSFailed"},
-		confided{name: "ca-garbage", url: url, secret: secret(f.canaries.secret("garbage for ca.crt"), cert, f.read(known.Key)), want: "SecretInvalid"})
+		confided{name: "ca-garbage", url: url, secret: secret(f.secret("garbage for ca.crt"), cert, f.read(known.Key)), want: "SecretInvalid"})
 }
 
 // sshKey makes a key pair; the private half is guarded.
@@ -165,7 +165,7 @@ func (f *teller) sshKey(passphrase string) (private string, signer ssh.Signer) {
 }
 
 func (f *teller) overSSH() {
-	phrase := f.canaries.secret("passphrase")
+	phrase := f.secret("passphrase")
 	host, hostSigner := f.sshKey("")
 	locked, signer := f.sshKey(phrase)
 	stranger, _ := f.sshKey("")
@@ -185,10 +185,10 @@ func (f *teller) overSSH() {
 	f.add(confided{name: "ssh", url: s.URL(dir), secret: secret(locked, phrase, known), want: v1alpha1.ReasonApplied},
 		confided{name: "ssh-nothing", url: s.URL(dir + "x"), secret: secret(locked, phrase, known), want: "Unreachable"},
 		confided{name: "ssh-stranger", url: s.URL(dir), secret: secret(stranger, "", known), want: "AuthFailed"},
-		confided{name: "ssh-phrase", url: s.URL(dir), secret: secret(locked, f.canaries.secret("wrong passphrase"), known), want: "SecretInvalid"},
-		confided{name: "ssh-garbage", url: s.URL(dir), secret: secret(f.canaries.secret("garbage for identity"), phrase, known), want: "SecretInvalid"},
-		confided{name: "ssh-hosts", url: s.URL(dir), secret: secret(locked, phrase, f.canaries.secret("garbage for known_hosts")), want: "SecretInvalid"},
-		confided{name: "ssh-marker", url: s.URL(dir), secret: secret(locked, phrase, "@"+f.canaries.secret("marker of known_hosts")+" "+known), want: "SecretInvalid"},
+		confided{name: "ssh-phrase", url: s.URL(dir), secret: secret(locked, f.secret("wrong passphrase"), known), want: "SecretInvalid"},
+		confided{name: "ssh-garbage", url: s.URL(dir), secret: secret(f.secret("garbage for identity"), phrase, known), want: "SecretInvalid"},
+		confided{name: "ssh-hosts", url: s.URL(dir), secret: secret(locked, phrase, f.secret("garbage for known_hosts")), want: "SecretInvalid"},
+		confided{name: "ssh-marker", url: s.URL(dir), secret: secret(locked, phrase, "@"+f.secret("marker of known_hosts")+" "+known), want: "SecretInvalid"},
 		confided{name: "ssh-mismatch", url: s.URL(dir), secret: secret(locked, phrase, knownHost(s.Addr, signer)), want: "HostKeyMismatch"})
 }
 
@@ -198,7 +198,7 @@ func knownHost(address string, key ssh.Signer) string {
 }
 
 func (f *teller) throughProxies() {
-	password := f.canaries.secret("proxy password")
+	password := f.secret("proxy password")
 	s := httptest.NewServer(leakyProxy{password})
 	f.Cleanup(s.Close)
 	row := func(name, want string, secret map[string]string) confided {
@@ -210,10 +210,10 @@ func (f *teller) throughProxies() {
 		pair["address"] = address
 		return pair
 	}
-	inside := f.canaries.secret("password in the proxy's address")
+	inside := f.secret("password in the proxy's address")
 	f.add(row("proxy", v1alpha1.ReasonApplied, with(s.URL, f.pair("ana", password))),
-		row("proxy-wrong", "Unreachable", with(s.URL, f.pair("ana", f.canaries.secret("wrong proxy password")))),
-		row("proxy-broken", "Unreachable", with(s.URL, f.pair("ana", "BROKEN"+f.canaries.secret("another wrong proxy password")))),
+		row("proxy-wrong", "Unreachable", with(s.URL, f.pair("ana", f.secret("wrong proxy password")))),
+		row("proxy-broken", "Unreachable", with(s.URL, f.pair("ana", "BROKEN"+f.secret("another wrong proxy password")))),
 		row("proxy-inside", "SecretInvalid", map[string]string{"address": "http://ana:" + inside + "@127.0.0.1:1"}),
 		row("proxy-garbage", "SecretInvalid", map[string]string{"address": ":" + inside}))
 }
@@ -224,9 +224,9 @@ func (f *teller) verified(key signing.Key) {
 			s.Verify = &v1alpha1.SourceVerify{Mode: v1alpha1.VerifyHead, SecretRef: v1alpha1.LocalRef{Name: name}}
 		}}
 	}
-	garbage := f.canaries.secret("garbage for keys")
+	garbage := f.secret("garbage for keys")
 	other := signing.SSH(f.TB, "ed25519")
-	f.add(row("verify", v1alpha1.ReasonApplied, map[string]string{"a.pub": string(bytes.TrimSpace(key.Public)) + " " + f.canaries.secret("comment of a key")}),
+	f.add(row("verify", v1alpha1.ReasonApplied, map[string]string{"a.pub": string(bytes.TrimSpace(key.Public)) + " " + f.secret("comment of a key")}),
 		row("verify-other", "SignatureRefused", map[string]string{"a.pub": string(other.Public)}),
 		row("verify-pub", "SecretInvalid", map[string]string{"a.pub": garbage}),
 		row("verify-asc", "SecretInvalid", map[string]string{"a.asc": garbage}),
@@ -286,7 +286,7 @@ func (f *teller) arrive() {
 
 // deliver sends webhooks: what proves itself by a token, and what does not.
 func (f *teller) deliver() {
-	secret, short := f.canaries.secret("webhook token"), f.canaries.secret("short token")[:fragment]
+	secret, short := f.secret("webhook token"), f.canaries.secret("short token")[:fragment]
 	for name, token := range map[string]string{"token": secret, "short": short} {
 		if err := f.client.Create(f.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.ns, Name: name}, StringData: map[string]string{"token": token}}); err != nil {
 			f.Fatal(err)

@@ -33,9 +33,9 @@ func (r *Renderer) kustomize(ctx context.Context, b *build) error {
 	if b.reason != "" || b.files.failure != nil {
 		return nil
 	}
-	memory, err := mount(s.content, b.root)
-	if err != nil {
-		b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: err.Error()})
+	memory, unmounted := mount(s.content, b.root)
+	if unmounted != nil {
+		b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: unmounted.Error()})
 		return nil
 	}
 	key := b.key()
