@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,10 @@ func TestNotJudged_withoutAServerAttemptsPromoteAndTheConditionSaysIt(t *testing
 	w.push("v2", "digest-v2")
 	w.until("judged without errors and latency", func(ro *v1alpha1.Rollout) bool {
 		c := v1alpha1.Condition(ro.Status.Conditions, v1alpha1.ConditionNotJudged)
-		return c != nil && c.Reason == string(analysis.NotConfigured) &&
+		rows := ro.Status.Analysis != nil && slices.ContainsFunc(ro.Status.Analysis.Metrics, func(m v1alpha1.MetricStatus) bool {
+			return m.Name == "latency" && m.NotJudged == string(analysis.NotConfigured)
+		})
+		return rows && c != nil && c.Reason == string(analysis.NotConfigured) &&
 			c.Message == "judged without errors, latency: no Prometheus is configured (--prometheus=URL); attempts stand in for errors"
 	})
 	ro := w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
