@@ -142,7 +142,6 @@ func BenchmarkFetch(b *testing.B) {
 			if _, err := w.tree.Git(b.Context(), "push", "--quiet", w.bare, "HEAD:refs/heads/main"); err != nil {
 				b.Fatal(err)
 			}
-			files = nil
 			debug.FreeOSMemory()
 			peak(b)
 			resident := peak(b)
