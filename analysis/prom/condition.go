@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,8 +57,14 @@ func CheckCondition(c analysis.Condition) error {
 
 // sidesOf are the queries for both arms. Where they are held against each other, they have to differ.
 func sidesOf(c analysis.Condition, arms analysis.Arms, compared bool) (canary, stable string, err error) {
+	if err := checkQuestion(c.Query); err != nil {
+		return "", "", fmt.Errorf("query: %w", err)
+	}
 	if canary, err = sideOf(c, arms.CanaryVars); err != nil {
 		return "", "", err
+	}
+	if err := checkApart(c.Query, c.Args, arms); err != nil {
+		return "", "", fmt.Errorf("query: %w", err)
 	}
 	if !compared {
 		return canary, "", nil
@@ -77,10 +82,7 @@ func sidesOf(c analysis.Condition, arms analysis.Arms, compared bool) (canary, s
 func sideOf(c analysis.Condition, sets []map[string]string) (string, error) {
 	var texts []string
 	for _, vars := range sets {
-		all := map[string]string{}
-		maps.Copy(all, c.Args)
-		maps.Copy(all, vars)
-		text, err := fillQuery(c.Query, all)
+		text, err := fillQuery(c.Query, joined(c.Args, vars))
 		if err != nil {
 			return "", fmt.Errorf("query: %w", err)
 		}
@@ -97,51 +99,34 @@ func sideOf(c analysis.Condition, sets []map[string]string) (string, error) {
 // fillQuery replaces the variables of a query. It is read token by token first: a variable may stand in the value of a
 // matcher only, and its value is written as a string anew, so that no value can end a string or a matcher.
 func fillQuery(query string, vars map[string]string) (string, error) {
-	s := scanner{rest: query}
+	all, err := tokens(query)
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
 	depth, op := 0, ""
-	for s.rest != "" {
-		before := s.rest
-		if quoted, ok := s.take(stringForm); ok {
-			b.WriteString(before[:strings.Index(before, quoted)])
-			text, err := fillString(quoted, op, vars)
-			if err != nil {
+	for _, t := range all {
+		text, before := t.text, op
+		op = ""
+		switch t.kind {
+		case 's':
+			if text, err = fillString(text, before, vars); err != nil {
 				return "", err
 			}
-			b.WriteString(text)
-			op = ""
-			continue
-		}
-		found := op
-		switch token, _ := s.take(`#[^\n]*|` + opForm + `|[0-9A-Za-z_:.]+|[{}"'` + "`" + `]`); {
-		case token == "":
-			_, _ = s.take(`[^\s]`)
-			found = ""
-		case token[0] == '#':
-			if strings.Contains(token, "{{") {
-				return "", errors.New("a variable stands inside a label's value only, not in a comment")
-			}
-		case token == "{":
-			depth++
-			if depth > 1 {
+		case '{':
+			if depth++; depth > 1 {
 				return "", errors.New("a variable stands inside a label's value only, in quotes")
 			}
-			found = ""
-		case token == "}":
-			depth--
-			found = ""
-		case strings.ContainsAny(token, "\"'`"):
-			return "", errors.New("a quote is not closed")
-		case depth == 1 && slices.Contains([]string{"=", "!=", "=~", "!~"}, token):
-			found = token
-		default:
-			found = ""
+		case '}':
+			if depth--; depth < 0 {
+				return "", errors.New("a brace is closed that was not opened")
+			}
+		case 'm':
+			if depth == 1 {
+				op = text
+			}
 		}
-		op = found
-		if depth < 0 {
-			return "", errors.New("a brace is closed that was not opened")
-		}
-		b.WriteString(before[:len(before)-len(s.rest)])
+		b.WriteString(t.before + text)
 	}
 	if depth != 0 {
 		return "", errors.New("a brace is not closed")
@@ -157,12 +142,9 @@ func fillString(quoted, op string, vars map[string]string) (string, error) {
 	if op == "" {
 		return "", errors.New("a variable stands inside a label's value only")
 	}
-	value := quoted[1 : len(quoted)-1]
-	if quoted[0] != '`' {
-		var err error
-		if value, err = unquote(quoted); err != nil {
-			return "", errors.New("a label's value has a wrong escape")
-		}
+	value, err := unquote(quoted)
+	if err != nil {
+		return "", errors.New("a label's value has a wrong escape")
 	}
 	filled, err := instant{name: "x", matchers: []matcher{{label: "x", op: op, value: value}}}.fill(vars)
 	if err != nil {

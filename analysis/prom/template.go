@@ -123,7 +123,10 @@ func (s *scanner) matcher() (matcher, error) {
 
 // unquote reads a string of PromQL, which also has the form 'x'.
 func unquote(quoted string) (string, error) {
-	if quoted[0] != '\'' {
+	switch quoted[0] {
+	case '`':
+		return quoted[1 : len(quoted)-1], nil // Go would leave carriage returns out
+	case '"':
 		return strconv.Unquote(quoted)
 	}
 	inner := quoted[1 : len(quoted)-1]
@@ -263,31 +266,33 @@ func (p part) ofArms(args map[string]string, arms analysis.Arms) ([]part, error)
 		return nil, err
 	}
 	var parts []part
-	for _, text := range canary {
-		if slices.Contains(stable, text) {
-			return nil, errors.New("the selector is the same for both versions: it needs {{subset}} or {{cluster}}")
+	for _, c := range canary {
+		for _, s := range stable {
+			if c.String() == s.String() {
+				return nil, errors.New("the selector is the same for both versions: it needs {{subset}} or {{cluster}}")
+			}
+			if !apart(c, s) {
+				return nil, fmt.Errorf("%.80s and %.80s pick series of both versions: one = with {{subset}} or {{cluster}} tells them apart", c, s)
+			}
 		}
-		parts = append(parts, part{analysis.Canary, p.role, text})
+		parts = append(parts, part{analysis.Canary, p.role, c.String()})
 	}
-	for _, text := range stable {
-		parts = append(parts, part{analysis.Stable, p.role, text})
+	for _, s := range stable {
+		parts = append(parts, part{analysis.Stable, p.role, s.String()})
 	}
 	return parts, nil
 }
 
 // texts are the different selectors that the sets of variables make of one.
-func texts(sel instant, args map[string]string, sets []map[string]string) ([]string, error) {
-	var out []string
+func texts(sel instant, args map[string]string, sets []map[string]string) ([]instant, error) {
+	var out []instant
 	for _, vars := range sets {
-		all := map[string]string{}
-		maps.Copy(all, args)
-		maps.Copy(all, vars) // what tells the arms apart cannot be redefined
-		filled, err := sel.fill(all)
+		filled, err := sel.fill(joined(args, vars))
 		if err != nil {
 			return nil, err
 		}
-		if text := filled.String(); !slices.Contains(out, text) {
-			out = append(out, text)
+		if !slices.ContainsFunc(out, func(other instant) bool { return other.String() == filled.String() }) {
+			out = append(out, filled)
 		}
 	}
 	return out, nil

@@ -32,6 +32,7 @@ func (p *Prometheus) api(c Config, cfg *config.Config, registry *prometheus.Regi
 	engine := promql.NewEngine(promql.EngineOpts{
 		Logger: c.Log, Reg: registry, MaxSamples: querySamples, Timeout: queryTimeout, LookbackDelta: lookback,
 		EnableAtModifier: true, EnableNegativeOffset: true,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Duration(cfg.GlobalConfig.EvaluationInterval).Milliseconds() },
 	})
 	open := func(h http.HandlerFunc) http.HandlerFunc { return h } // storage is open before the first request
 	nothing := none{}

@@ -259,6 +259,7 @@ func TestForms_ofConditionsAsTheEngineAnswers(t *testing.T) {
 		`max by (version) (queue_depth` + mine + `)`:                             {e.url, "value > 39.0", 40, analysis.OutcomePass, ""},
 		`sum(delta(queue_depth` + mine + `[20s]))`:                               {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // the value is the engine's own
 		`sum(rate(queue_depth` + mine + `[20s]))`:                                {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // it has infos: no counter by its name
+		`max_over_time(sum(queue_depth` + mine + `)[1m:])`:                       {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // without a step: the server's
 		`queue_depth` + mine:                                                     {e.url, "true", 0, "", analysis.TooManySeries},
 		`sum by (instance) (queue_depth` + mine + `)`:                            {e.url, "true", 0, "", analysis.TooManySeries},
 		`queue_depth` + mine + `[1m]`:                                            {e.url, "true", 0, "", analysis.WrongType},
