@@ -85,10 +85,12 @@ func examples(tree *syntax.Regexp) []string {
 			out = longer[:min(len(longer), maxExamples)]
 		}
 		return out
+	case syntax.OpStar, syntax.OpQuest, syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return []string{""} // what may be left out, and what matches no character
 	case syntax.OpNoMatch:
-		return nil
 	}
-	return []string{""} // what may be left out, and what matches no character
+	return nil
 }
 
 // checkApart refuses a query that has a selector for the version which picks series of the other one too.
