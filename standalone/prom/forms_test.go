@@ -253,25 +253,25 @@ func TestForms_ofConditionsAsTheEngineAnswers(t *testing.T) {
 		outcome   analysis.Outcome
 		reason    analysis.Reason
 	}{
-		`sum(queue_depth` + mine + `)`:                                           {e.url, "value < 100.0", 80, analysis.OutcomePass, ""},
-		`sum(queue_depth` + mine + `) # of both pods`:                            {e.url, "value < 1.5 * stable", 80, analysis.OutcomeFail, ""},
-		`scalar(sum(queue_depth` + mine + `))`:                                   {e.url, "value < 4.5 * stable", 80, analysis.OutcomePass, ""},
-		`max by (version) (queue_depth` + mine + `)`:                             {e.url, "value > 39.0", 40, analysis.OutcomePass, ""},
-		`sum(delta(queue_depth` + mine + `[20s]))`:                               {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // the value is the engine's own
-		`sum(rate(queue_depth` + mine + `[20s]))`:                                {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // it has infos: no counter by its name
-		`max_over_time(sum(queue_depth` + mine + `)[1m:])`:                       {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // without a step: the server's
-		`queue_depth` + mine:                                                     {e.url, "true", 0, "", analysis.TooManySeries},
-		`sum by (instance) (queue_depth` + mine + `)`:                            {e.url, "true", 0, "", analysis.TooManySeries},
-		`queue_depth` + mine + `[1m]`:                                            {e.url, "true", 0, "", analysis.WrongType},
-		`native_seconds` + mine:                                                  {e.url, "true", 0, "", analysis.WrongType},
-		`sum(no_such` + mine + `)`:                                               {e.url, "true", 0, "", analysis.NoSeries},
-		`no_such_function(queue_depth` + mine + `)`:                              {e.url, "true", 0, "", analysis.QueryRejected},
-		`sum(queue_depth` + mine:                                                 {e.url, "true", 0, "", analysis.QueryRejected},
-		`sum(queue_depth` + mine + `) * NaN`:                                     {e.url, "true", 0, "", analysis.NotFinite},
-		`sum(queue_depth` + mine + `) / 0`:                                       {e.url, "true", 0, "", analysis.NotFinite},
-		`sum(mixed` + mine + `)`:                                                 {e.url, "true", 0, "", analysis.Warnings},
-		`histogram_quantile(1.5, sum by (le) (http_seconds_bucket` + mine + `))`: {e.url, "true", 0, "", analysis.Warnings},
-		`avg(queue_depth` + mine + `)`:                                           {warning, "true", 0, "", analysis.Warnings},
+		`sum(queue_depth` + mine + `)`:                                                     {e.url, "value < 100.0", 80, analysis.OutcomePass, ""},
+		`sum(queue_depth` + mine + `) # of both pods`:                                      {e.url, "value < 1.5 * stable", 80, analysis.OutcomeFail, ""},
+		`scalar(sum(queue_depth` + mine + `))`:                                             {e.url, "value < 4.5 * stable", 80, analysis.OutcomePass, ""},
+		`max by (version) (queue_depth` + mine + `)`:                                       {e.url, "value > 39.0", 40, analysis.OutcomePass, ""},
+		`sum(delta(queue_depth` + mine + `[20s]))`:                                         {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // the value is the engine's own
+		`sum(rate(queue_depth` + mine + `[20s]))`:                                          {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // it has infos: no counter by its name
+		`max_over_time(sum(queue_depth` + mine + `)[1m:]) or sum(queue_depth` + mine + `)`: {e.url, "value > 0.0", 0, analysis.OutcomePass, ""}, // without a step: the server's own, whole minutes
+		`queue_depth` + mine:                                                               {e.url, "true", 0, "", analysis.TooManySeries},
+		`sum by (instance) (queue_depth` + mine + `)`:                                      {e.url, "true", 0, "", analysis.TooManySeries},
+		`queue_depth` + mine + `[1m]`:                                                      {e.url, "true", 0, "", analysis.WrongType},
+		`native_seconds` + mine:                                                            {e.url, "true", 0, "", analysis.WrongType},
+		`sum(no_such` + mine + `)`:                                                         {e.url, "true", 0, "", analysis.NoSeries},
+		`no_such_function(queue_depth` + mine + `)`:                                        {e.url, "true", 0, "", analysis.QueryRejected},
+		`sum(queue_depth` + mine:                                                           {e.url, "true", 0, "", analysis.QueryRejected},
+		`sum(queue_depth` + mine + `) * NaN`:                                               {e.url, "true", 0, "", analysis.NotFinite},
+		`sum(queue_depth` + mine + `) / 0`:                                                 {e.url, "true", 0, "", analysis.NotFinite},
+		`sum(mixed` + mine + `)`:                                                           {e.url, "true", 0, "", analysis.Warnings},
+		`histogram_quantile(1.5, sum by (le) (http_seconds_bucket` + mine + `))`:           {e.url, "true", 0, "", analysis.Warnings},
+		`avg(queue_depth` + mine + `)`:                                                     {warning, "true", 0, "", analysis.Warnings},
 	} {
 		read, report := e.look(c.url, analysis.Source{Condition: &analysis.Condition{Query: query, Pass: c.pass}})
 		if reasonOf(read.Err) != c.reason || (read.Err == nil) != (c.reason == "") {
