@@ -76,6 +76,7 @@ type Controller struct {
 	memory map[types.NamespacedName]*memory             // guarded by mu; each entry belongs to the one reconcile of its Source
 	hints  map[types.NamespacedName]hint                // not acted on yet; guarded by mu
 	drifts map[types.NamespacedName]map[gitsync.ID]bool // changed and not told to the pass yet; guarded by mu
+	turns  map[string]*turn                             // by namespace; guarded by mu
 }
 
 // New makes a Controller.
@@ -89,7 +90,7 @@ func New(c Config) (*Controller, error) {
 	if c.Resync == 0 {
 		c.Resync = resync
 	}
-	made := &Controller{config: c, meters: newMeters(), memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}, drifts: map[types.NamespacedName]map[gitsync.ID]bool{}}
+	made := &Controller{config: c, meters: newMeters(), memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}, drifts: map[types.NamespacedName]map[gitsync.ID]bool{}, turns: map[string]*turn{}}
 	made.receiver = newReceiver(made)
 	return made, nil
 }

@@ -80,19 +80,35 @@ func (w *world) As(namespace, account string) (gitsync.Applier, error) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldThatLogs(t, logr.Discard())
+	return newWorldWith(t, special{})
 }
 
 func newWorldThatLogs(t testing.TB, logger logr.Logger) *world {
 	t.Helper()
+	return newWorldWith(t, special{logger: logger})
+}
+
+// special is what a world has that others have not.
+type special struct {
+	logger     logr.Logger
+	policy     decode.Policy
+	namespaces []string // of others
+}
+
+func newWorldWith(t testing.TB, want special) *world {
+	t.Helper()
 	config := kube.Start(t)
 	w := &world{TB: t, ns: kube.Namespace(t, config)}
+	namespaces := map[string]cache.Config{w.ns: {}} // the controllers of other tests look after theirs
+	for _, one := range want.namespaces {
+		namespaces[one] = cache.Config{}
+	}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-		Cache:  cache.Options{DefaultNamespaces: map[string]cache.Config{w.ns: {}}}, // the controllers of other tests look after theirs
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Logger: want.logger, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		Cache:  cache.Options{DefaultNamespaces: namespaces},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +121,7 @@ func newWorldThatLogs(t testing.TB, logger logr.Logger) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(repositories.Close)
-	decoder, err := decode.New(decode.Policy{})
+	decoder, err := decode.New(want.policy)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,14 @@ import (
 // Reconcile implements reconcile.Reconciler. It does nothing but note the next look unless one is due: by the clock, by
 // a changed spec, by a hint or an annotation, or because a Rollout lets a waiting commit go on.
 func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if !c.enter(req.NamespacedName) {
+		return ctrl.Result{}, nil // it is woken
+	}
+	defer c.leave(req.Namespace)
+	return c.reconcile(ctx, req)
+}
+
+func (c *Controller) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	src := &v1alpha1.Source{}
 	err := c.config.Live.Get(ctx, req.NamespacedName, src)
 	if apierrors.IsNotFound(err) {

@@ -23,8 +23,6 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-const concurrent = 4
-
 // SetupWithManager registers the controller: Sources, and the Rollouts whose status a waiting commit depends on.
 func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 	c.receiver.relay.elected = mgr.Elected()

@@ -114,20 +114,23 @@ func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsy
 	if h.dropped {
 		return nil, errDropped
 	}
-	// Only now: those who wait for one remote must not keep others from theirs.
+	defer h.remote.rest()
+	to, err := h.resolve(ctx, ref, have)
+	if err != nil {
+		return nil, err
+	}
+	// Only now: those who wait for one remote, or for one that says nothing, must not keep others from theirs.
 	if err := h.slots.Acquire(ctx, 1); err != nil {
 		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for other fetches: %w", err))
 	}
 	defer h.slots.Release(1)
-	defer h.remote.rest()
 	var last error
 	for range attempts {
-		to, err := h.resolve(ctx, ref, have)
-		if err != nil {
-			return nil, err
-		}
 		if err := h.ensure(ctx, to); errors.Is(err, errNotOurRef) && ref.Commit == "" {
 			last = err
+			if to, err = h.resolve(ctx, ref, have); err != nil {
+				return nil, err
+			}
 			continue
 		} else if errors.Is(err, errNotOurRef) {
 			return nil, refuseCommit(ref.Commit)

@@ -77,7 +77,7 @@ type Config struct {
 }
 
 const (
-	concurrentFetches = 4
+	concurrentFetches = 8        // of packs: twice what one namespace has at work
 	recycleAfter      = 256      // fetches of one generation
 	recycleSlack      = 64 << 20 // bytes a generation may grow beyond twice its first fetch
 	stallAfter        = 15 * time.Second
