@@ -102,14 +102,14 @@ func (p *pass) formerly(ctx context.Context) (*revision, error) {
 	if err != nil {
 		return nil, err
 	}
-	build, err := p.build(ctx, tree, options)
+	build, open, err := p.build(ctx, tree, options)
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", ref, err)
 	}
 	if build.Reason != "" {
 		return nil, fmt.Errorf("%w can be used: %s does not render any more (%s)", errNoHistory, ref, build.Reason)
 	}
-	return &revision{commit: tree.Commit(), key: p.key(options), build: build, listedAt: p.started, values: options.Variables}, nil
+	return &revision{commit: tree.Commit(), key: p.key(options), build: build, open: open, listedAt: p.started, values: options.Variables}, nil
 }
 
 // adopting reports whether a Rollout of the last good commit has nothing stable yet.

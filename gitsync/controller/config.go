@@ -65,12 +65,13 @@ func (c Config) validate() error {
 
 // Controller reconciles Sources.
 type Controller struct {
-	config   Config
-	wake     waker
-	receiver *receiver
-	meters   meters
-	builds   builds
-	back     Back
+	config      Config
+	wake        waker
+	receiver    *receiver
+	meters      meters
+	builds      builds
+	definitions definitions
+	back        Back
 
 	mu     sync.Mutex
 	memory map[types.NamespacedName]*memory             // guarded by mu; each entry belongs to the one reconcile of its Source

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/gitsync/decode"
@@ -31,12 +30,12 @@ func (p *pass) await(id string) {
 func (p *pass) render(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (err error) {
 	m := p.memory
 	next := &revision{commit: tree.Commit(), key: p.key(options), listedAt: p.started, values: options.Variables}
-	if last := m.revision; last != nil && last.key == next.key && len(last.build.Reads) > 0 && rereads(tree, last.build.Reads) {
+	if last := m.revision; last != nil && last.key == next.key && !last.open && len(last.build.Reads) > 0 && rereads(tree, last.build.Reads) {
 		next.build = last.build
 		m.revision = next
 		return nil
 	}
-	if next.build, err = p.build(ctx, tree, options); err != nil {
+	if next.build, next.open, err = p.build(ctx, tree, options); err != nil {
 		return fmt.Errorf("rendering %s: %w", next.commit.Revision(), err)
 	}
 	m.revision, m.settled = next, false
@@ -54,21 +53,22 @@ func (p *pass) key(options gitsync.Options) string {
 }
 
 // build gives what a tree renders to, checked.
-func (p *pass) build(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (gitsync.Build, error) {
+// open is true where it may be checked otherwise another time.
+func (p *pass) build(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (build gitsync.Build, open bool, err error) {
 	c, key := p.controller, p.key(options)
 	if known, ok := c.builds.find(p.src.UID, key, tree); ok {
-		return known, nil
+		return known, false, nil
 	}
-	build, err := c.config.Renderer.Render(ctx, tree, options)
-	if err != nil {
-		return build, err
+	if build, err = c.config.Renderer.Render(ctx, tree, options); err != nil {
+		return build, false, err
 	}
 	if build.Reason == "" {
-		objects, problems := c.config.Decoder.Check(build, p.scope())
-		build.Objects, build.Problems = objects, slices.Concat(build.Problems, problems)
+		build, open = p.fitted(ctx, build)
 	}
-	c.builds.store(p.src.UID, key, build)
-	return build, nil
+	if !open {
+		c.builds.store(p.src.UID, key, build)
+	}
+	return build, open, nil
 }
 
 // rereads reports whether a tree has the same content at every path that a build has read.

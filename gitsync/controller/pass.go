@@ -52,12 +52,12 @@ func (p *pass) look(ctx context.Context) error {
 		result = pollUnchanged
 	}
 	c.meters.polls.WithLabelValues(result).Inc()
-	if same && m.settled && p.started.Before(m.resync) {
+	if same && m.settled && !m.revision.open && p.started.Before(m.resync) {
 		m.pushed = time.Time{}
 		return p.write(ctx, p.unchanged())
 	}
 	return p.preemptible(ctx, func(run context.Context) error {
-		if !same {
+		if !same || m.revision.open {
 			since := c.config.Now()
 			if err := p.render(ctx, tree, options); err != nil {
 				return p.failed(ctx, err)

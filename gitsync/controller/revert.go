@@ -219,7 +219,7 @@ func (u *undo) content(ctx context.Context, tip gitsync.Tree) (made gitsync.Tree
 	}
 	builds := map[gitsync.Tree]gitsync.Build{}
 	for _, t := range []gitsync.Tree{good, bad, tip} {
-		if builds[t], err = u.build(ctx, t, options); err != nil {
+		if builds[t], _, err = u.build(ctx, t, options); err != nil {
 			return nil, "", err
 		}
 	}
@@ -232,7 +232,7 @@ func (u *undo) content(ctx context.Context, tip gitsync.Tree) (made gitsync.Tree
 		if made, err = u.controller.back.Writer.Edit(tip, edits); err != nil {
 			return nil, "", err
 		}
-		build, err := u.build(ctx, made, options)
+		build, _, err := u.build(ctx, made, options)
 		if err == nil && separate(unit, build, builds[good], builds[tip]) {
 			return made, bad.Commit().Subject, nil
 		}

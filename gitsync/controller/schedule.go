@@ -80,6 +80,7 @@ type revision struct {
 	commit   gitsync.Commit
 	key      string // of the options that it was rendered with
 	build    gitsync.Build
+	open     bool // it may be checked otherwise another time: custom kinds are defined in the cluster
 	listedAt time.Time
 	values   gitsync.Variables // that were put into it
 }

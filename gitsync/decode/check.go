@@ -20,8 +20,9 @@ import (
 
 // Decoder checks objects. The zero value is not usable: use New.
 type Decoder struct {
-	scheme *runtime.Scheme
-	policy Policy
+	scheme      *runtime.Scheme
+	policy      Policy
+	definitions map[string]Definition // of custom kinds, by "Kind.group"
 }
 
 // New makes a Decoder for one policy.
@@ -112,12 +113,16 @@ func (c *check) allowed(o gitsync.Object) bool {
 	return false
 }
 
-// types decodes into the Go type where there is one; groups that nobody here knows are left to the server.
+// types decodes into the Go type where there is one; custom kinds are compared with their definition, and without one left to the
+// server.
 func (c *check) types(o gitsync.Object) {
 	gvk := schema.GroupVersionKind{Group: o.ID.Group, Version: o.Version, Kind: o.ID.Kind}
 	if !c.scheme.Recognizes(gvk) {
 		if c.scheme.IsGroupRegistered(o.ID.Group) {
 			c.report(o, "S505", "apiVersion", fmt.Sprintf("there is no %s in %s", o.ID.Kind, o.APIVersion()), c.nearestVersion(o))
+		}
+		if d, ok := c.definitions[o.ID.GroupKind()]; ok && !c.custom(o, d) {
+			return
 		}
 		c.sound(o)
 		return
