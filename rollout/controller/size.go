@@ -15,7 +15,7 @@ import (
 // Sizes of a status as JSON, in bytes.
 const (
 	ampleStatus = 60 << 10 // above it what is needed least is left out
-	mostBesides = 55 << 10 // all but evidence and notes, at their bounds
+	mostBesides = 57 << 10 // all but evidence and notes, at their bounds
 	mostOfNote  = 560      // an entry of the outbox at its bounds
 )
 
