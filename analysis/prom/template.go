@@ -78,10 +78,7 @@ func parse(text string) (instant, error) {
 	}
 	sel.name = name
 	if s.mark("{") {
-		for {
-			if s.mark("}") {
-				break
-			}
+		for !s.mark("}") {
 			m, err := s.matcher()
 			if err != nil {
 				return sel, err
