@@ -164,7 +164,7 @@ func (e *edge) tally(n int) map[string]map[string]float64 {
 			e.t.Fatalf("an answer %d of no version", resp.StatusCode)
 		}
 		of[""]++
-		of[strconv.Itoa(resp.StatusCode / 100)]++
+		of[strconv.Itoa(resp.StatusCode/100)]++
 	}
 	return out
 }
