@@ -69,7 +69,7 @@ func (f *teller) everyWay(kind, base string, secret map[string]string) {
 }
 
 func (f *teller) overHTTP() {
-	password, bearer := f.secret("basic password"), f.canaries.secret("bearer token")
+	password, bearer := f.secret("basic password"), f.secret("bearer token")
 	basic := f.behind(func(header string) bool {
 		_, got, _ := (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
 		return got == password
@@ -286,7 +286,7 @@ func (f *teller) arrive() {
 
 // deliver sends webhooks: what proves itself by a token, and what does not.
 func (f *teller) deliver() {
-	secret, short := f.secret("webhook token"), f.canaries.secret("short token")[:fragment]
+	secret, short := f.secret("webhook token"), f.secret("short token")[:fragment]
 	for name, token := range map[string]string{"token": secret, "short": short} {
 		if err := f.client.Create(f.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.ns, Name: name}, StringData: map[string]string{"token": token}}); err != nil {
 			f.Fatal(err)

@@ -30,12 +30,11 @@ const (
 // up still runs.
 func (r *Renderer) kustomize(ctx context.Context, b *build) error {
 	s := b.prescan()
-	if b.reason != "" || b.files.failure != nil {
+	if b.ended() {
 		return nil
 	}
-	memory, unmounted := mount(s.content, b.root)
-	if unmounted != nil {
-		b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: unmounted.Error()})
+	memory := b.mount(s.content)
+	if memory == nil {
 		return nil
 	}
 	key := b.key()
@@ -58,8 +57,21 @@ func (r *Renderer) kustomize(ctx context.Context, b *build) error {
 	return nil
 }
 
-// mount puts the scanned files into memory, below a kustomization that asks for the origin of each object.
-func mount(content map[string][]byte, root string) (filesys.FileSystem, error) {
+// ended reports that the build cannot go on: it is refused, or its files cannot be read.
+func (b *build) ended() bool { return b.reason != "" || b.files.failure != nil }
+
+// mount puts the scanned files into memory; nil: it is refused.
+func (b *build) mount(content map[string][]byte) filesys.FileSystem {
+	memory, err := mounted(content, b.root)
+	if err != nil {
+		b.refuse(gitsync.BuildFailed, problem.Problem{Code: "S315", Path: b.root, Message: err.Error()})
+		return nil
+	}
+	return memory
+}
+
+// mounted puts files into memory, below a kustomization that asks for the origin of each object.
+func mounted(content map[string][]byte, root string) (filesys.FileSystem, error) {
 	memory := filesys.MakeFsInMemory()
 	for _, p := range slices.Sorted(maps.Keys(content)) {
 		if err := memory.WriteFile(path.Join(sourceDir, p), content[p]); err != nil {
