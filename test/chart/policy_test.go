@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -47,6 +49,7 @@ func newOffice(t *testing.T) *office {
 	for _, object := range objects(t, text) {
 		switch object.GetKind() {
 		case "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ServiceAccount":
+			o.confine(t, object)
 			if err := admin.Create(t.Context(), object); err != nil {
 				t.Fatal(err)
 			}
@@ -54,6 +57,18 @@ func newOffice(t *testing.T) *office {
 		}
 	}
 	return o
+}
+
+// confine makes the policy count in this namespace alone: the server has other tests' actions too.
+func (o *office) confine(t *testing.T, object *unstructured.Unstructured) {
+	t.Helper()
+	if object.GetKind() != "ValidatingAdmissionPolicyBinding" {
+		return
+	}
+	here := map[string]any{corev1.LabelMetadataName: o.ns}
+	if err := unstructured.SetNestedMap(object.Object, here, "spec", "matchResources", "namespaceSelector", "matchLabels"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // as acts as a user who is bound to a role of the chart, or to none.
