@@ -107,15 +107,15 @@ func (o *traceOptions) trace(ctx context.Context, object *unstructured.Unstructu
 	if err := o.origin(ctx, object, &v); err != nil {
 		return v, err
 	}
-	reports := &v1alpha1.FleetReportList{}
-	if err := o.cluster.client.Get().Resource("fleetreports").Do(ctx).Into(reports); err != nil {
-		return v, failed("listing fleetreports", err)
-	}
-	fleet := view.Fleet(reports.Items)
 	rollouts, err := o.rollouts(ctx, found)
 	if err != nil {
 		return v, err
 	}
+	reports := &v1alpha1.FleetReportList{}
+	if err := o.cluster.client.Get().Resource("fleetreports").Do(ctx).Into(reports); err != nil {
+		return v, failed("listing fleetreports", err)
+	}
+	fleet := view.Fleet(concerned(reports.Items, rollouts))
 	for i := range rollouts {
 		v.Rollouts = append(v.Rollouts, view.Traced(&rollouts[i], fleet))
 	}
@@ -123,6 +123,15 @@ func (o *traceOptions) trace(ctx context.Context, object *unstructured.Unstructu
 		v.Proxies = fleet.Exceptions
 	}
 	return v, nil
+}
+
+// concerned gives the reports of replicas whose proxies have to do with one of the Rollouts.
+func concerned(reports []v1alpha1.FleetReport, rollouts []v1alpha1.Rollout) []v1alpha1.FleetReport {
+	return slices.DeleteFunc(slices.Clone(reports), func(r v1alpha1.FleetReport) bool {
+		return !slices.ContainsFunc(r.Status.Splits, func(s v1alpha1.FleetSplit) bool {
+			return slices.ContainsFunc(rollouts, func(ro v1alpha1.Rollout) bool { return s.Split == ro.Namespace+"/"+ro.Name })
+		})
+	})
 }
 
 // origin tells which Source and commit the object's marks name, and what that Source says of the commit.
