@@ -47,7 +47,7 @@ func (g *Git) fields() map[string]any {
 	fetch, build := &g.Fetch, &g.Render
 	return map[string]any{
 		"git.cacheDir": &g.CacheDir, "git.insecureHosts": &g.InsecureHosts, "git.defaultServiceAccount": &g.ServiceAccount, "git.resync": &g.Resync,
-		"git.kinds": &g.Kinds, "git.crossNamespace": &g.CrossNamespace,
+		"git.kinds": &g.Kinds, "git.crossNamespace": &g.CrossNamespace, "git.clusterName": &g.ClusterName,
 
 		"git.limits.listBytes": &fetch.ListBytes, "git.limits.packBytes": &fetch.PackBytes, "git.limits.objects": &fetch.Objects,
 		"git.limits.objectBytes": &fetch.ObjectBytes, "git.limits.inflatedBytes": &fetch.InflatedBytes, "git.limits.deltaDepth": &fetch.DeltaDepth,
