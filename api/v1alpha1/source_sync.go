@@ -100,10 +100,11 @@ type SourceWriteBack struct {
 	// +optional
 	// +kubebuilder:default=true
 	LastGood *bool `json:"lastGood,omitempty"`
-	// LastGoodRef is that ref. Empty: refs/sluice/<cluster>/<namespace>/<name>/last-good.
+	// LastGoodRef is that ref, below refs/sluice/ or refs/heads/sluice/: it is moved back and forth, so it must be nobody
+	// else's. Empty: refs/sluice/<cluster>/<namespace>/<name>/last-good.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^(refs/[A-Za-z0-9._/+@=,-]+)?$`
+	// +kubebuilder:validation:Pattern=`^(refs/(heads/)?sluice/[A-Za-z0-9._/+@=,-]+)?$`
 	LastGoodRef string `json:"lastGoodRef,omitempty"`
 	// Revert says how a version that was rolled back is taken out of Git.
 	// +optional
