@@ -107,11 +107,29 @@ func rests(ro *v1alpha1.Rollout) bool {
 	return s != nil && s.Phase == v1alpha1.PhaseIdle && s.Stable.Name != "" && s.Stable.Digest == ro.Annotations[v1alpha1.AnnotationDigest]
 }
 
+// caughtUp reports whether Rollouts, as they are read, are those of the applied commit: what was read may be older.
+func (p *pass) caughtUp(rollouts []v1alpha1.Rollout) bool {
+	for _, o := range p.memory.revision.build.Objects {
+		if o.ID.Group != v1alpha1.Group || o.ID.Kind != v1alpha1.KindRollout {
+			continue
+		}
+		at := slices.IndexFunc(rollouts, func(ro v1alpha1.Rollout) bool { return ro.Namespace == o.ID.Namespace && ro.Name == o.ID.Name })
+		if at < 0 {
+			return false
+		}
+		item, known := p.memory.applied[o.ID]
+		if known && gitsync.Annotation(item.Object.Content, gitsync.AnnotationDigest) != rollouts[at].Annotations[v1alpha1.AnnotationDigest] {
+			return false
+		}
+	}
+	return true
+}
+
 // lastGood notes the applied commit as good once all Rollouts rest on its content, and tells the repository.
 func (p *pass) lastGood(ctx context.Context, rollouts []v1alpha1.Rollout) error {
 	m, s := p.memory, &p.src.Status
 	good := s.Commit != nil && m.revision != nil && m.settled && m.revision.commit.ID == s.Commit.ID && m.revision.build.Reason == "" &&
-		p.boots() == nil && !slices.ContainsFunc(rollouts, func(ro v1alpha1.Rollout) bool { return !rests(&ro) })
+		p.boots() == nil && p.caughtUp(rollouts) && !slices.ContainsFunc(rollouts, func(ro v1alpha1.Rollout) bool { return !rests(&ro) })
 	if good && s.LastGood != s.Commit.ID {
 		id := s.Commit.ID
 		if err := p.write(ctx, func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) { keep(s, c); s.LastGood = id }); err != nil {

@@ -59,7 +59,7 @@ func (p *pass) bootstrap(ctx context.Context) (bool, error) {
 	return true, err
 }
 
-// fresh reports whether the build has Rollouts and none of them is live.
+// fresh reports whether the build has Rollouts and none of them serves anything yet.
 func (p *pass) fresh(ctx context.Context) (bool, error) {
 	any := false
 	for _, o := range p.memory.revision.build.Objects {
@@ -67,11 +67,12 @@ func (p *pass) fresh(ctx context.Context) (bool, error) {
 			continue
 		}
 		any = true
-		err := p.controller.config.Live.Get(ctx, types.NamespacedName{Namespace: o.ID.Namespace, Name: o.ID.Name}, &v1alpha1.Rollout{})
-		if err == nil {
+		live := &v1alpha1.Rollout{}
+		err := p.controller.config.Live.Get(ctx, types.NamespacedName{Namespace: o.ID.Namespace, Name: o.ID.Name}, live)
+		if err == nil && live.Status != nil && live.Status.Stable.Name != "" {
 			return false, nil
 		}
-		if !apierrors.IsNotFound(err) {
+		if err != nil && !apierrors.IsNotFound(err) {
 			return false, fmt.Errorf("looking for %s: %w", o.ID.Ref(), err)
 		}
 	}

@@ -121,6 +121,9 @@ func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 			s.Inventory = r.inventory.Strings()
 		}
 		setProblems(s, r.problems)
+		if r.prune.begun { // nothing moves any more, so no Rollout waits for it
+			s.Held = slices.DeleteFunc(s.Held, func(u v1alpha1.HeldUnit) bool { return len(u.Codes) == 0 })
+		}
 		switch {
 		case reason.Stalled():
 			c.Stalled(string(reason), err.Error())
@@ -136,7 +139,7 @@ func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 func (p *pass) applied(r *result) edit {
 	rev, now := p.memory.revision, p.controller.config.Now()
 	held := heldUnits(r)
-	changed := len(r.outcome.Changed) + len(r.gone)
+	changed := len(r.outcome.Changed) + len(r.prune.gone)
 	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 		s.Failures = 0
 		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
@@ -153,25 +156,25 @@ func (p *pass) applied(r *result) edit {
 			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Signer: rev.commit.Signer,
 				Time: ptr.To(metav1.NewTime(rev.commit.Time)), Followed: followed(p.src)}
 		}
-		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.gone))
+		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.prune.gone))
 		if changed > 0 {
 			took := now.Sub(p.started).Milliseconds()
 			entry := v1alpha1.SourceHistory{Revision: rev.commit.Revision(), Time: metav1.NewTime(now), Changed: int32(len(r.outcome.Changed)),
-				Pruned: int32(len(r.gone)), Milliseconds: took}
+				Pruned: int32(len(r.prune.gone)), Milliseconds: took}
 			s.History = slices.Insert(s.History, 0, entry)
 			s.History = s.History[:min(len(s.History), maxHistory)]
 			p.controller.config.Recorder.Eventf(p.src, nil, corev1.EventTypeNormal, v1alpha1.ReasonApplied, "Apply", "%s in %d ms", text, took)
 		}
-		p.setPruneHeld(s, c, r.pruned)
+		p.setPruneHeld(s, c, r.prune.set)
 		switch {
 		case len(r.set.Waiting) > 0 && len(r.outcome.Refused) == 0:
 			c.Moving(v1alpha1.ReasonWaitingForRollout, fmt.Sprintf("%s: %s waits until the version before it has no traffic", short(rev.commit), r.set.Waiting[0].Ref()))
+		case p.memory.echo.booting:
+			c.Moving(v1alpha1.ReasonBootstrapping, "applied the last good commit, "+short(rev.commit)+": the newest follows once all Rollouts have a stable version")
 		case r.put > 0:
 			p.putOff(r, c)
 		case len(held) > 0 || problem.HasError(r.problems):
 			c.Stalled(invalidReason(s), short(rev.commit)+": "+invalid(s))
-		case p.memory.echo.booting:
-			c.Moving(v1alpha1.ReasonBootstrapping, "applied the last good commit, "+short(rev.commit)+": the newest follows once all Rollouts have a stable version")
 		default:
 			c.Ready(v1alpha1.ReasonApplied, "applied "+short(rev.commit))
 		}

@@ -23,6 +23,7 @@ func (p *pass) fetch(ctx context.Context) (gitsync.Tree, error) {
 	tree, err := p.controller.config.Fetcher.Fetch(ctx, ref, p.have())
 	if err != nil {
 		p.memory.settled = false
+		p.disprove(err)
 		p.keep(ctx, ref, err)
 		return nil, err
 	}
@@ -49,6 +50,24 @@ func (p *pass) have() string {
 func otherRef(src *v1alpha1.Source) bool {
 	is, want := nameOf(src.Status.LastAppliedRevision), src.Spec.Ref
 	return is != "" && ((want.Branch != "" && want.Branch != is) || (want.Tag != "" && want.Tag != is))
+}
+
+// disprove takes away what the last listing proved: nothing is pruned until the remote says again what it has. A commit that
+// the remote has taken back, or that may not be followed, is not gone on with.
+func (p *pass) disprove(cause error) {
+	m := p.memory
+	if m.revision == nil {
+		return
+	}
+	m.revision.listedAt = time.Time{}
+	switch gitsync.ReasonOf(cause, "") {
+	case gitsync.HistoryRewritten, gitsync.TagMoved, gitsync.RefNotFound, gitsync.SignatureRefused:
+		if applied := p.src.Status.Commit; applied == nil || applied.ID != m.revision.commit.ID {
+			m.revision, m.again = nil, time.Time{}
+			m.waits.Store(false)
+		}
+	default:
+	}
 }
 
 // keep makes the applied commit known again where the ref no longer leads to it: a process that has started since then

@@ -79,8 +79,11 @@ func (p *pass) resume(ctx context.Context) error {
 // proceed applies what is rendered, unless a cluster that was built anew has to adopt the last good commit first. Its error
 // is ErrPreempted when run has ended because of something newer.
 func (p *pass) proceed(ctx, run context.Context) error {
-	if wait, err := p.bootstrap(ctx); wait || err != nil {
+	switch wait, err := p.bootstrap(ctx); {
+	case err != nil:
 		return p.failed(ctx, err)
+	case wait:
+		return p.write(ctx, keep)
 	}
 	return p.apply(ctx, run)
 }
@@ -121,6 +124,7 @@ func (p *pass) apply(ctx, run context.Context) error {
 	}
 	p.retry(r)
 	if err == nil {
+		r.prune.begun = true
 		err = p.prune(ctx, run, r)
 	}
 	switch {
@@ -147,9 +151,9 @@ func (p *pass) finish(ctx context.Context, r *result) error {
 	if r.set.Full {
 		p.compared()
 	}
-	waits := len(r.set.Waiting) > 0 || r.pruned.Withheld == gitsync.WithheldStable
+	waits := len(r.set.Waiting) > 0 || r.prune.set.Withheld == gitsync.WithheldStable
 	m.waits.Store(waits)
-	m.settled = !waits && len(r.outcome.Refused) == 0 && r.put == 0
+	m.settled = !waits && len(r.outcome.Refused) == 0 && r.put == 0 && !r.prune.left
 	p.controller.config.Watch.Follow(ctx, p.owner(), r.inventory)
 	if err := p.write(ctx, p.applied(r)); err != nil {
 		return err
@@ -170,6 +174,13 @@ type result struct {
 	set       gitsync.Set
 	outcome   gitsync.Outcome
 	problems  []problem.Problem // all of them, with the server's refusals
-	pruned    gitsync.PruneSet
-	gone      []gitsync.ID
+	prune     removal
+}
+
+// removal is the end of a pass: what Git no longer has.
+type removal struct {
+	begun bool // every stage was applied
+	set   gitsync.PruneSet
+	gone  []gitsync.ID
+	left  bool // something that may be pruned is still there
 }

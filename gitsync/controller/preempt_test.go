@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	clientrest "k8s.io/client-go/rest"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/test/kube"
 )
 
@@ -180,5 +182,43 @@ func TestPreemption_endsAfterThreeRunsOrHalfAMinute(t *testing.T) {
 	e.cut(start.Add(time.Second))
 	if e.runs != 2 || !e.since.Equal(start) {
 		t.Errorf("after two runs: %+v, want both counted from the first", e)
+	}
+}
+
+// A commit that was taken away while it was being applied is not gone on with: nothing more of it is applied or pruned.
+func TestPreemption_whatWasTakenBackIsNotApplied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.filters()
+	base := w.push("base", map[string]string{"app/a.yaml": configMap("a", "one"), "app/b.yaml": configMap("b", "one")})
+	w.source(nil)
+	w.ready(v1alpha1.ReasonApplied, base)
+	arrived, release := w.valve.hold(t, func(r *http.Request) bool { return r.Method == http.MethodPatch })
+	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "two"), "app/b.yaml": "", "app/late.yaml": serviceYAML})
+	w.hint(first)
+	select {
+	case <-arrived:
+	case <-time.After(soon):
+		t.Fatalf("nothing of %s is written", first)
+	}
+	w.gitdo("reset", "--quiet", "--soft", base)
+	w.hint(w.rewrite(map[string]string{"app/a.yaml": configMap("a", "three")}))
+	kube.Eventually(t, soon, func() error {
+		if n := measured(t, w.controller)["preemptions_total"]; n != 1 {
+			return fmt.Errorf("%v runs make way, want one", n)
+		}
+		return nil
+	})
+	release()
+	w.observed(string(gitsync.HistoryRewritten))
+	w.hint("")
+	w.observed(string(gitsync.HistoryRewritten))
+	for _, line := range w.valve.log() {
+		if strings.Contains(line, "/services ") || strings.HasPrefix(line, "DELETE ") {
+			t.Errorf("%s, after the commit was taken back", line)
+		}
+	}
+	if w.data("b")["k"] != "one" {
+		t.Errorf("b = %v, want it kept", w.data("b"))
 	}
 }

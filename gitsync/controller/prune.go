@@ -46,16 +46,18 @@ func (p *pass) prune(ctx, run context.Context, r *result) error {
 		Accepted: p.src.Spec.Accept != nil && p.src.Spec.Accept.Prune == rev.commit.ID,
 		Listed:   p.controller.config.Now().Sub(rev.listedAt) <= listedFor, Applied: len(refused) == 0 && r.put == 0,
 	}
-	r.pruned = gitsync.Prune(gitsync.Proof{Facts: facts, Owner: p.owner(), Domain: p.controller.config.Domain, Percent: int(p.src.Spec.PruneLimitPercent),
+	r.prune.set = gitsync.Prune(gitsync.Proof{Facts: facts, Owner: p.owner(), Domain: p.controller.config.Domain, Percent: int(p.src.Spec.PruneLimitPercent),
 		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Census: gitsync.Census{Unseen: r.unseen, Spared: p.spared(), Orphans: p.orphans(ctx, r.inventory)},
 		Rollouts: r.rollouts})
-	gone, err := r.applier.Prune(run, r.pruned.Delete)
-	r.gone = gone
-	r.inventory = r.inventory.Without(slices.Concat(gone, r.pruned.Forget)...)
-	for _, id := range slices.Concat(gone, r.pruned.Forget) {
+	gone, err := r.applier.Prune(run, r.prune.set.Delete)
+	r.prune.gone = gone
+	r.inventory = r.inventory.Without(slices.Concat(gone, r.prune.set.Forget)...)
+	for _, id := range slices.Concat(gone, r.prune.set.Forget) {
 		delete(p.memory.applied, id)
 	}
-	if !facts.Listed && len(r.pruned.Kept) > 0 {
+	unlisted := !facts.Listed && len(r.prune.set.Kept) > 0
+	r.prune.left = unlisted || len(gone) < len(r.prune.set.Delete)
+	if unlisted && p.memory.fetching.failures == 0 {
 		p.memory.next = p.started // look at the remote again before anything is deleted
 	}
 	return err

@@ -37,7 +37,7 @@ func (r *Repositories) Tips(ctx context.Context, remote gitsync.Remote, refs ...
 	defer h.remote.rest()
 	l, err := h.list(ctx, refs)
 	if err != nil {
-		return nil, err
+		return nil, gitsync.Conceal(err, append(remote.Secrets(), h.remote.spoken()...))
 	}
 	out := map[string]string{}
 	for _, ref := range refs {
@@ -85,13 +85,14 @@ func (r *Repositories) Push(ctx context.Context, p gitsync.Push) (string, error)
 		return "", err
 	}
 	defer t.hangUp()
+	veiled := func(err error) error { return gitsync.Conceal(err, append(p.Remote.Secrets(), t.spoken()...)) }
 	answer, err := send(ctx, t, body)
 	if err != nil {
-		return "", err
+		return "", veiled(err)
 	}
 	defer answer.Close()
 	if err := readReport(&bounded{from: answer, left: reportBytes, what: "answer"}, p.Ref); err != nil {
-		return "", t.explain(ctx, err)
+		return "", veiled(t.explain(ctx, err))
 	}
 	return id, nil
 }
