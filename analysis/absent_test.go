@@ -48,7 +48,13 @@ func TestAbsent_withoutBucketsErrorsPromoteAndItIsSaid(t *testing.T) {
 		"native histograms": func(b *Batch) {
 			b.Gaps = append(b.Gaps, Gap{Metric: "latency", Reason: WrongType, Detail: "the answer has native histograms"})
 		},
-		"too many": func(b *Batch) { b.Gaps = append(b.Gaps, Gap{Metric: "latency", Reason: TooManySeries}) },
+		"too many bounds": func(b *Batch) {
+			cov := read("latency", (millis(b.At)-base)/1000)
+			for i := range MaxBounds + 1 {
+				cov.Bounds = append(cov.Bounds, float64(i))
+			}
+			b.Coverage = append(b.Coverage, cov)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,8 +96,10 @@ func TestAbsent_isNotWhatCannotBeReadOrWasAskedFor(t *testing.T) {
 		reason Reason
 		metric string
 	}{
-		"listed":  {asked, func(_ int64, b *Batch) { b.Coverage = append(b.Coverage, silent("latency")) }, NoSeries, "latency"},
-		"failing": {Standard(), func(_ int64, b *Batch) { b.Gaps = append(b.Gaps, Gap{Metric: "latency", Reason: Timeout}) }, Timeout, "latency"},
+		"listed":          {asked, func(_ int64, b *Batch) { b.Coverage = append(b.Coverage, silent("latency")) }, NoSeries, "latency"},
+		"failing":         {Standard(), func(_ int64, b *Batch) { b.Gaps = append(b.Gaps, Gap{Metric: "latency", Reason: Timeout}) }, Timeout, "latency"},
+		"too large":       {Standard(), unread(TooLarge), TooLarge, "latency"},
+		"too many series": {Standard(), unread(TooManySeries), TooManySeries, "latency"},
 		"errors too": {Standard(), func(_ int64, b *Batch) {
 			b.Windows, b.Coverage = nil, []Coverage{silent("errors"), silent("latency")}
 		}, NoSeries, "errors"},
@@ -107,6 +115,86 @@ func TestAbsent_isNotWhatCannotBeReadOrWasAskedFor(t *testing.T) {
 		if r.Verdict != Blind || r.Reason != row.reason || r.Metric != row.metric || len(r.Progress.Without) != 0 {
 			t.Errorf("%s: %s (%s) of %q, without %v; want Blind (%s) of %s", name, r.Verdict, r.Reason, r.Metric, r.Progress.Without, row.reason, row.metric)
 		}
+	}
+}
+
+// unread is a look that could not read latency.
+func unread(reason Reason) func(int64, *Batch) {
+	return func(_ int64, b *Batch) { b.Gaps = append(b.Gaps, Gap{Metric: "latency", Reason: reason}) }
+}
+
+// A metric whose samples were read, though no window of it closed, is there: that nobody finds it later is no news of it.
+func TestAbsent_isNotWhatWasHeardBefore(t *testing.T) {
+	t.Parallel()
+	samples := func(sec int64, b *Batch) { b.Coverage = append(b.Coverage, read("latency", sec)) }
+	hour := func(sec int64, b *Batch) {
+		unread(Timeout)(sec, b)
+		b.Bases = stableHour()
+	}
+	for name, row := range map[string]struct {
+		hear   func(sec int64, b *Batch)
+		silent int64 // the last second at which nobody holds it
+		want   Verdict
+	}{
+		"samples, one silent look":       {samples, 95, Inconclusive},
+		"samples, silent for good":       {samples, 300, Blind},
+		"stable's hour, silent for good": {hour, 300, Blind},
+	} {
+		_, r := played(Standard(), 300, func(sec int64, b *Batch) {
+			b.Loads = reported(sec)
+			switch {
+			case sec <= 20:
+				row.hear(sec, b)
+			case sec <= 90:
+				unread(Timeout)(sec, b)
+			case sec <= row.silent:
+				b.Coverage = append(b.Coverage, silent("latency"))
+			default:
+				samples(sec, b)
+			}
+		})
+		if len(r.Progress.Without) != 0 || r.Verdict != row.want || r.Metric != "latency" {
+			t.Errorf("%s: %s (%s) of %q, without %v; want %s", name, r.Verdict, r.Reason, r.Metric, r.Progress.Without, row.want)
+		}
+	}
+}
+
+// The minute is one of looks that all found nothing: a failed read begins it anew, and so does a restart. Load reports are no look.
+func TestAbsent_takesAMinuteOfLooks(t *testing.T) {
+	t.Parallel()
+	dark := func(sec int64, b *Batch) {
+		b.Loads = reported(sec)
+		if sec > 0 && sec <= 90 {
+			unread(Timeout)(sec, b)
+			return
+		}
+		b.Coverage = append(b.Coverage, silent("latency"))
+	}
+	for seconds, left := range map[int64]bool{95: false, 150: false, 155: true} {
+		if _, r := played(Standard(), seconds, dark); (len(r.Progress.Without) == 1) != left {
+			t.Errorf("at %d s: without %v", seconds, r.Progress.Without)
+		}
+	}
+	ev, _ := played(Standard(), 30, func(sec int64, b *Batch) { b.Coverage = append(b.Coverage, silent("latency")) })
+	var back Evidence
+	if err := back.UnmarshalText(texts(t, ev)); err != nil {
+		t.Fatal(err)
+	}
+	loads := Batch{Moment: moment(120), Loads: reported(120)}
+	stands := loads
+	stands.Stands, stands.Coverage = true, []Coverage{read("errors", 30), silent("latency")}
+	first := loads
+	first.Coverage = stands.Coverage
+	for name, row := range map[string]struct {
+		ev Evidence
+		b  Batch
+	}{"load reports": {ev, loads}, "an old look": {ev, stands}, "load reports after a restart": {back, loads}, "first look after a restart": {back, first}} {
+		if _, r := Judge(Standard(), row.ev, row.b); len(r.Progress.Without) != 0 {
+			t.Errorf("%s: without %v", name, r.Progress.Without)
+		}
+	}
+	if _, r := Judge(Standard(), ev, first); len(r.Progress.Without) != 1 {
+		t.Errorf("a look after a minute and a half of silence: without %v", r.Progress.Without)
 	}
 }
 

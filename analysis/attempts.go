@@ -65,6 +65,7 @@ func (j *judge) attempts() (Criterion, bool) {
 // see notes which arms had requests.
 func (j *judge) see(w Window) {
 	m := j.ev.metrics[Attempts]
+	m.Heard = true
 	m.Seen[0] = max(m.Seen[0], millis(w.End))
 	if w.Canary.N > 0 {
 		m.Seen[1] = max(m.Seen[1], millis(w.End))

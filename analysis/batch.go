@@ -55,6 +55,7 @@ type Batch struct {
 	Loads        []Window
 	Measurements []Measurement       // of conditions
 	Bases        map[string][]Bucket // of histograms whose bounds are not chosen, where stable's hour could be read
+	Stands       bool                // Coverage and Gaps are of an earlier look, and stand until the next
 	Soft         bool                // the hard rules decide nothing: what sluice judge and simulate can be asked for
 }
 

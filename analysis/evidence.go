@@ -42,12 +42,14 @@ type metricState struct {
 
 // readState is how far a metric was read.
 type readState struct {
-	Cursor   int64    `json:"cur,omitempty"`  // end of the last consumed window, Unix ms
-	Length   float64  `json:"w,omitempty"`    // of windows in this step, s; 0: not chosen
-	Interval float64  `json:"i,omitempty"`    // between scrapes in this step, s; 0: not known
-	Seen     [3]int64 `json:"seen,omitzero"`  // newest sample, canary request and stable request, Unix ms
-	Gap      *gap     `json:"gap,omitempty"`  // why there is no usable data; nil: there is
-	Left     bool     `json:"left,omitempty"` // the attempt goes on without the metric, as nobody holds it
+	Cursor   int64    `json:"cur,omitempty"`   // end of the last consumed window, Unix ms
+	Length   float64  `json:"w,omitempty"`     // of windows in this step, s; 0: not chosen
+	Interval float64  `json:"i,omitempty"`     // between scrapes in this step, s; 0: not known
+	Seen     [3]int64 `json:"seen,omitzero"`   // newest sample, canary request and stable request, Unix ms
+	Gap      *gap     `json:"gap,omitempty"`   // why there is no usable data; nil: there is
+	Left     bool     `json:"left,omitempty"`  // the attempt goes on without the metric, as nobody holds it
+	Heard    bool     `json:"heard,omitempty"` // a read of the attempt had samples of it
+	Absent   int64    `json:"-"`               // since when every look found it absent, Unix ms; 0: the last did not. Anew after a restart
 }
 
 // gap is a stretch without usable data.

@@ -24,6 +24,7 @@ func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) {
 	j.consume()
 	j.cover()
 	j.coverLoads()
+	j.listen()
 	j.leave()
 	return j.ev, j.report()
 }
@@ -60,6 +61,7 @@ func newJudge(cfg Config, ev Evidence, b Batch) *judge {
 		}
 		if j.reset {
 			m.Cursor = ev.metrics[c.Name].Cursor // not twice, whatever it counts for
+			m.Heard = ev.metrics[c.Name].Heard
 		}
 		m.Seen[0] = millis(b.At)
 		j.ev.metrics[c.Name] = m

@@ -173,7 +173,7 @@ func widest(ev Evidence) Evidence {
 			m.Recent = [4]float64{math.Pi * 1e14, math.Pi * 1e13, math.Pi * 1e15, math.Pi * 1e12}
 			m.Reserve, m.Sup, m.Elapsed, m.Observed = -123.45678901234567, 345.67890123456789, math.Pi*1e5, math.E*1e5
 		}
-		m.Gap = &gap{Reason: NoCanaryTraffic, Since: 1_800_000_000_000}
+		m.Gap, m.Heard = &gap{Reason: NoCanaryTraffic, Since: 1_800_000_000_000}, true
 		ev.metrics[name] = m
 	}
 	return ev

@@ -50,7 +50,7 @@ func (p *pass) judging() bool {
 // sent reports that the canary gets requests: by weight, by who asks, as copies, or, in a dry run, from elsewhere.
 func (p *pass) sent() bool { return p.state.Traffic.Sends() || p.state.Kind.Observe }
 
-// required leaves to the present step's gate the metrics that it names. Harm counts in all.
+// required leaves to the present step's gate the metrics that it names: there none of them is optional. Harm counts in all.
 func (p *pass) required(criteria []analysis.Criterion) []analysis.Criterion {
 	names := p.state.Stage().Metrics
 	if len(names) == 0 {
@@ -59,6 +59,9 @@ func (p *pass) required(criteria []analysis.Criterion) []analysis.Criterion {
 	out := slices.Clone(criteria)
 	for i := range out {
 		out[i].Required = slices.Contains(names, out[i].Name)
+		if out[i].Required {
+			out[i].Optional = false
+		}
 	}
 	return out
 }

@@ -9,14 +9,14 @@ import (
 
 func TestRequired_areTheMetricsThatTheStepNames(t *testing.T) {
 	t.Parallel()
-	all := []analysis.Criterion{{Name: "errors", Required: true}, {Name: "orders"}}
+	all := []analysis.Criterion{{Name: "errors", Required: true, Source: analysis.Source{Optional: true}}, {Name: "orders", Source: analysis.Source{Optional: true}}}
 	p := &pass{given: &given{}, state: rollout.State{Plan: []rollout.Stage{{Parts: rollout.Parts{Metrics: []string{"orders"}}}, {}}}}
 	p.state.Traffic.Step = 1
-	if got := p.required(all); got[0].Required || !got[1].Required || !all[0].Required {
+	if got := p.required(all); got[0].Required || !got[1].Required || !got[0].Optional || got[1].Optional || !all[0].Required || !all[1].Optional {
 		t.Errorf("the step that names orders requires %+v", got)
 	}
 	p.state.Traffic.Step = 2
-	if got := p.required(all); !got[0].Required || got[1].Required {
+	if got := p.required(all); !got[0].Required || got[1].Required || !got[1].Optional {
 		t.Errorf("a step that names none requires %+v", got)
 	}
 }

@@ -50,7 +50,7 @@ func (p *pass) judgeLoads(j *judged) {
 	}
 	b := analysis.Batch{Moment: moment, Loads: windows}
 	if j.seq == moment.Seq && j.step == moment.Step {
-		b.Coverage, b.Gaps = j.looked.coverage, j.looked.gaps
+		b.Coverage, b.Gaps, b.Stands = j.looked.coverage, j.looked.gaps, true
 		j.take(p, b)
 		return
 	}
