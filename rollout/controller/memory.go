@@ -59,7 +59,7 @@ type written struct {
 	wrote   string            // resourceVersion after our last write
 	last    *v1alpha1.Rollout // as that stored it
 	wroteAt time.Duration     // of the monotonic clock
-	failed  int               // rollback writes in a row that were not stored
+	failed  int               // rollback writes that were not stored, since the phase last changed
 	refusal refusal           // newest write that the server would not store
 }
 

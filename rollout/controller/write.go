@@ -75,7 +75,10 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 	}
 	*p.object = *stored
 	m := p.memory
-	m.wrote, m.wroteAt, m.failed, m.last = stored.ResourceVersion, p.mono, 0, stored.DeepCopy()
+	m.wrote, m.wroteAt, m.last = stored.ResourceVersion, p.mono, stored.DeepCopy()
+	if isRollback(d) || before.Status == nil || before.Status.Phase != stored.Status.Phase {
+		m.failed = 0 // other writes that are stored leave a rollback as overdue as it is
+	}
 	switch {
 	case d.says:
 		m.refusal.seq = d.next.Seq // it stands, and is told

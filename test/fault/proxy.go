@@ -110,7 +110,7 @@ func (p *Proxy) note(k Key, body []byte) (n int, a *Active) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.rules {
-		if r.applies(k) && a == nil {
+		if r.applies(k, body) && a == nil {
 			a = r
 		}
 	}

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"net/http"
 	"sync"
 )
@@ -45,7 +46,8 @@ func (m Mode) status() (code int, reason string) {
 // Rule says what happens to which request.
 type Rule struct {
 	Match Key
-	Nth   int // of those that match, from 1; 0: each
+	Body  string // that those which match hold; empty: any
+	Nth   int    // of those that match, from 1; 0: each
 	Mode  Mode
 	Kill  bool // the door is closed with it: the process that made the request is as good as dead
 }
@@ -91,10 +93,10 @@ func (a *Active) Remove() {
 }
 
 // applies counts the request and reports whether the rule is for it.
-func (a *Active) applies(k Key) bool {
+func (a *Active) applies(k Key, body []byte) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.off || !a.rule.Match.matches(k) {
+	if a.off || !a.rule.Match.matches(k) || !bytes.Contains(body, []byte(a.rule.Body)) {
 		return false
 	}
 	a.seen++
