@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/prom"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
 	"github.com/sluice-dev/sluice/rollout/controller"
 	"github.com/sluice-dev/sluice/test/fault"
 	"github.com/sluice-dev/sluice/test/kube"
@@ -194,17 +196,19 @@ func (p *play) result() (result, error) {
 		p.rests() // what came late may have made something to be confirmed
 	}
 	out := result{}
-	suspected, told := int64(0), p.outbox.all()
+	said, told := int64(0), p.outbox.all() // transitions that only told something
+	var stored stored
 	for _, w := range p.proxy.Writes() {
 		switch {
 		case !w.Accepted():
 		case w.Key.Resource == "rollouts.sluice.dev" && w.Key.Subresource == "status":
-			switch seq, reason := transitionOf(w.Body); {
-			case reason == string(analysis.Suspicious):
-				told = without(told, seq-suspected)
-				suspected++
-			case seq > 0:
-				out.Transitions = append(out.Transitions, seq-suspected)
+			was, is := stored.take(p.t, w.Body)
+			switch {
+			case rollout.Tells(was, is):
+				told = without(told, int64(is.Seq)-said)
+				said++
+			case is.Seq != was.Seq:
+				out.Transitions = append(out.Transitions, int64(is.Seq)-said)
 			}
 		case w.Key.Resource == "rollouts.sluice.dev":
 			out.Finalizers++
@@ -212,7 +216,7 @@ func (p *play) result() (result, error) {
 			out.Answers++
 		}
 	}
-	out.End, out.Notes = summary(p.now(), suspected), told
+	out.End, out.Notes = summary(p.now(), said), told
 	return out, p.err
 }
 
@@ -234,23 +238,59 @@ func without(notes []string, seq int64) []string {
 	return out
 }
 
-// transitionOf is the seq that a patch stores, and the reason where it changes; 0: it stores none.
-func transitionOf(patch []byte) (seq int64, reason string) {
+// stored is a status as one patch after the other left it.
+type stored struct{ status map[string]any }
+
+// take applies a patch, and gives the state before and after it.
+func (s *stored) take(t *testing.T, patch []byte) (was, is rollout.State) {
+	t.Helper()
+	was = s.state(t)
 	var body struct {
-		Status struct {
-			Seq    int64  `json:"seq"`
-			Reason string `json:"reason"`
-		} `json:"status"`
+		Status map[string]any `json:"status"`
 	}
-	if json.Unmarshal(patch, &body) != nil {
-		return -1, ""
+	if err := json.Unmarshal(patch, &body); err != nil {
+		t.Fatalf("a patch of a status that is none: %v\n%s", err, patch)
 	}
-	return body.Status.Seq, body.Status.Reason
+	s.status = merged(s.status, body.Status)
+	return was, s.state(t)
 }
 
-// summary is all of an object that is the same in every run. Suspicion is none of it: where its write is lost, the next
-// look may have found the harm already.
-func summary(ro *v1alpha1.Rollout, suspected int64) string {
+func (s *stored) state(t *testing.T) rollout.State {
+	t.Helper()
+	text, err := json.Marshal(s.status)
+	var status *v1alpha1.RolloutStatus
+	err = errors.Join(err, json.Unmarshal(text, &status))
+	out, wrong := controller.StateOf(status)
+	if err = errors.Join(err, wrong); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return out
+}
+
+// merged is an object after a merge patch.
+func merged(of, patch map[string]any) map[string]any {
+	out := maps.Clone(of)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for key, v := range patch {
+		inner, deeper := v.(map[string]any)
+		switch {
+		case v == nil:
+			delete(out, key)
+		case deeper:
+			was, _ := out[key].(map[string]any)
+			out[key] = merged(was, inner)
+		default:
+			out[key] = v
+		}
+	}
+	return out
+}
+
+// summary is all of an object that is the same in every run. What is only told, said transitions, is none of it: where its
+// write is lost, the next look may have nothing to tell. A story that waits for it shows that it is not lost for good.
+func summary(ro *v1alpha1.Rollout, said int64) string {
 	if ro == nil {
 		return "gone"
 	}
@@ -258,7 +298,7 @@ func summary(ro *v1alpha1.Rollout, suspected int64) string {
 	if s == nil {
 		return "never written"
 	}
-	out := []string{fmt.Sprintf("%s %s %d/%d %d%% stable=%s attempt=%d seq=%d attempted=%s", s.Phase, s.Outcome, s.Step, s.Steps, s.Weight, s.Stable.Name, s.Attempt, s.Seq-suspected, s.Attempted)}
+	out := []string{fmt.Sprintf("%s %s %d/%d %d%% stable=%s attempt=%d seq=%d attempted=%s", s.Phase, s.Outcome, s.Step, s.Steps, s.Weight, s.Stable.Name, s.Attempt, s.Seq-said, s.Attempted)}
 	for _, r := range s.Rejected {
 		out = append(out, "rejected "+r.Digest+" "+r.Reason)
 	}
@@ -330,7 +370,9 @@ func stories() []story {
 			p.goes("at 15", at(v1alpha1.PhaseBaking, 15))
 			p.mesh.set(func(m *mesh) { m.facts.StableReady = 0 })
 			p.fails()
-			p.goes("rolling back with traffic", at(v1alpha1.PhaseRollingBack, 15))
+			p.goes("rolling back with traffic, and told", func(ro *v1alpha1.Rollout) bool {
+				return at(v1alpha1.PhaseRollingBack, 15)(ro) && ro.Status.Reason == string(rollout.StableIsEmpty)
+			})
 			p.mesh.set(func(m *mesh) { m.facts.StableReady = 4 })
 		}},
 		{"E8 with notes", func(p *play) {

@@ -4,7 +4,13 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
 )
+
+// StateOf is the state that a status holds.
+func StateOf(s *v1alpha1.RolloutStatus) (rollout.State, error) { return stateOf(s) }
 
 // Ask lets queries be made although no manager runs the controller.
 func (c *Controller) Ask(ctx context.Context) { c.queries.start(ctx) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/rollout"
 )
 
 // TestPage_namesEveryField says that each field of the spec stands on the kind's page.
@@ -36,4 +37,24 @@ func TestPage_namesEveryField(t *testing.T) {
 		}
 	}
 	visit(reflect.TypeFor[v1alpha1.RolloutSpec](), "")
+}
+
+// TestPage_namesEveryReason says that what a transition, an event or a condition gives as its reason stands there too.
+func TestPage_namesEveryReason(t *testing.T) {
+	text, err := os.ReadFile("../../docs/rollout.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := []string{v1alpha1.ReasonMetricTemplateNotFound, v1alpha1.ReasonPrometheusNotFound, "ActionRefused", "EvidenceReset", reasonBrakeEngaged, reasonBrakeReleased}
+	for _, code := range []string{"S010", "S061", "S063", "S064", "S060", "S999"} {
+		words = append(words, refReason(code))
+	}
+	for _, e := range rollout.Edges() {
+		words = append(words, string(e.Reason))
+	}
+	for _, word := range words {
+		if !strings.Contains(string(text), "`"+word+"`") {
+			t.Errorf("docs/rollout.md does not name %s", word)
+		}
+	}
 }

@@ -12,6 +12,12 @@ import (
 // tapesBytes is how much all tapes take together, beyond a few kB each.
 const tapesBytes = 32 << 20
 
+// Bounds of one shortening: so many tapes are looked at, and so many shortened.
+const (
+	tapeLooks = 256
+	tapeCuts  = 16
+)
+
 // tapes are the last decisions of this process on each object.
 type tapes struct {
 	mu   sync.Mutex // guards all, size, and what is on each tape
@@ -46,28 +52,37 @@ func (t *tapes) add(p *pass, d decision, stored bool) {
 	one.Add(scenario.Decision{Spec: p.spec, State: p.state, Observation: d.observation, Now: p.wallClock(), How: d.how, Next: d.next,
 		Moved: d.actions.Transition != nil || d.actions.Consumed != nil, Stored: stored})
 	if t.size += one.Size(); t.size > tapesBytes {
-		t.shorten(tapesBytes / 8 * 7)
+		t.shorten(tapesBytes)
 	}
 }
 
-// shorten takes the oldest decisions from the tapes, from those of objects at rest first, until they take no more than so
-// many bytes.
+// shorten takes the oldest decisions from some tapes, of objects at rest where it finds any, until all take no more than so
+// many bytes. It looks at few tapes and shortens fewer, so that nobody waits for the lock; what is added meanwhile is less.
 func (t *tapes) shorten(within int) {
-	for _, open := range []bool{false, true} {
-		for more := true; more; {
-			more = false
-			for _, one := range t.all {
-				was := one.Size()
-				if t.size <= within {
-					return
-				}
-				if was > 0 && (open || one.Rests()) {
-					one.Shorten()
-					t.size += one.Size() - was
-					more = true
-				}
-			}
+	var rest, open []*tape
+	looks := tapeLooks
+	for _, one := range t.all { // which begins anywhere
+		switch {
+		case one.Size() == 0:
+		case one.Rests():
+			rest = append(rest, one)
+		default:
+			open = append(open, one)
 		}
+		if looks--; looks <= 0 || len(rest) == tapeCuts {
+			break
+		}
+	}
+	if len(rest) == 0 {
+		rest = open[:min(len(open), tapeCuts)]
+	}
+	for _, one := range rest {
+		was := one.Size()
+		if t.size <= within {
+			return
+		}
+		one.Shorten()
+		t.size += one.Size() - was
 	}
 }
 
