@@ -1,5 +1,6 @@
 // Package report turns an analysis.Report into words: the one-line sentence and the rows of a table. Notes, command
-// line and status show the same words because they all come from here. It decides nothing.
+// line and status show the same words because they all come from here. Curves draw the same evidence over time. It
+// decides nothing, and reads nothing.
 //
 //	report.Sentence(place, r) // step 1/3 (15%): needs about 640 more requests on v2, 1h11m at this rate
 package report
