@@ -59,6 +59,10 @@ type SourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	LastGood string `json:"lastGood,omitempty"`
+	// AdoptingSince is when the last good commit was applied in a cluster that was built anew. While it is set the newest
+	// commit waits until every Rollout has a stable version.
+	// +optional
+	AdoptingSince *metav1.Time `json:"adoptingSince,omitempty"`
 	// WriteBack is what was pushed or asked of the repository, newest first.
 	// +optional
 	// +listType=atomic

@@ -191,7 +191,7 @@ type WriteBackStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url,omitempty"`
-	// Result: Pushed, Proposed, NotSeparable, Refused or Failed.
+	// Result: Pushed, Proposed, NotSeparable, Conflict, Refused or Failed.
 	// +required
 	// +kubebuilder:validation:MaxLength=32
 	Result string `json:"result"`

@@ -1981,6 +1981,10 @@ func (in *SourceStatus) DeepCopyInto(out *SourceStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.AdoptingSince != nil {
+		in, out := &in.AdoptingSince, &out.AdoptingSince
+		*out = (*in).DeepCopy()
+	}
 	if in.WriteBack != nil {
 		in, out := &in.WriteBack, &out.WriteBack
 		*out = make([]WriteBackStatus, len(*in))

@@ -51,6 +51,7 @@ const (
 	backPushed       = "Pushed"
 	backProposed     = "Proposed"
 	backNotSeparable = "NotSeparable"
+	backConflict     = "Conflict"
 	backRefused      = "Refused"
 	backFailed       = "Failed"
 )

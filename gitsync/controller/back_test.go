@@ -300,14 +300,29 @@ func TestRevert_onTheBranchThatIsFollowed(t *testing.T) {
 	}
 }
 
-func TestRevert_notSeparable(t *testing.T) {
+// What keeps a revert from being made has a name: somebody changed the file since, or it holds more than the Rollout.
+func TestRevert_whyItIsNotMade(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.writes(nil)
-	_, _, third := w.broken(v1alpha1.RevertCommit, nil, map[string]string{"app/rollout.yaml": rolloutV2}, map[string]string{"app/rollout.yaml": rolloutV2 + "---\n" + configMap("more", "one")})
-	s := w.until("refused", func(s v1alpha1.SourceStatus) bool { return reverted(s) != nil })
-	if e := reverted(s); e.Result != backNotSeparable || e.Message == "" || w.tip("refs/heads/main") != third {
-		t.Errorf("write back: %+v, want NotSeparable and nothing pushed", e)
+	both := func(subset, value string) string {
+		return strings.Replace(rolloutV1, "v1}", subset+"}", 1) + "---\n" + configMap("more", value)
+	}
+	for _, row := range []struct {
+		name, want string
+		bad, after map[string]string
+	}{
+		{"the file was changed since", backConflict, map[string]string{"app/rollout.yaml": rolloutV2}, map[string]string{"app/rollout.yaml": both("v2", "one")}},
+		{"the file holds more", backNotSeparable, map[string]string{"app/rollout.yaml": both("v2", "one")}, map[string]string{"app/other.yaml": configMap("other", "two")}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.writes(nil)
+			_, _, third := w.broken(v1alpha1.RevertCommit, nil, row.bad, row.after)
+			s := w.until("refused", func(s v1alpha1.SourceStatus) bool { return reverted(s) != nil })
+			if e := reverted(s); e.Result != row.want || e.Message == "" || w.tip("refs/heads/main") != third {
+				t.Errorf("write back: %+v, want %s and nothing pushed", e, row.want)
+			}
+		})
 	}
 }
 

@@ -19,22 +19,23 @@ import (
 // bootWait is how long Rollouts may take to find what is stable before the tip follows all the same.
 const bootWait = 10 * time.Minute
 
-// boots gives the condition of a Source that waits for its Rollouts to adopt the last good commit; nil: it does not. The
-// condition is the only memory of that: it has to outlive the process, and it is what people see.
-func (p *pass) boots() *metav1.Condition {
-	ready := v1alpha1.Condition(p.src.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil || ready.Reason != v1alpha1.ReasonBootstrapping {
-		return nil
-	}
-	return ready
+// boots is since when the Source waits for its Rollouts to adopt the last good commit; nil: it does not. The status is the
+// only memory of that: it has to outlive the process, trouble with Git and a suspension.
+func (p *pass) boots() *metav1.Time { return p.src.Status.AdoptingSince }
+
+// adoptingStill says what the Source waits for.
+func (p *pass) adoptingStill(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+	s.Failures = 0
+	c.Moving(v1alpha1.ReasonBootstrapping, "the last good commit is applied: the newest, "+short(p.memory.revision.commit)+", follows once all Rollouts have a stable version")
+	keepPruneHeld(s, c)
 }
 
 // bootstrap comes before the tip is applied. In a cluster that was built anew it applies the last good commit first, so
 // that Rollouts adopt its versions as stable and the tip is judged like any push. It reports whether the tip has to wait.
 func (p *pass) bootstrap(ctx context.Context) (bool, error) {
 	rev := p.memory.revision
-	if ready := p.boots(); ready != nil {
-		return p.adopting(ctx, ready.LastTransitionTime.Time)
+	if since := p.boots(); since != nil {
+		return p.adopting(ctx, since.Time)
 	}
 	if p.src.Status.LastAppliedRevision != "" || rev.build.Reason != "" {
 		return false, nil

@@ -24,6 +24,7 @@ func (p *pass) suspended() edit {
 	}
 }
 
+// unchanged is the status after a look that found nothing new: what was said before holds, but for a failure to fetch.
 func (p *pass) unchanged() edit {
 	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 		s.Failures = 0
@@ -38,6 +39,7 @@ func (p *pass) unchanged() edit {
 	}
 }
 
+// failed is after a fetch that did not work: nothing but the failure itself is written.
 func (p *pass) failed(ctx context.Context, err error) error {
 	m := p.memory
 	if ctx.Err() != nil {
@@ -68,13 +70,14 @@ func (p *pass) failed(ctx context.Context, err error) error {
 	})
 }
 
+// refused is after a render that gave nothing to apply.
 func (p *pass) refused() edit {
 	rev := p.memory.revision
 	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 		s.Failures = 0
 		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
 		setProblems(s, rev.build.Problems)
-		s.Held = nil
+		s.Held, s.AdoptingSince = nil, nil
 		text := count(len(rev.build.Problems), "problem")
 		if len(s.Problems) > 0 {
 			text = line(s.Problems[0])
@@ -84,6 +87,7 @@ func (p *pass) refused() edit {
 	}
 }
 
+// applying is before the first apply of a new object: the inventory already lists it.
 func (p *pass) applying(r *result) edit {
 	rev := p.memory.revision
 	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
@@ -97,6 +101,7 @@ func (p *pass) applying(r *result) edit {
 	}
 }
 
+// troubled is after a pass that could not finish; it is tried again.
 func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 	m := p.memory
 	if ctx.Err() != nil {
@@ -136,6 +141,7 @@ func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 	})
 }
 
+// applied is after a whole pass.
 func (p *pass) applied(r *result) edit {
 	rev, now := p.memory.revision, p.controller.config.Now()
 	held := heldUnits(r)
@@ -156,6 +162,7 @@ func (p *pass) applied(r *result) edit {
 			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Signer: rev.commit.Signer,
 				Time: ptr.To(metav1.NewTime(rev.commit.Time)), Followed: followed(p.src)}
 		}
+		s.AdoptingSince = p.adopted(s)
 		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.prune.gone))
 		if changed > 0 {
 			took := now.Sub(p.started).Milliseconds()
@@ -179,6 +186,18 @@ func (p *pass) applied(r *result) edit {
 			c.Ready(v1alpha1.ReasonApplied, "applied "+short(rev.commit))
 		}
 	}
+}
+
+// adopted is since when Rollouts adopt the last good commit: nil once the newest one is applied. A commit that is held has
+// not been applied.
+func (p *pass) adopted(s *v1alpha1.SourceStatus) *metav1.Time {
+	switch {
+	case !p.memory.echo.booting:
+		return nil
+	case s.AdoptingSince != nil:
+		return s.AdoptingSince
+	}
+	return ptr.To(metav1.NewTime(p.started))
 }
 
 func (p *pass) setPruneHeld(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions, pruned gitsync.PruneSet) {

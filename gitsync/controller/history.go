@@ -62,6 +62,7 @@ func (p *pass) disprove(cause error) {
 	m.revision.listedAt = time.Time{}
 	switch gitsync.ReasonOf(cause, "") {
 	case gitsync.HistoryRewritten, gitsync.TagMoved, gitsync.RefNotFound, gitsync.SignatureRefused:
+		m.preemption.left = nil
 		if applied := p.src.Status.Commit; applied == nil || applied.ID != m.revision.commit.ID {
 			m.revision, m.again = nil, time.Time{}
 			m.waits.Store(false)

@@ -82,8 +82,10 @@ func (p *pass) proceed(ctx, run context.Context) error {
 	switch wait, err := p.bootstrap(ctx); {
 	case err != nil:
 		return p.failed(ctx, err)
+	case wait && p.boots() != nil:
+		return p.write(ctx, p.adoptingStill)
 	case wait:
-		return p.write(ctx, keep)
+		return p.write(ctx, keep) // the last good commit is not applied yet
 	}
 	return p.apply(ctx, run)
 }
@@ -93,6 +95,9 @@ func (p *pass) apply(ctx, run context.Context) error {
 	defer p.took(phaseApply, p.controller.config.Now())
 	m, rev := p.memory, p.memory.revision
 	if rev.build.Reason != "" {
+		if done, err := p.completed(ctx, run); !done || err != nil {
+			return err
+		}
 		m.settled = true // nothing to do until Git or the spec changes
 		m.waits.Store(false)
 		p.compared()
@@ -133,7 +138,7 @@ func (p *pass) apply(ctx, run context.Context) error {
 	case err != nil:
 		return p.troubled(ctx, r, err)
 	}
-	return p.finish(ctx, r)
+	return p.finish(ctx, run, r)
 }
 
 // yield notes how far a run came that makes way for a newer commit.
@@ -145,7 +150,7 @@ func (p *pass) yield(ctx context.Context, r *result) error {
 }
 
 // finish notes what is still to be done, and writes the result.
-func (p *pass) finish(ctx context.Context, r *result) error {
+func (p *pass) finish(ctx, run context.Context, r *result) error {
 	m := p.memory
 	m.retries = 0
 	if r.set.Full {
@@ -159,7 +164,7 @@ func (p *pass) finish(ctx context.Context, r *result) error {
 		return err
 	}
 	p.arrived()
-	return nil
+	return p.amend(ctx, run, r)
 }
 
 // result gathers what a pass has found and done.

@@ -22,6 +22,7 @@ type preemption struct {
 	tip   string        // what the ref led to when it was looked at last
 	runs  int           // cut short in a row
 	since time.Time     // when the first of these began
+	left  *revision     // whose run was cut short, until something newer is applied in its place
 }
 
 func newPreemption() preemption { return preemption{nudge: make(chan struct{}, 1)} }
@@ -72,6 +73,9 @@ func (p *pass) preemptible(ctx context.Context, work func(run context.Context) e
 		return err
 	}
 	m.preemption.cut(p.started)
+	if m.revision != nil && m.revision.build.Reason == "" {
+		m.preemption.left = m.revision
+	}
 	m.settled = false
 	m.next, m.again = p.started, p.started
 	return nil

@@ -44,7 +44,7 @@ func (p *pass) prune(ctx, run context.Context, r *result) error {
 	facts := gitsync.Facts{
 		Enabled: p.src.Spec.Prune == nil || *p.src.Spec.Prune, Complete: rev.build.Reason == "", Descends: true, // else the fetch had been refused
 		Accepted: p.src.Spec.Accept != nil && p.src.Spec.Accept.Prune == rev.commit.ID,
-		Listed:   p.controller.config.Now().Sub(rev.listedAt) <= listedFor, Applied: len(refused) == 0 && r.put == 0,
+		Listed:   !rev.behind && p.controller.config.Now().Sub(rev.listedAt) <= listedFor, Applied: len(refused) == 0 && r.put == 0,
 	}
 	r.prune.set = gitsync.Prune(gitsync.Proof{Facts: facts, Owner: p.owner(), Domain: p.controller.config.Domain, Percent: int(p.src.Spec.PruneLimitPercent),
 		Want: want, Problems: r.problems, Held: len(r.set.Held) + len(r.set.Waiting) + len(refused), Have: r.inventory, Live: r.live, Census: gitsync.Census{Unseen: r.unseen, Spared: p.spared(), Orphans: p.orphans(ctx, r.inventory)},
@@ -55,7 +55,7 @@ func (p *pass) prune(ctx, run context.Context, r *result) error {
 	for _, id := range slices.Concat(gone, r.prune.set.Forget) {
 		delete(p.memory.applied, id)
 	}
-	unlisted := !facts.Listed && len(r.prune.set.Kept) > 0
+	unlisted := !facts.Listed && !rev.behind && len(r.prune.set.Kept) > 0
 	r.prune.left = unlisted || len(gone) < len(r.prune.set.Delete)
 	if unlisted && p.memory.fetching.failures == 0 {
 		p.memory.next = p.started // look at the remote again before anything is deleted

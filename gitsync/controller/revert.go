@@ -2,6 +2,7 @@ package controller
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,12 @@ const (
 	revertBranch = "sluice/revert/"
 )
 
-// errNotSeparable says that a version cannot be taken out of Git without taking something else along.
-var errNotSeparable = errors.New("the change cannot be taken back alone")
+var (
+	// errNotSeparable says that a version cannot be taken out of Git without taking something else along.
+	errNotSeparable = errors.New("the change cannot be taken back alone")
+	// errConflict says that somebody has changed the same files since.
+	errConflict = errors.New("the change cannot be taken back")
+)
 
 // reverts reports whether the Source takes rejected versions out of Git.
 func (p *pass) reverts() bool {
@@ -98,6 +103,8 @@ func (p *pass) revert(ctx context.Context, ro *v1alpha1.Rollout, bad v1alpha1.Re
 	err := u.run(ctx)
 	switch {
 	case err == nil:
+	case errors.Is(err, errConflict):
+		u.entry.Result, u.entry.Message = backConflict, err.Error()
 	case errors.Is(err, errNotSeparable):
 		u.entry.Result, u.entry.Message = backNotSeparable, err.Error()
 	case errors.Is(err, gitsync.ErrPushRefused):
@@ -224,9 +231,10 @@ func (u *undo) content(ctx context.Context, tip gitsync.Tree) (made gitsync.Tree
 		}
 	}
 	unit := u.unit(builds[good], builds[bad], builds[tip])
+	changed := ""
 	for _, paths := range [][]string{ofUnit(unit, builds[good], builds[bad]), ofReads(builds[good], builds[bad])} {
-		edits, ok := restore(paths, good, bad, tip)
-		if !ok || len(edits) == 0 {
+		edits, touched := restore(paths, good, bad, tip)
+		if changed = cmp.Or(changed, touched); touched != "" || len(edits) == 0 {
 			continue
 		}
 		if made, err = u.controller.back.Writer.Edit(tip, edits); err != nil {
@@ -241,7 +249,10 @@ func (u *undo) content(ctx context.Context, tip gitsync.Tree) (made gitsync.Tree
 			return nil, "", err
 		}
 	}
-	return nil, "", fmt.Errorf("%w: files of %.7s were changed since, or hold other objects too", errNotSeparable, u.bad.Commit)
+	if changed != "" {
+		return nil, "", fmt.Errorf("%w: %s was changed after %.7s", errConflict, changed, u.bad.Commit)
+	}
+	return nil, "", fmt.Errorf("%w: the files that %.7s has changed hold more than this Rollout", errNotSeparable, u.bad.Commit)
 }
 
 // unit names the objects of the Rollout in any of the builds.
@@ -284,19 +295,18 @@ func ofReads(builds ...gitsync.Build) []string {
 	return slices.Sorted(maps.Keys(paths))
 }
 
-// restore gives the edits that take the change of the rejected commit back; false: one of the files was changed since.
-func restore(paths []string, good, bad, tip gitsync.Tree) ([]gitsync.Edit, bool) {
-	var edits []gitsync.Edit
+// restore gives the edits that take the change of the rejected commit back, or else a file that was changed since.
+func restore(paths []string, good, bad, tip gitsync.Tree) (edits []gitsync.Edit, changed string) {
 	for _, path := range paths {
 		if good.Hash(path) == bad.Hash(path) || directory(good, path) || directory(bad, path) {
 			continue
 		}
 		if tip.Hash(path) != bad.Hash(path) {
-			return nil, false
+			return nil, path
 		}
 		edits = append(edits, gitsync.Edit{Path: path, As: good})
 	}
-	return edits, true
+	return edits, ""
 }
 
 func directory(t gitsync.Tree, path string) bool {

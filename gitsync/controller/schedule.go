@@ -82,6 +82,7 @@ type revision struct {
 	build    gitsync.Build
 	open     bool // it may be checked otherwise another time: custom kinds are defined in the cluster
 	listedAt time.Time
+	behind   bool              // the ref leads to a newer commit: nothing is pruned for this one
 	values   gitsync.Variables // that were put into it
 }
 

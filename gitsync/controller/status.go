@@ -27,9 +27,7 @@ const (
 type edit func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions)
 
 // write patches the status when the edit changes it, on condition that the Source is still as it was read. It is the
-
 // only place that does.
-
 func (p *pass) write(ctx context.Context, change edit) error {
 	before := p.src.DeepCopy()
 	s := &p.src.Status
@@ -70,7 +68,6 @@ func (p *pass) generation() int64 {
 }
 
 // announce tells of a new failure once; successes are told by applied with their numbers.
-
 func (p *pass) announce(before []metav1.Condition) {
 	was, is := v1alpha1.Condition(before, v1alpha1.ConditionReady), v1alpha1.Condition(p.src.Status.Conditions, v1alpha1.ConditionReady)
 	if is == nil || is.Status != metav1.ConditionFalse || (was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message) {
@@ -80,14 +77,11 @@ func (p *pass) announce(before []metav1.Condition) {
 }
 
 // keepPruneHeld carries that condition over where a pass says nothing about it.
-
 func keepPruneHeld(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 	if held := v1alpha1.Condition(s.Conditions, v1alpha1.ConditionPruneHeld); held != nil {
 		c.Set(held.Type, held.Status, held.Reason, held.Message)
 	}
 }
-
-// unchanged is the status after a look that found nothing new: what was said before holds, but for a failure to fetch.
 
 // keepAll carries every condition over but those that write sets itself.
 func keepAll(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
@@ -99,35 +93,12 @@ func keepAll(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 }
 
 // stand derives the conditions from the problems and holds that the status lists.
-
 func (p *pass) stand(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 	if refusedUnits(s) > 0 || slices.ContainsFunc(s.Problems, func(f v1alpha1.ProblemStatus) bool { return f.Severity == string(problem.Error) }) {
 		c.Stalled(invalidReason(s), invalid(s))
 	}
 	keepPruneHeld(s, c)
 }
-
-// invalid is the sentence about content that was not applied.
-
-// line says a problem in one line.
-
-// failed is after a fetch that did not work: nothing but the failure itself is written.
-
-// refused is after a render that gave nothing to apply.
-
-// applying is before the first apply of a new object: the inventory already lists it.
-
-// troubled is after a pass that could not finish; it is tried again.
-
-// applied is after a whole pass.
-
-// waitingUnits names the Rollouts whose other objects wait until the version before has no traffic, in units without codes:
-
-// nothing is wrong with them. Where limit leaves no room for all of them none is named.
-
-// refusedUnits counts those that are held because of Problems.
-
-// heldUnits gives what the plan and the server have held, for people.
 
 func setProblems(s *v1alpha1.SourceStatus, problems []problem.Problem) {
 	s.ProblemCount = int32(len(problems))

@@ -33,6 +33,7 @@ func invalidReason(s *v1alpha1.SourceStatus) string {
 	return cmp.Or(reason, v1alpha1.ReasonContentInvalid)
 }
 
+// invalid is the sentence about content that was not applied.
 func invalid(s *v1alpha1.SourceStatus) string {
 	text := fmt.Sprintf("%s, %s held", count(int(s.ProblemCount), "problem"), count(refusedUnits(s), "unit"))
 	if len(s.Problems) > 0 {
@@ -41,6 +42,7 @@ func invalid(s *v1alpha1.SourceStatus) string {
 	return text
 }
 
+// line says a problem in one line.
 func line(f v1alpha1.ProblemStatus) string {
 	place := f.Path
 	if f.Line > 0 {
@@ -58,6 +60,8 @@ func count(n int, what string) string {
 
 func short(c gitsync.Commit) string { return fmt.Sprintf("%s@%.7s", c.Ref, c.ID) }
 
+// waitingUnits names the Rollouts whose other objects wait until the version before has no traffic, in units without codes:
+// nothing is wrong with them. Where limit leaves no room for all of them none is named.
 func waitingUnits(waiting []gitsync.ID, limit int) []v1alpha1.HeldUnit {
 	var out []v1alpha1.HeldUnit
 	for some := range slices.Chunk(waiting, maxCodes) {
@@ -73,6 +77,7 @@ func waitingUnits(waiting []gitsync.ID, limit int) []v1alpha1.HeldUnit {
 	return out
 }
 
+// refusedUnits counts those that are held because of Problems.
 func refusedUnits(s *v1alpha1.SourceStatus) (n int) {
 	for _, u := range s.Held {
 		if len(u.Codes) > 0 {
@@ -82,6 +87,7 @@ func refusedUnits(s *v1alpha1.SourceStatus) (n int) {
 	return n
 }
 
+// heldUnits gives what the plan and the server have held, for people.
 func heldUnits(r *result) []v1alpha1.HeldUnit {
 	codes := map[int][]string{}
 	for _, refusal := range r.outcome.Refused {

@@ -25,6 +25,7 @@ type Watch struct {
 	cache   cache.Cache
 	changed func(owner gitsync.Owner, id gitsync.ID)
 
+	settling  sync.Mutex // held while informers are started and stopped, which may ask the server; taken before mu
 	mu        sync.Mutex
 	wanted    map[gitsync.Owner][]schema.GroupVersionKind // guarded by mu
 	followers map[schema.GroupVersionKind]cache.Informer  // guarded by mu
@@ -69,12 +70,27 @@ func (w *Watch) Follow(ctx context.Context, owner gitsync.Owner, have gitsync.In
 	if len(kinds) == 0 {
 		delete(w.wanted, owner)
 	}
-	w.settle(ctx)
 	w.mu.Unlock()
+	w.settle(ctx)
 }
 
-// settle brings the followers to what is wanted. It is called with mu held.
+// settle brings the followers to what is wanted. Those who ask for stamps do not wait for that.
 func (w *Watch) settle(ctx context.Context) {
+	w.settling.Lock()
+	defer w.settling.Unlock()
+	end, begin := w.differences()
+	for _, gvk := range end {
+		_ = w.cache.RemoveInformer(ctx, metadata(gvk)) // it can only fail for a kind it does not know
+	}
+	for _, gvk := range begin {
+		w.follow(ctx, gvk)
+	}
+}
+
+// differences gives the kinds that are followed for nobody, and no longer counts on them; and those that are to be followed.
+func (w *Watch) differences() (end, begin []schema.GroupVersionKind) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	all := map[schema.GroupVersionKind]bool{}
 	for _, kinds := range w.wanted {
 		for _, k := range kinds {
@@ -83,15 +99,16 @@ func (w *Watch) settle(ctx context.Context) {
 	}
 	for gvk := range w.followers {
 		if !all[gvk] {
-			_ = w.cache.RemoveInformer(ctx, metadata(gvk)) // it can only fail for a kind it does not know
 			delete(w.followers, gvk)
+			end = append(end, gvk)
 		}
 	}
 	for gvk := range all {
 		if f := w.followers[gvk]; f == nil || f.IsStopped() {
-			w.follow(ctx, gvk)
+			begin = append(begin, gvk)
 		}
 	}
+	return end, begin
 }
 
 // follow starts one kind. What the cluster does not have, or does not let us watch, is repaired at the next full
@@ -121,6 +138,8 @@ func (w *Watch) follow(ctx context.Context, gvk schema.GroupVersionKind) {
 		tell(after)
 	}})
 	if err == nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.followers[gvk] = informer
 	}
 }
