@@ -36,7 +36,7 @@ func TestSecrets_areNeverShown(t *testing.T) {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r.URL.RequestURI()) }))
 		url := srv.URL + "/services/" + canary + "?token=" + canary
 		o := outlet(secrets{"bookinfo/s": {"url": []byte(url), "key": []byte(key)}})
-		for _, spec := range []v1alpha1.NotifierSpec{{Slack: &v1alpha1.SlackSink{WebhookSecretRef: *ref("s", "url")}},
+		for _, spec := range []v1alpha1.NotifierSpec{{Slack: &v1alpha1.SlackSink{WebhookSecretRef: ref("s", "url")}},
 			{Webhook: &v1alpha1.WebhookSink{URLSecretRef: ref("s", "url"), SigningSecretRef: ref("s", "key")}}} {
 			err := send(t, o, spec)
 			if err == nil || strings.Contains(err.Error(), canary[:8]) || strings.Contains(err.Error(), canary[2:]) {
@@ -46,7 +46,7 @@ func TestSecrets_areNeverShown(t *testing.T) {
 		srv.Close()
 	}
 	o := outlet(secrets{"bookinfo/s": {"url": []byte("::" + canary), "key": []byte(canary), "ca": []byte(canary)}})
-	for _, spec := range []v1alpha1.NotifierSpec{{Slack: &v1alpha1.SlackSink{WebhookSecretRef: *ref("s", "url")}},
+	for _, spec := range []v1alpha1.NotifierSpec{{Slack: &v1alpha1.SlackSink{WebhookSecretRef: ref("s", "url")}},
 		{Webhook: &v1alpha1.WebhookSink{URLSecretRef: ref("s", "url"), SigningSecretRef: ref("s", "key")}},
 		{Webhook: &v1alpha1.WebhookSink{URL: "https://h/", SigningSecretRef: ref("s", "key")}},
 		{Webhook: &v1alpha1.WebhookSink{URL: "https://h/", CASecretRef: ref("s", "ca")}}} {

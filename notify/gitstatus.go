@@ -59,13 +59,13 @@ type gitStatus struct {
 	shown  *shown
 }
 
-func (o *Outlet) gitStatus(ctx context.Context, ns string, s *v1alpha1.GitStatusSink) (Sink, error) {
-	token, err := o.value(ctx, ns, s.TokenSecretRef)
+func (o *opening) gitStatus(ctx context.Context, s *v1alpha1.GitStatusSink) (Sink, error) {
+	token, err := o.value(ctx, s.TokenSecretRef)
 	if err != nil {
 		return nil, err
 	}
 	options := egress.Options{Timeout: sendTimeout}
-	if err := o.roots(ctx, ns, s.CASecretRef, &options); err != nil {
+	if err := o.roots(ctx, s.CASecretRef, &options); err != nil {
 		return nil, err
 	}
 	check := func(target string) error { return o.check(target, options) }
@@ -89,7 +89,11 @@ func stateOf(n Note) forge.State {
 }
 
 // Send implements Sink. Notes about no commit, and about none that a Source has brought, have no place to be shown.
-func (g *gitStatus) Send(ctx context.Context, n Note) error {
+func (g *gitStatus) Send(ctx context.Context, n Note) (Receipt, error) {
+	return Receipt{}, g.send(ctx, n)
+}
+
+func (g *gitStatus) send(ctx context.Context, n Note) error {
 	git, state := n.Report.Git, stateOf(n)
 	if git == nil || git.URL == "" || git.Commit == "" || state == "" {
 		return nil

@@ -37,7 +37,8 @@ func show(t *testing.T, o *notify.Outlet, spec v1alpha1.NotifierSpec, n notify.N
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sink.Send(t.Context(), n)
+	_, err = sink.Send(t.Context(), n)
+	return err
 }
 
 func TestGitStatus_showsEachStateOnce(t *testing.T) {

@@ -21,6 +21,7 @@ type Health struct {
 	Generation  int64     // of the Notifier at the newest try
 	Reason      string    // of the newest try; empty: it succeeded, or there was none
 	Message     string
+	Lacks       string                // what the newest note was delivered without, and why; empty: nothing
 	Dead        []v1alpha1.DeadLetter // given up since the process started, newest first
 }
 

@@ -16,13 +16,22 @@ import (
 type Note struct {
 	ID          string // the same whenever and however often it is sent
 	Environment string // of the Notifier; empty: not said
+	Headline    string // what a template of the Notifier made the first line; empty: the usual one
+	Ref         string // of the newest Receipt of the attempt; empty: there is none
+	Email       string // of the author of the version's commit; empty: not known. No sink shows it
 	Report      view.EvidenceReport
 }
 
+// Receipt is what a receiver gave for a note. The zero value says that there is nothing to keep.
+type Receipt struct {
+	Ref   string // comes back in the next notes of the attempt, across restarts; at most MaxRef bytes. Empty: as before
+	Lacks string // what the receiver did not get although it took the note, and why; empty: nothing
+}
+
 // Sink is where notes go. Send returns nil once the receiver has taken the note; else the error is a *Failure, or
-// counts as one that is worth another try.
+// counts as one that is worth another try. The Receipt counts beside an error too: part of the way may be done.
 type Sink interface {
-	Send(ctx context.Context, n Note) error
+	Send(ctx context.Context, n Note) (Receipt, error)
 }
 
 // Failure is a delivery that failed: why, and whether trying again can help.
@@ -43,6 +52,7 @@ const (
 	None    // the note can never be delivered
 	Gone    // the receiver wants nothing any more: the Notifier is stopped until it is changed
 	Dropped // the receiver has no place for this note, and works otherwise
+	Stands  // until the Notifier or its Secret changes; looked at again every hour
 )
 
 // Error implements error.
@@ -61,6 +71,9 @@ func failure(err error) *Failure {
 
 // Line is the note in one line that stands alone: who, what, by which numbers.
 func (n Note) Line() string {
+	if n.Headline != "" {
+		return problem.Clean(n.Headline, v1alpha1.MaxLine)
+	}
 	words := []string{mark(n.Report.Note)}
 	for _, w := range []string{n.Environment, n.subject().Name} {
 		if w != "" {

@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -27,8 +28,16 @@ func SourceID(uid types.UID, n v1alpha1.PendingNote) string {
 	return fmt.Sprintf("%s.%d.%s", uid, n.Seq, n.Notifier)
 }
 
-// Append gives pending with one entry of note for each name in to. Beyond MaxPending the oldest Info entries go:
-// Warning and Error entries stay as long as there are Info entries to give up. note.Notifier is ignored.
+// KeyOf gives the Notifier that an entry of a namespace's outbox names.
+func KeyOf(namespace, notifier string) types.NamespacedName {
+	if of, name, far := strings.Cut(notifier, "/"); far {
+		return types.NamespacedName{Namespace: of, Name: name}
+	}
+	return types.NamespacedName{Namespace: namespace, Name: notifier}
+}
+
+// Append gives pending with one entry of note for each name in to. Beyond MaxPending the oldest entries merge into newer
+// ones for the same Notifier: Info first, Errors last. note.Notifier is ignored.
 func Append(pending []v1alpha1.PendingNote, note v1alpha1.PendingNote, to []string) []v1alpha1.PendingNote {
 	out := slices.Clone(pending)
 	note.Text = problem.Clean(note.Text, MaxText)
@@ -36,7 +45,10 @@ func Append(pending []v1alpha1.PendingNote, note v1alpha1.PendingNote, to []stri
 		note.Notifier = name
 		out = append(out, note)
 	}
-	for len(out) > MaxPending {
+	for _, severity := range []v1alpha1.Severity{v1alpha1.SeverityInfo, v1alpha1.SeverityWarning, v1alpha1.SeverityError} {
+		out = Merge(out, MaxPending, severity)
+	}
+	for len(out) > MaxPending { // each for another Notifier
 		out = slices.Delete(out, leastMissed(out), leastMissed(out)+1)
 	}
 	return out
@@ -61,6 +73,7 @@ type Result struct {
 	Final    bool   // the entry can go: delivered, given up, or its Notifier is gone
 	Tries    int32  // failed tries so far
 	Err      string // of the last try; empty: delivered
+	Ref      string // of the newest Receipt; empty: nothing new
 }
 
 // Settle gives the outbox as it is after results: what is final leaves, what failed shows its tries. Results of

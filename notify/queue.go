@@ -19,6 +19,7 @@ const (
 	firstDelay = time.Second
 	maxDelay   = 5 * time.Minute
 	lookAgain  = time.Minute // at a Notifier that is suspended
+	retest     = time.Hour   // a failure that stands
 )
 
 // ident names an entry within its Rollout.
@@ -35,14 +36,15 @@ type owner struct {
 	isSource bool
 	source   types.NamespacedName // that brought a Rollout; empty: none
 	pending  []v1alpha1.PendingNote
+	receipts []v1alpha1.Receipt
 	note     func(v1alpha1.PendingNote) Note
 }
 
 func ofRollout(ro *v1alpha1.Rollout) owner {
 	o := owner{uid: ro.UID, key: types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name},
-		note: func(n v1alpha1.PendingNote) Note { return Note{ID: ID(ro.UID, n), Report: view.Evidence(ro, n)} }}
+		note: func(n v1alpha1.PendingNote) Note { return OfRollout(ro, n) }}
 	if ro.Status != nil {
-		o.pending = ro.Status.Notes
+		o.pending, o.receipts = ro.Status.Notes, ro.Status.Receipts
 	}
 	if name := ro.Labels[v1alpha1.LabelSourceName]; name != "" {
 		o.source = types.NamespacedName{Namespace: cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace), Name: name}
@@ -57,6 +59,15 @@ func ofSource(src *v1alpha1.Source) owner {
 		}}
 }
 
+// OfRollout gives the note that an entry of a Rollout's outbox asks for.
+func OfRollout(ro *v1alpha1.Rollout, n v1alpha1.PendingNote) Note {
+	out := Note{ID: ID(ro.UID, n), Report: view.Evidence(ro, n)}
+	if v := out.Report.Version; v != nil && v.Commit != "" && v.Commit == ro.Annotations[v1alpha1.AnnotationCommit] {
+		out.Email = ro.Annotations[v1alpha1.AnnotationCommitEmail]
+	}
+	return out
+}
+
 // queue is the outbox of one Rollout or Source as the Worker sees it.
 type queue struct {
 	of      types.NamespacedName
@@ -64,6 +75,7 @@ type queue struct {
 	settled func(types.NamespacedName)
 	items   []*item          // in the order of the outbox
 	done    map[string]ident // per Notifier the newest entry that is final
+	refs    []v1alpha1.Receipt
 }
 
 // item is an entry and what became of it.
@@ -76,7 +88,9 @@ type item struct {
 	final  bool
 	tries  int32
 	err    string
-	stored int32 // tries that the status knows of
+	ref    string // of the Receipt of the newest try
+	stored int32  // tries that the status knows of
+	stands string // what the Notifier's sink was made of when a failure began to stand; empty: none does
 }
 
 func newQueue(o owner, settled func(types.NamespacedName)) *queue {
@@ -93,6 +107,7 @@ func (i ident) compare(j ident) int {
 // is final stays final when an older status brings it back.
 func (q *queue) sync(o owner) []types.NamespacedName {
 	q.source = o.source
+	q.refs = Keep(o.receipts, resultsOf(q.refs)) // what this process has seen last is newer than any status
 	var items []*item
 	var touched []types.NamespacedName
 	for _, n := range o.pending {
@@ -126,7 +141,26 @@ func (q *queue) find(id ident) *item {
 }
 
 func (q *queue) notifier(it *item) types.NamespacedName {
-	return types.NamespacedName{Namespace: q.of.Namespace, Name: it.id.notifier}
+	return KeyOf(q.of.Namespace, it.id.notifier)
+}
+
+// ref is that of the attempt of an item.
+func (q *queue) ref(it *item) string {
+	for _, r := range q.refs {
+		if r.Notifier == it.id.notifier && r.Attempt == it.id.attempt {
+			return r.Ref
+		}
+	}
+	return ""
+}
+
+// resultsOf are receipts as results that brought them.
+func resultsOf(receipts []v1alpha1.Receipt) []Result {
+	var out []Result
+	for _, r := range receipts {
+		out = append(out, Result{Attempt: r.Attempt, Notifier: r.Notifier, Ref: r.Ref})
+	}
+	return out
 }
 
 // heads are the first entries, one per Notifier, that are not final: only these may be sent.
@@ -157,7 +191,7 @@ func (q *queue) results() []Result {
 	for _, it := range q.items {
 		if it.final || it.tries != it.stored {
 			out = append(out, Result{
-				Attempt: it.id.attempt, Seq: it.id.seq, Notifier: it.id.notifier, Final: it.final, Tries: it.tries, Err: it.err,
+				Attempt: it.id.attempt, Seq: it.id.seq, Notifier: it.id.notifier, Final: it.final, Tries: it.tries, Err: it.err, Ref: it.ref,
 			})
 		}
 	}
@@ -169,8 +203,9 @@ func (it *item) before(other *item) bool {
 	return cmp.Or(it.due.Compare(other.due), it.id.compare(other.id), cmp.Compare(it.note.ID, other.note.ID)) < 0
 }
 
-// tried takes the outcome of a try: final, or when to try again.
-func (it *item) tried(err error, now time.Time) {
+// tried takes the outcome of a try, by a sink made of print: final, or when to try again.
+func (it *item) tried(err error, print string, now time.Time) {
+	it.stands = ""
 	switch {
 	case err == nil:
 		it.final, it.err = true, ""
@@ -188,6 +223,9 @@ func (it *item) tried(err error, now time.Time) {
 	it.err = problem.Clean(f.Error(), maxLastError)
 	it.final = f.Hope == None || f.Hope == Gone || f.Hope == Dropped || (f.Hope == Thrice && it.tries >= 3) || now.Sub(it.at) >= giveUpAfter
 	it.due = now.Add(max(it.delay(), f.After))
+	if f.Hope == Stands {
+		it.due, it.stands = now.Add(retest), print
+	}
 }
 
 // delay doubles from a second to five minutes, give or take a fifth: by a hash of id and try, so that notes that failed

@@ -186,7 +186,8 @@ func send(t *testing.T, o *notify.Outlet, spec v1alpha1.NotifierSpec) error {
 	if err != nil {
 		return err
 	}
-	return sink.Send(t.Context(), rolledBack())
+	_, err = sink.Send(t.Context(), rolledBack())
+	return err
 }
 
 func ref(name, key string) *v1alpha1.SecretKeyRef {
@@ -299,7 +300,7 @@ func TestSlack_postsToTheSecretURL(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	o := outlet(secrets{"bookinfo/chat": {"url": []byte(srv.URL + "/services/T/B/x")}})
-	if err := send(t, o, v1alpha1.NotifierSpec{Slack: &v1alpha1.SlackSink{WebhookSecretRef: *ref("chat", "url")}}); err != nil {
+	if err := send(t, o, v1alpha1.NotifierSpec{Slack: &v1alpha1.SlackSink{WebhookSecretRef: ref("chat", "url")}}); err != nil {
 		t.Fatal(err)
 	}
 	var got struct{ Text, Parse string }
@@ -322,7 +323,7 @@ func TestOpen_saysWhatIsMissing(t *testing.T) {
 		{v1alpha1.NotifierSpec{Webhook: &v1alpha1.WebhookSink{URL: "https://h/", Unsigned: true, CASecretRef: ref("s", "pem")}}, v1alpha1.ReasonSecretInvalid, "no PEM"},
 		{v1alpha1.NotifierSpec{Webhook: &v1alpha1.WebhookSink{URL: "http://h/", Unsigned: true}}, v1alpha1.ReasonRefused, "plain http"},
 		{v1alpha1.NotifierSpec{Webhook: &v1alpha1.WebhookSink{URL: "https://169.254.169.254/", Unsigned: true}}, v1alpha1.ReasonRefused, "link-local"},
-		{v1alpha1.NotifierSpec{Slack: &v1alpha1.SlackSink{WebhookSecretRef: *ref("s", "plain")}}, v1alpha1.ReasonRefused, "plain http"},
+		{v1alpha1.NotifierSpec{Slack: &v1alpha1.SlackSink{WebhookSecretRef: ref("s", "plain")}}, v1alpha1.ReasonRefused, "plain http"},
 	} {
 		err := send(t, o, row.spec)
 		f, ok := errors.AsType[*notify.Failure](err)

@@ -19,14 +19,14 @@ type slackWebhook struct {
 }
 
 // Send implements Sink.
-func (s *slackWebhook) Send(ctx context.Context, n Note) error {
+func (s *slackWebhook) Send(ctx context.Context, n Note) (Receipt, error) {
 	body, err := json.Marshal(SlackMessage(n, s.mention))
 	if err != nil {
-		return &Failure{Reason: v1alpha1.ReasonRefused, Hope: None, Err: err}
+		return Receipt{}, &Failure{Reason: v1alpha1.ReasonRefused, Hope: None, Err: err}
 	}
 	h := http.Header{}
 	h.Set("Content-Type", "application/json")
-	return post(ctx, s.client, s.url, h, body)
+	return Receipt{}, post(ctx, s.client, s.url, h, body)
 }
 
 // SlackMessage gives the note as a Slack message: the line as text, which is what a phone shows, and blocks with the
@@ -45,6 +45,9 @@ func SlackMessage(n Note, mention []string) *slack.WebhookMessage {
 		}
 		names := slack.NewTextBlockObject(slack.MarkdownType, strings.Join(who, " "), false, true)
 		blocks = append(blocks, slack.NewSectionBlock(names, nil, nil))
+	}
+	if links := buttons(n); links != nil {
+		blocks = append(blocks, links)
 	}
 	no := false
 	return &slack.WebhookMessage{Text: line, Parse: "none", Blocks: &slack.Blocks{BlockSet: blocks}, UnfurlLinks: &no, UnfurlMedia: &no}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
@@ -36,26 +37,62 @@ const (
 type webhook struct {
 	client  *http.Client
 	url     string
-	secrets [][]byte // each signs; none: unsigned
+	secrets [][]byte    // each signs; none: unsigned
+	headers http.Header // besides our own
 	cluster string
 	now     func() time.Time
 }
 
 // Send implements Sink.
-func (w *webhook) Send(ctx context.Context, n Note) error {
+func (w *webhook) Send(ctx context.Context, n Note) (Receipt, error) {
 	body, err := CloudEvent(n, w.cluster)
 	if err != nil {
-		return &Failure{Reason: v1alpha1.ReasonRefused, Hope: None, Err: err}
+		return Receipt{}, &Failure{Reason: v1alpha1.ReasonRefused, Hope: None, Err: err}
 	}
 	at := w.now().Unix()
 	h := http.Header{}
+	for name, values := range w.headers {
+		h[name] = values
+	}
 	h.Set("Content-Type", event.ApplicationCloudEventsJSON)
 	h.Set(HeaderID, n.ID)
 	h.Set(HeaderTimestamp, strconv.FormatInt(at, 10))
 	if len(w.secrets) > 0 {
 		h.Set(HeaderSignature, Sign(w.secrets, n.ID, at, body))
 	}
-	return post(ctx, w.client, w.url, h, body)
+	return Receipt{}, post(ctx, w.client, w.url, h, body)
+}
+
+// parseHeaders reads headers, "Name: value", one a line.
+func parseHeaders(text []byte) (http.Header, error) {
+	out := http.Header{}
+	for i, line := range strings.Split(string(text), "\n") {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		name, value = http.CanonicalHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value)
+		switch {
+		case !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value):
+			return nil, fmt.Errorf("line %d is not of the form Name: value", i+1)
+		case reserved(name):
+			return nil, fmt.Errorf("line %d: the header %s is Sluice's own", i+1, name)
+		}
+		out.Add(name, value)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("there is no header")
+	}
+	return out, nil
+}
+
+// reserved reports that a header cannot be set by a Secret.
+func reserved(name string) bool {
+	switch name {
+	case "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Host", HeaderID, HeaderTimestamp, HeaderSignature:
+		return true
+	}
+	return false
 }
 
 // CloudEvent gives the note as a CloudEvent 1.0 in structured JSON, sent by the installation named cluster.
@@ -85,12 +122,16 @@ func CloudEvent(n Note, cluster string) ([]byte, error) {
 func Sign(secrets [][]byte, id string, at int64, body []byte) string {
 	var out []string
 	for _, key := range secrets {
-		mac := hmac.New(sha256.New, key)
-		fmt.Fprintf(mac, "%s.%d.", id, at)
-		mac.Write(body)
-		out = append(out, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+		out = append(out, "v1,"+base64.StdEncoding.EncodeToString(sum(key, id, at, body)))
 	}
 	return strings.Join(out, " ")
+}
+
+func sum(key []byte, id string, at int64, body []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%s.%d.", id, at)
+	mac.Write(body)
+	return mac.Sum(nil)
 }
 
 // ParseSecrets reads signing secrets, one a line, each whsec_ followed by base64 of at least 16 bytes.

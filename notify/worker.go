@@ -39,6 +39,8 @@ type WorkerConfig struct {
 	Sources       Sources                                                // where the commits of Rollouts come from; nil: not told
 	SettledSource func(source types.NamespacedName)                      // as Settled, of a Source; nil: nobody asks
 	Dropped       func(notifier types.NamespacedName, n Note, why error) // a receiver will never take the note; nil: nobody asks
+	System        string                                                 // namespace whose Notifiers may speak of all others; empty: none may
+	Links         view.LinkTemplates                                     // of pages about Rollouts
 	Notifiers     Notifiers
 	Opener        Opener
 	Now           func() time.Time
@@ -191,7 +193,9 @@ func (w *Worker) takeOff() ([]flight, time.Duration) {
 		key := w.queues[uid].notifier(it)
 		it.flying, w.busy[key] = true, true
 		w.flying++
-		out = append(out, flight{uid: uid, notifier: key, id: it.id, note: it.note, at: it.at, source: w.queues[uid].source})
+		note := it.note
+		note.Ref = w.queues[uid].ref(it)
+		out = append(out, flight{uid: uid, notifier: key, id: it.id, note: note, at: it.at, source: w.queues[uid].source})
 	}
 	return out, w.next(now)
 }
@@ -233,7 +237,9 @@ type landing struct {
 	flight
 	of         types.UID // of the Notifier
 	generation int64     // of the Notifier
-	err        error     // ErrNotFound: there is no such Notifier; errSuspended: it does not want to send
+	print      string    // of what the sink was made of
+	receipt    Receipt
+	err        error // ErrNotFound: there is no such Notifier; errSuspended: it does not want to send
 }
 
 // send tries once.
@@ -243,7 +249,7 @@ func (w *Worker) send(ctx context.Context, f flight) landing {
 		return landing{flight: f, err: err}
 	}
 	out := landing{flight: f, of: n.UID, generation: n.Generation, err: errSuspended}
-	if n.Spec.Suspend || stopped(n) {
+	if n.Spec.Suspend || stopped(n) || !w.permits(n) {
 		return out
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*sendTimeout+timeoutOf(n))
@@ -253,9 +259,13 @@ func (w *Worker) send(ctx context.Context, f flight) landing {
 		out.err = err
 		return out
 	}
-	f.note.Environment = n.Spec.Environment
-	f.note.Report.Git = w.origin(ctx, f)
-	out.err = sink.Send(ctx, f.note)
+	out.print = print(n, sink)
+	note, lacks := Prepare(n, linked(f.note, w.cfg.Links))
+	note.Report.Git = w.origin(ctx, f)
+	out.receipt, out.err = sink.Send(ctx, note)
+	if out.receipt.Lacks == "" {
+		out.receipt.Lacks = lacks
+	}
 	return out
 }
 
@@ -312,7 +322,10 @@ func (w *Worker) record(l landing) *queue {
 	it := q.find(l.id)
 	if it != nil {
 		it.flying = false
-		it.tried(l.err, w.cfg.Now())
+		if it.ref = l.receipt.Ref; it.ref != "" {
+			q.refs = Keep(q.refs, []Result{{Attempt: it.id.attempt, Notifier: it.id.notifier, Ref: it.ref}})
+		}
+		it.tried(l.err, l.print, w.cfg.Now())
 		q.note(it)
 	}
 	w.feel(l, it)
@@ -339,7 +352,7 @@ func (w *Worker) feel(l landing, it *item) {
 	h.Pending, h.Generation = w.pending(l.notifier), l.generation
 	switch {
 	case err == nil:
-		h.LastSuccess, h.Reason, h.Message = now, "", ""
+		h.LastSuccess, h.Reason, h.Message, h.Lacks = now, "", "", problem.Clean(l.receipt.Lacks, v1alpha1.MaxMessage)
 	case !errors.Is(err, errSuspended):
 		h.Reason, h.Message = failure(err).Reason, problem.Clean(err.Error(), v1alpha1.MaxMessage)
 	}

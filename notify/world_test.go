@@ -19,8 +19,10 @@ const uid = types.UID("0b7f3c1e-5a52-4f0b-9a44-2f6c1d3e8a90")
 type world struct {
 	mu        sync.Mutex
 	notifiers map[string]*v1alpha1.Notifier
-	answer    func(notifier string, n notify.Note) error // nil: taken
-	sent      []string                                   // ids that were taken, in order
+	answer    func(notifier string, n notify.Note) error          // nil: taken
+	receipt   func(notifier string, n notify.Note) notify.Receipt // nil: none
+	print     string                                              // of all sinks
+	sent      []string                                            // ids that were taken, in order
 	tries     []try
 	now       map[string]int // in flight per Notifier
 	most      map[string]int
@@ -63,8 +65,15 @@ type sink struct {
 	name  string
 }
 
+// Print implements notify.Printed.
+func (s *sink) Print() string {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	return s.world.print
+}
+
 // Send implements notify.Sink; it takes 10 ms.
-func (s *sink) Send(ctx context.Context, n notify.Note) error {
+func (s *sink) Send(ctx context.Context, n notify.Note) (notify.Receipt, error) {
 	w := s.world
 	w.mu.Lock()
 	w.now[s.name]++
@@ -89,7 +98,10 @@ func (s *sink) Send(ctx context.Context, n notify.Note) error {
 	if err == nil {
 		w.sent = append(w.sent, n.ID)
 	}
-	return err
+	if w.receipt != nil {
+		return w.receipt(s.name, n), err
+	}
+	return notify.Receipt{}, err
 }
 
 func (w *world) worker() *notify.Worker {

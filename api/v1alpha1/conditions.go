@@ -176,6 +176,7 @@ const (
 	ReasonUnauthorized   = "Unauthorized"
 	ReasonGone           = "Gone"
 	ReasonRefused        = "Refused"
+	ReasonNotPermitted   = "NotPermitted" // of Accepted too
 )
 
 // MaxReadyMessage and MaxMessage bound the messages of Ready and of all other conditions, in bytes.

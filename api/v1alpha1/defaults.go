@@ -112,6 +112,7 @@ func (w *SourceWriteBack) Default() {
 // Default fills what is left open with the values the API server would fill in.
 func (s *NotifierSpec) Default() {
 	set(&s.MinSeverity, SeverityInfo)
+	set(&s.Namespaces, ScopeSame)
 	if s.Webhook != nil {
 		lasts(&s.Webhook.Timeout, 10*time.Second)
 	}

@@ -27,6 +27,7 @@ const (
 	AnnotationDigest        = "sluice.dev/digest"         // digest of what a version consists of, 64 hex
 	AnnotationCommit        = "sluice.dev/commit"         // full id of the commit an object came from
 	AnnotationCommitAuthor  = "sluice.dev/commit-author"  // name only
+	AnnotationCommitEmail   = "sluice.dev/commit-email"   // address of the author
 	AnnotationCommitSubject = "sluice.dev/commit-subject" // first line of the message
 	AnnotationCommitTime    = "sluice.dev/commit-time"    // RFC 3339
 	AnnotationPath          = "sluice.dev/path"           // file within the Source

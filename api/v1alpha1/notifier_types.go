@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Notifier says who is told of what happens to the Rollouts of its namespace.
+// Notifier says who is told of what happens to Rollouts and Sources, those of its namespace or all.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -38,13 +38,18 @@ type NotifierList struct {
 
 // NotifierSpec says who is told of what: exactly one sink, and which notes it gets.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.slack), has(self.webhook), has(self.gitStatus)].filter(x, x).size() == 1",message="exactly one of slack, webhook and gitStatus must be set"
+// +kubebuilder:validation:XValidation:rule="[has(self.slack), has(self.webhook), has(self.teams), has(self.gitStatus), has(self.grafana)].filter(x, x).size() == 1",message="exactly one of slack, webhook, teams, gitStatus and grafana must be set"
 type NotifierSpec struct {
-	// Selector picks Rollouts and Sources by their labels. Empty: all of this namespace.
+	// Selector picks Rollouts and Sources by their labels. Empty: all of the namespaces.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
-	// Kinds of notes that are sent. Empty: all for webhook; for slack Started, Completed, RolledBack, Blocked and SourceFailed;
-	// for gitStatus those that change the state of a commit.
+	// Namespaces whose Rollouts and Sources it is about. All is for Notifiers in the controller's own namespace only.
+	// +optional
+	// +kubebuilder:default=Same
+	Namespaces NotifierScope `json:"namespaces,omitempty"`
+	// Kinds of notes that are sent. Empty: all for webhook, and for slack with a token; for teams, and for slack with an
+	// incoming webhook, Started, Completed, ApprovalNeeded, RolledBack, Aborted, Blocked and SourceFailed; for gitStatus those
+	// that change the state of a commit; for grafana those that begin or end a step.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -60,16 +65,43 @@ type NotifierSpec struct {
 	// Suspend stops sending; what happens meanwhile is not sent later.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+	// Templates of the first line of messages, by kind of note: text/template with the functions upper, lower, truncate and
+	// json. A kind without one has the usual line, as has one whose template fails.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['Started','StepPassed','Completed','Resumed','Superseded','Paused','ApprovalNeeded','WaitingForTraffic','Suspicious','RolledBack','Aborted','Blocked','GitDrift','GitInSync','SourceFailed'])",message="the keys of templates are kinds of notes, such as RolledBack"
+	Templates map[NoteKind]LineTemplate `json:"templates,omitempty"`
 	// Slack sends messages to a Slack channel.
 	// +optional
 	Slack *SlackSink `json:"slack,omitempty"`
 	// Webhook sends signed CloudEvents.
 	// +optional
 	Webhook *WebhookSink `json:"webhook,omitempty"`
+	// Teams sends cards to a channel of Microsoft Teams.
+	// +optional
+	Teams *TeamsSink `json:"teams,omitempty"`
+	// Grafana draws steps and rollbacks into dashboards.
+	// +optional
+	Grafana *GrafanaSink `json:"grafana,omitempty"`
 	// GitStatus shows on the page of a commit, at its forge, what became of it.
 	// +optional
 	GitStatus *GitStatusSink `json:"gitStatus,omitempty"`
 }
+
+// NotifierScope says whose notes a Notifier sends.
+// +kubebuilder:validation:Enum=Same;All
+type NotifierScope string
+
+// The scopes of Notifiers.
+const (
+	ScopeSame NotifierScope = "Same" // of its own namespace
+	ScopeAll  NotifierScope = "All"  // of all namespaces
+)
+
+// LineTemplate is a text/template for one line; see NoteLine.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=4096
+type LineTemplate string
 
 // NoteKind is what a note tells.
 // +kubebuilder:validation:Enum=Started;StepPassed;Completed;Resumed;Superseded;Paused;ApprovalNeeded;WaitingForTraffic;Suspicious;RolledBack;Aborted;Blocked;GitDrift;GitInSync;SourceFailed
@@ -128,17 +160,81 @@ type SecretKeyRef struct {
 	Key string `json:"key"`
 }
 
-// SlackSink sends messages to the channel of a Slack incoming webhook.
+// SlackSink sends messages to a Slack channel: with a token one message per attempt that is kept up to date, and each note in
+// its thread; with an incoming webhook one message per note.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.tokenSecretRef) != has(self.webhookSecretRef)",message="exactly one of tokenSecretRef and webhookSecretRef must be set"
+// +kubebuilder:validation:XValidation:rule="has(self.tokenSecretRef) == has(self.channel)",message="channel is required with tokenSecretRef, and cannot be set with webhookSecretRef: the webhook has its own"
+// +kubebuilder:validation:XValidation:rule="has(self.tokenSecretRef) || (!has(self.plot) && !has(self.apiURL) && !(has(self.mentionAuthor) && self.mentionAuthor))",message="plot, apiURL and mentionAuthor need tokenSecretRef"
 type SlackSink struct {
-	// WebhookSecretRef names the key that holds the webhook's URL.
-	// +required
-	WebhookSecretRef SecretKeyRef `json:"webhookSecretRef"`
+	// TokenSecretRef names the key that holds a bot token with the scopes chat:write and, for plots, files:write.
+	// +optional
+	TokenSecretRef *SecretKeyRef `json:"tokenSecretRef,omitempty"`
+	// WebhookSecretRef names the key that holds the URL of an incoming webhook.
+	// +optional
+	WebhookSecretRef *SecretKeyRef `json:"webhookSecretRef,omitempty"`
+	// Channel by its id or as #name; the token's app has to be a member.
+	// +optional
+	// +kubebuilder:validation:MaxLength=81
+	// +kubebuilder:validation:Pattern=`^(#[^\s#<>&,]{1,80}|[CGD][A-Z0-9]{2,20})$`
+	Channel string `json:"channel,omitempty"`
 	// MentionOnRollback are Slack members or groups (U…, W… or S…) mentioned in messages of severity Error.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:Pattern=`^[UWS][A-Z0-9]{2,20}$`
 	MentionOnRollback []string `json:"mentionOnRollback,omitempty"`
+	// MentionAuthor mentions the author of the commit in messages of severity Error, if the workspace knows the e-mail
+	// address; needs the scope users:read.email.
+	// +optional
+	MentionAuthor bool `json:"mentionAuthor,omitempty"`
+	// Plot uploads a picture of the evidence. Default true.
+	// +optional
+	Plot *bool `json:"plot,omitempty"`
+	// APIURL of Slack's Web API. Empty: https://slack.com/api.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^(https?://[^/?#@]+(/[A-Za-z0-9._~/+@%=,-]*)?)?$`
+	APIURL string `json:"apiURL,omitempty"`
+}
+
+// TeamsSink sends adaptive cards to the workflow of a channel of Microsoft Teams.
+type TeamsSink struct {
+	// URLSecretRef names the key that holds the URL of the workflow.
+	// +required
+	URLSecretRef SecretKeyRef `json:"urlSecretRef"`
+}
+
+// GrafanaSink draws annotations: a region for each step, a point for a rollback.
+//
+// +kubebuilder:validation:XValidation:rule="self.url.startsWith('https://') || (has(self.insecure) && self.insecure)",message="url must be https, or set insecure: true to send the token in clear text"
+type GrafanaSink struct {
+	// URL of Grafana, without /api.
+	// +required
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#@]+(/[A-Za-z0-9._~/+@%=,-]*)?$`
+	URL string `json:"url"`
+	// TokenSecretRef names the key that holds the token of a service account with the right to write annotations.
+	// +required
+	TokenSecretRef SecretKeyRef `json:"tokenSecretRef"`
+	// DashboardUID of the dashboard that shows them. Empty: all dashboards that ask for their tags.
+	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	DashboardUID string `json:"dashboardUID,omitempty"`
+	// Tags besides sluice, the namespace, the name and the commit.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	Tags []string `json:"tags,omitempty"`
+	// CASecretRef names the key that holds the PEM certificates that alone are trusted.
+	// +optional
+	CASecretRef *SecretKeyRef `json:"caSecretRef,omitempty"`
+	// Insecure allows http.
+	// +optional
+	Insecure bool `json:"insecure,omitempty"`
 }
 
 // WebhookSink sends CloudEvents 1.0 in structured JSON with Standard Webhooks headers.
@@ -160,6 +256,9 @@ type WebhookSink struct {
 	// rotation each signs.
 	// +optional
 	SigningSecretRef *SecretKeyRef `json:"signingSecretRef,omitempty"`
+	// HeadersSecretRef names the key that holds further headers, "Name: value", one a line.
+	// +optional
+	HeadersSecretRef *SecretKeyRef `json:"headersSecretRef,omitempty"`
 	// CASecretRef names the key that holds the PEM certificates that alone are trusted.
 	// +optional
 	CASecretRef *SecretKeyRef `json:"caSecretRef,omitempty"`

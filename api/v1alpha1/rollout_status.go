@@ -134,6 +134,11 @@ type RolloutStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Notes []PendingNote `json:"notes,omitempty"`
+	// Receipts of the notes of the last two attempts, newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Receipts []Receipt `json:"receipts,omitempty"`
 	// History of ended attempts, newest first.
 	// +optional
 	// +listType=atomic
@@ -326,9 +331,9 @@ type ArmStatus struct {
 
 // PendingNote is an entry of the outbox. Its id is <uid>.<attempt>.<seq>.<notifier>.
 type PendingNote struct {
-	// Notifier that is to send it.
+	// Notifier that is to send it: its name, and with a namespace before it (namespace/name) one of another namespace.
 	// +required
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MaxLength=127
 	Notifier string `json:"notifier"`
 	// Kind of the note.
 	// +required
@@ -342,6 +347,9 @@ type PendingNote struct {
 	// At is the instant of its transition.
 	// +required
 	At metav1.MicroTime `json:"at"`
+	// AckedAt is when every proxy had the weight of the step. Absent: they had not.
+	// +optional
+	AckedAt *metav1.MicroTime `json:"ackedAt,omitempty"`
 	// Step at that instant.
 	// +optional
 	Step int32 `json:"step,omitempty"`
@@ -363,6 +371,21 @@ type PendingNote struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	LastError string `json:"lastError,omitempty"`
+}
+
+// Receipt is what a receiver gave for the notes of an attempt, so that later ones find the thread, or the drawing, of the first.
+type Receipt struct {
+	// Notifier that keeps it, as in PendingNote.
+	// +required
+	// +kubebuilder:validation:MaxLength=127
+	Notifier string `json:"notifier"`
+	// Attempt it is of.
+	// +required
+	Attempt int64 `json:"attempt"`
+	// Ref in the words of the receiver.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Ref string `json:"ref"`
 }
 
 // HistoryEntry is an ended attempt.

@@ -1,15 +1,10 @@
 package v1alpha1
 
 import (
-	"fmt"
-	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/problem"
 )
@@ -100,80 +95,4 @@ func (f *findings) condition(c *ConditionTemplate) {
 		f.bound(field+".consecutiveSuccessLimit", "make it at most count", "%d passes in a row can never come in %d measurements", c.ConsecutiveSuccessLimit, c.Count)
 	}
 	one(f, field+".onFail", c.OnFail, "", FailRollback, FailHold)
-}
-
-// Validate gives what is wrong with the spec, as Rollout.Validate does.
-func (n *Notifier) Validate() []problem.Problem {
-	f := &findings{object: KindNotifier + "/" + n.Namespace + "/" + n.Name}
-	s := n.Spec.DeepCopy()
-	s.Default()
-	f.text("metadata.name", n.Name, 0, 63)
-	if _, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
-		f.bound("spec.selector", "", "%v", err)
-	}
-	for i, k := range s.Kinds {
-		one(f, fmt.Sprintf("spec.kinds[%d]", i), k, NoteKinds()...)
-	}
-	one(f, "spec.minSeverity", s.MinSeverity, SeverityInfo, SeverityWarning, SeverityError)
-	f.text("spec.environment", s.Environment, 0, 32)
-	sinks := 0
-	for _, set := range []bool{s.Slack != nil, s.Webhook != nil, s.GitStatus != nil} {
-		if set {
-			sinks++
-		}
-	}
-	if sinks != 1 {
-		f.bound("spec", "set exactly one of slack, webhook and gitStatus", "a Notifier has exactly one sink")
-	}
-	if g := s.GitStatus; g != nil {
-		one(f, "spec.gitStatus.provider", g.Provider, "", ForgeGitHub, ForgeGitLab, ForgeGitea)
-		f.key("spec.gitStatus.tokenSecretRef", &g.TokenSecretRef)
-		f.text("spec.gitStatus.context", g.Context, 0, 200)
-	}
-	if s.Slack != nil {
-		f.key("spec.slack.webhookSecretRef", &s.Slack.WebhookSecretRef)
-		for i, who := range s.Slack.MentionOnRollback {
-			f.name(fmt.Sprintf("spec.slack.mentionOnRollback[%d]", i), who, regexp.MustCompile(`^[UWS][A-Z0-9]{2,20}$`))
-		}
-	}
-	if s.Webhook != nil {
-		f.webhook(s.Webhook)
-	}
-	return f.list
-}
-
-func (f *findings) webhook(w *WebhookSink) {
-	if (w.URL == "") == (w.URLSecretRef == nil) {
-		f.bound("spec.webhook", "set exactly one of url and urlSecretRef", "a webhook has exactly one URL")
-	}
-	if w.URL != "" {
-		u, err := url.Parse(w.URL)
-		switch {
-		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-			f.bound("spec.webhook.url", "write https://host/path", "not an http(s) URL")
-		case u.User != nil:
-			f.bound("spec.webhook.url", "put the whole URL into a Secret and name it in urlSecretRef", "the URL has a user")
-		case u.Scheme == "http" && !w.Insecure:
-			f.bound("spec.webhook.url", "use https, or set insecure: true", "the URL is plain http")
-		}
-	}
-	switch {
-	case w.SigningSecretRef == nil && !w.Unsigned:
-		f.bound("spec.webhook.signingSecretRef", "set it, or unsigned: true", "nothing signs the messages")
-	case w.SigningSecretRef != nil && w.Unsigned:
-		f.bound("spec.webhook.unsigned", "drop one of the two", "both unsigned and signingSecretRef are set")
-	case w.Unsigned:
-		f.add(CodeUnsigned, problem.Warning, "spec.webhook.unsigned", "a receiver cannot tell who sent a message", "set signingSecretRef")
-	}
-	f.key("spec.webhook.urlSecretRef", w.URLSecretRef)
-	f.key("spec.webhook.signingSecretRef", w.SigningSecretRef)
-	f.key("spec.webhook.caSecretRef", w.CASecretRef)
-	f.lasts("spec.webhook.timeout", w.Timeout, time.Second, 30*time.Second)
-}
-
-func (f *findings) key(field string, ref *SecretKeyRef) {
-	if ref != nil {
-		f.text(field+".name", ref.Name, 1, 253)
-		f.text(field+".key", ref.Key, 1, 253)
-	}
 }

@@ -22,6 +22,8 @@ type EvidenceReport struct {
 	Version    *Version                `json:"version"`
 	Stable     *Version                `json:"stable"`
 	Metrics    []v1alpha1.MetricStatus `json:"metrics,omitempty"`
+	AckedAt    *time.Time              `json:"ackedAt,omitempty"` // when every proxy had the weight of the step; absent: they had not
+	Links      []Link                  `json:"links,omitempty"`
 }
 
 // Git is where a version comes from, and what became of it in the words of commit statuses: pending, success, failure or
@@ -68,6 +70,9 @@ func Evidence(ro *v1alpha1.Rollout, n v1alpha1.PendingNote) EvidenceReport {
 		APIVersion: APIVersion, Kind: KindEvidenceReport, Rollout: object(ro),
 		Note: n.Kind, Attempt: n.Attempt, Seq: n.Seq, At: n.At.UTC(), Sentence: n.Text,
 		Place: Place{Step: n.Step, Weight: n.Weight},
+	}
+	if n.AckedAt != nil {
+		r.AckedAt = instant(n.AckedAt.Time)
 	}
 	if ro.Status == nil {
 		return r

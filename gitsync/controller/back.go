@@ -33,6 +33,7 @@ type Back struct {
 	Outbox  Outbox
 	Writer  Writer
 	Forges  func(roots []byte) (*http.Client, error) // speaks with the APIs of forges; roots are PEM, or empty for the machine's
+	System  string                                   // namespace whose Notifiers may be about all others; empty: none may
 	Cluster string                                   // names the cluster in refs; empty: no ref of the default name is pushed
 }
 

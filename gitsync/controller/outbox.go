@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -36,8 +37,8 @@ func (p *pass) note(ctx context.Context, before []metav1.Condition, s *v1alpha1.
 	if kind == "" {
 		return nil
 	}
-	list := &v1alpha1.NotifierList{}
-	if err := p.controller.config.Client.List(ctx, list, inNamespace(p.src.Namespace)); err != nil {
+	all, err := p.notifiers(ctx)
+	if err != nil {
 		return fmt.Errorf("reading Notifiers: %w", err)
 	}
 	now := p.controller.config.Now()
@@ -45,9 +46,26 @@ func (p *pass) note(ctx context.Context, before []metav1.Condition, s *v1alpha1.
 	for _, n := range s.Notes {
 		note.Seq = max(note.Seq, n.Seq+1) // ids rise, whatever the clock does
 	}
-	s.Notes = notify.Append(s.Notes, note, notify.Matching(list.Items, notify.About{Kind: kind, Labels: p.src.Labels}))
+	s.Notes = notify.Append(s.Notes, note, notify.Matching(all, notify.About{
+		Kind: kind, Namespace: p.src.Namespace, Labels: p.src.Labels, System: p.controller.back.System}))
 	s.Notes = s.Notes[max(0, len(s.Notes)-maxNotes):]
 	return nil
+}
+
+// notifiers are those of the Source's namespace and of the controller's.
+func (p *pass) notifiers(ctx context.Context) ([]v1alpha1.Notifier, error) {
+	var out []v1alpha1.Notifier
+	for _, namespace := range slices.Compact([]string{p.src.Namespace, p.controller.back.System}) {
+		if namespace == "" {
+			continue
+		}
+		list := &v1alpha1.NotifierList{}
+		if err := p.controller.config.Client.List(ctx, list, inNamespace(namespace)); err != nil {
+			return nil, err
+		}
+		out = append(out, list.Items...)
+	}
+	return out, nil
 }
 
 // news is what people are told of a change of Ready: nothing, but of a failure with another reason than before, and of its end.

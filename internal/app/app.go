@@ -58,6 +58,9 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 			}
 		}()
 	}
+	if err := c.Links.Check(); err != nil {
+		return err
+	}
 	ctrl.SetLogger(logr.FromSlogHandler(c.Log.Handler()))
 	lead, err := newLeadership(cfg, c)
 	if err != nil {
@@ -81,7 +84,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	outbox, err := notes(mgr, guard)
+	outbox, err := notes(mgr, c, guard)
 	if err != nil {
 		return err
 	}

@@ -96,11 +96,11 @@ type outbox struct {
 }
 
 // notes is the delivery of notes, and the status of those who ask for them.
-func notes(mgr ctrl.Manager, guard *egress.Guard) (*outbox, error) {
+func notes(mgr ctrl.Manager, c Config, guard *egress.Guard) (*outbox, error) {
 	o := &outbox{}
 	var err error
 	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
-		Guard: guard, Now: Now, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
+		Guard: guard, Now: Now, System: c.Namespace, Links: c.Links, Cluster: c.Git.ClusterName, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
 		SettledSource: func(key types.NamespacedName) { o.wakeSource(key) }})
 	return o, err
 }

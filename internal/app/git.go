@@ -49,7 +49,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard, notes *outbox) (func(c
 		return nil, fmt.Errorf("registering what is measured of Sources: %w", err)
 	}
 	notes.wakeSource = sources.Wake
-	sources.Tell(gitcontroller.Back{Outbox: notes.worker, Writer: repositories, Forges: forges(guard), Cluster: c.Git.ClusterName})
+	sources.Tell(gitcontroller.Back{Outbox: notes.worker, Writer: repositories, Forges: forges(guard), System: c.Namespace, Cluster: c.Git.ClusterName})
 	if err := sources.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/notify"
 )
@@ -23,6 +24,7 @@ const lookAgain = time.Minute
 
 // healths tells how sending through a Notifier goes.
 type healths interface {
+	Opened(n *v1alpha1.Notifier, s notify.Sink)
 	Health(key types.NamespacedName) notify.Health
 	ForgetNotifier(key types.NamespacedName)
 }
@@ -32,6 +34,7 @@ type reconciler struct {
 	outlet notify.Opener
 	worker healths
 	now    func() time.Time
+	system string // namespace of the controller
 }
 
 // Reconcile looks whether the Notifier could send, and writes what is known.
@@ -47,7 +50,8 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	before := n.DeepCopy()
-	n.Status = Status(before, r.try(ctx, n), r.worker.Health(req.NamespacedName), r.now())
+	seen := Seen{Open: r.try(ctx, n), Health: r.worker.Health(req.NamespacedName), System: r.system}
+	n.Status = Status(before, seen, r.now())
 	if !equality.Semantic.DeepEqual(before.Status, n.Status) {
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 		if err := r.client.Status().Patch(ctx, n, patch); err != nil {
@@ -62,31 +66,49 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // try opens the sink and sends nothing.
 func (r *reconciler) try(ctx context.Context, n *v1alpha1.Notifier) error {
-	if n.Spec.Suspend {
+	if n.Spec.Suspend || !notify.Permitted(n, r.system) {
 		return nil
 	}
-	_, err := r.outlet.Open(ctx, n)
+	sink, err := r.outlet.Open(ctx, n)
+	if err == nil {
+		r.worker.Opened(n, sink)
+	}
 	return err
 }
 
-// Status gives the status of n: open is what opening its sink said, h how sending went.
-func Status(n *v1alpha1.Notifier, open error, h notify.Health, now time.Time) v1alpha1.NotifierStatus {
+// Seen is what a status is made of, besides the Notifier.
+type Seen struct {
+	Open   error // what opening the sink said
+	Health notify.Health
+	System string // namespace of the controller
+}
+
+// Status gives the status of n.
+func Status(n *v1alpha1.Notifier, seen Seen, now time.Time) v1alpha1.NotifierStatus {
+	h := seen.Health
 	if h.UID != n.UID { // it went with one that had the name before
 		h = notify.Health{Pending: h.Pending}
 	}
 	st := *n.Status.DeepCopy()
 	c := v1alpha1.NewConditions(n.Status.Conditions, n.Generation, now)
+	accept(c, n, seen.System)
 	switch {
+	case !notify.Permitted(n, seen.System):
+		c.Stalled(v1alpha1.ReasonNotPermitted, notPermitted(seen.System)+": nothing is sent")
 	case n.Spec.Suspend:
 		c.Ready(v1alpha1.ReasonSuspended, "suspended in spec: nothing is sent")
-	case open != nil:
-		fails(c, reasonOf(open), open.Error())
+	case seen.Open != nil:
+		fails(c, reasonOf(seen.Open), seen.Open.Error())
 	case h.Reason != "" && h.Generation == n.Generation:
 		fails(c, h.Reason, h.Message)
 	case stopped(n):
 		c.Stalled(v1alpha1.ReasonGone, v1alpha1.Condition(n.Status.Conditions, v1alpha1.ConditionReady).Message)
 	default:
-		c.Ready(v1alpha1.ReasonReady, "notes can be sent")
+		message := "notes can be sent"
+		if h.Lacks != "" {
+			message += "; of the newest, " + h.Lacks
+		}
+		c.Ready(v1alpha1.ReasonReady, message)
 	}
 	st.Conditions = c.List()
 	st.ObservedGeneration = n.Generation
@@ -97,6 +119,25 @@ func Status(n *v1alpha1.Notifier, open error, h notify.Health, now time.Time) v1
 	}
 	st.DeadLetters = bury(st.DeadLetters, h.Dead)
 	return st
+}
+
+// accept says whether the spec can be acted on as it is. What is wrong with a template only costs its first line.
+func accept(c *v1alpha1.Conditions, n *v1alpha1.Notifier, system string) {
+	if !notify.Permitted(n, system) {
+		c.Set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonNotPermitted, notPermitted(system))
+		return
+	}
+	for _, p := range n.Validate() {
+		if p.Severity == problem.Error {
+			c.Set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, p.Field+": "+p.Message)
+			return
+		}
+	}
+	c.Set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "the spec is understood")
+}
+
+func notPermitted(system string) string {
+	return fmt.Sprintf("namespaces: All is for Notifiers in the controller's namespace %s", system)
 }
 
 // stopped reports that the receiver wanted nothing any more at this generation: known across restarts from here only.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/egress"
 	"github.com/sluice-dev/sluice/notify"
 )
@@ -26,11 +27,14 @@ import (
 // newsBuffer is how many Notifiers can have news before one is looked at; more only waits for the next look.
 const newsBuffer = 256
 
-// Config is what Setup needs. All of it is required but Cluster.
+// Config is what Setup needs. All of it is required but what says otherwise.
 type Config struct {
 	Guard   *egress.Guard
 	Now     func() time.Time
 	Cluster string                             // names this installation in events; empty: "local"
+	System  string                             // namespace of the controller, whose Notifiers may be about all others; empty: none may
+	Links   view.LinkTemplates                 // of pages about Rollouts
+	Plot    notify.Plotter                     // nil: no plots
 	Settled func(rollout types.NamespacedName) // a Rollout's delivery results have news; must not block
 
 	SettledSource func(source types.NamespacedName) // the same of a Source; nil: nobody asks
@@ -43,7 +47,7 @@ func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
 	}
 	news := make(chan event.GenericEvent, newsBuffer)
 	read := &reader{cached: mgr.GetClient(), live: mgr.GetAPIReader()}
-	outlet := &notify.Outlet{Guard: cfg.Guard, Secrets: read, Cluster: cfg.Cluster, Now: cfg.Now}
+	outlet := &notify.Outlet{Guard: cfg.Guard, Secrets: read, Cluster: cfg.Cluster, Now: cfg.Now, Plot: cfg.Plot}
 	recorder := mgr.GetEventRecorder("sluice")
 	worker := notify.NewWorker(notify.WorkerConfig{
 		Sources: read, SettledSource: cfg.SettledSource, Dropped: func(key types.NamespacedName, n notify.Note, why error) {
@@ -51,7 +55,7 @@ func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
 				ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 			recorder.Eventf(at, nil, corev1.EventTypeWarning, "NoteDropped", "Send", "note %s: %s", n.ID, problem.Clean(why.Error(), v1alpha1.MaxMessage))
 		},
-		Notifiers: read, Opener: outlet, Now: cfg.Now, Settled: cfg.Settled,
+		System: cfg.System, Links: cfg.Links, Notifiers: read, Opener: outlet, Now: cfg.Now, Settled: cfg.Settled,
 		Felt: func(key types.NamespacedName) {
 			n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 			select {
@@ -63,7 +67,7 @@ func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
 	if err := mgr.Add(worker); err != nil {
 		return nil, fmt.Errorf("adding the outbox worker: %w", err)
 	}
-	r := &reconciler{client: mgr.GetClient(), outlet: outlet, worker: worker, now: cfg.Now}
+	r := &reconciler{client: mgr.GetClient(), outlet: outlet, worker: worker, now: cfg.Now, system: cfg.System}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("notifier").
 		For(&v1alpha1.Notifier{}).

@@ -50,7 +50,7 @@ func TestStatus_saysWhetherNotesCanBeSent(t *testing.T) {
 		"gone, then made anew":      {another, nil, notify.Health{UID: "a", Generation: 3, Reason: v1alpha1.ReasonGone, Message: "answered 410"}, "Ready=True/Ready"},
 		"gone, then changed":        {team(4, gone), nil, notify.Health{}, "Ready=True/Ready"},
 	} {
-		st := controller.Status(row.n, row.open, row.health, now)
+		st := controller.Status(row.n, controller.Seen{Open: row.open, Health: row.health}, now)
 		ready := v1alpha1.Condition(st.Conditions, v1alpha1.ConditionReady)
 		got := fmt.Sprintf("Ready=%s/%s", ready.Status, ready.Reason)
 		for _, kind := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
@@ -78,12 +78,12 @@ func TestStatus_keepsTheNewestDeadLetters(t *testing.T) {
 	for i := range 20 {
 		want = append(want, letter(21-i))
 	}
-	st := controller.Status(n, nil, h, now)
+	st := controller.Status(n, controller.Seen{Health: h}, now)
 	if diff := cmp.Diff(want, st.DeadLetters); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	n.Status = st
-	if diff := cmp.Diff(st, controller.Status(n, nil, h, now.Add(time.Hour))); diff != "" {
+	if diff := cmp.Diff(st, controller.Status(n, controller.Seen{Health: h}, now.Add(time.Hour))); diff != "" {
 		t.Errorf("a second look changes the status (-first +second)\n%s", diff)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -28,7 +27,8 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 	if outbox == nil {
 		return nil
 	}
-	s.Notes = notify.Settle(s.Notes, outbox.Results(p.object.UID))
+	results := outbox.Results(p.object.UID)
+	s.Notes, s.Receipts = notify.Settle(s.Notes, results), notify.Keep(s.Receipts, results)
 	m := d.actions.Transition
 	if m == nil {
 		return nil
@@ -37,10 +37,8 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 	if kind == "" {
 		return nil
 	}
-	list := &v1alpha1.NotifierList{}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	if err := p.controller.config.Client.List(ctx, list, client.InNamespace(p.object.Namespace)); err != nil {
+	all, err := p.notifiers(ctx)
+	if err != nil {
 		if d.next.Phase != rollout.RollingBack {
 			return fmt.Errorf("reading Notifiers: %w", err)
 		}
@@ -48,7 +46,11 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 	}
 	note := v1alpha1.PendingNote{Kind: kind, Attempt: d.next.Attempt, Seq: int64(d.next.Seq), At: metav1.NewMicroTime(d.next.Since),
 		Step: int32(m.Step), Weight: int32(p.noteWeight(*m)), Text: m.Text}
-	p.asked.listen = notify.Matching(told(p.object, list.Items, kind), notify.About{Kind: kind, Labels: p.object.Labels})
+	if at := p.state.Progress.SettledAt; !at.IsZero() && p.state.Phase.Open() {
+		note.AckedAt = &metav1.MicroTime{Time: at}
+	}
+	about := notify.About{Kind: kind, Namespace: p.object.Namespace, Labels: p.object.Labels, System: p.controller.system()}
+	p.asked.listen = notify.Matching(told(p.object, all, kind), about)
 	s.Notes = notify.Append(s.Notes, note, p.asked.listen)
 	return nil
 }

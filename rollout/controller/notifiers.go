@@ -14,12 +14,32 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
+// system is the namespace of the controller itself, whose Notifiers may be about all others.
+func (c *Controller) system() string { return c.config.Lead.Lease.Namespace }
+
+// notifiers are those of the Rollout's namespace and of the controller's.
+func (p *pass) notifiers(ctx context.Context) ([]v1alpha1.Notifier, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	var out []v1alpha1.Notifier
+	for _, namespace := range slices.Compact([]string{p.object.Namespace, p.controller.system()}) {
+		if namespace == "" {
+			continue
+		}
+		list := &v1alpha1.NotifierList{}
+		if err := p.controller.config.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
+			return nil, err
+		}
+		out = append(out, list.Items...)
+	}
+	return out, nil
+}
+
 // readNotifiers finds the Notifiers of spec.notify that do not exist. Nothing waits for them. One that cannot be read is
 // taken to exist.
 func (p *pass) readNotifiers(ctx context.Context) {
 	for i, ref := range p.object.Spec.Notify {
-		key := types.NamespacedName{Namespace: p.key.Namespace, Name: ref.Name}
-		switch err := p.controller.config.Client.Get(ctx, key, &v1alpha1.Notifier{}); {
+		switch err := p.findNotifier(ctx, ref.Name); {
 		case err == nil:
 		case apierrors.IsNotFound(err):
 			p.unheard = append(p.unheard, fmt.Sprintf("spec.notify[%d]: there is no Notifier %s in the namespace, so that nobody is told by it: create it, or name another one", i, ref.Name))
@@ -29,9 +49,26 @@ func (p *pass) readNotifiers(ctx context.Context) {
 	}
 }
 
+// findNotifier looks for a Notifier of the Rollout's namespace, and for one of the controller's that is about all.
+func (p *pass) findNotifier(ctx context.Context, name string) error {
+	found := &v1alpha1.Notifier{}
+	err := p.controller.config.Client.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, found)
+	if system := p.controller.system(); apierrors.IsNotFound(err) && system != "" {
+		far := p.controller.config.Client.Get(ctx, types.NamespacedName{Namespace: system, Name: name}, found)
+		if far == nil && found.Spec.Namespaces == v1alpha1.ScopeAll {
+			return nil
+		}
+	}
+	return err
+}
+
 // ofNotifier are the Rollouts that name a Notifier.
 func (c *Controller) ofNotifier(ctx context.Context, o client.Object) []reconcile.Request {
+	where := client.InNamespace(o.GetNamespace())
+	if o.GetNamespace() == c.system() {
+		where = "" // all
+	}
 	return c.requests(ctx, o, func(ro *v1alpha1.Rollout) bool {
 		return slices.ContainsFunc(ro.Spec.Notify, func(ref v1alpha1.NotifyRef) bool { return ref.Name == o.GetName() })
-	}, client.InNamespace(o.GetNamespace()))
+	}, where)
 }

@@ -15,8 +15,10 @@ import (
 // Sizes of a status as JSON, in bytes.
 const (
 	ampleStatus = 60 << 10 // above it what is needed least is left out
-	mostBesides = 57 << 10 // all but evidence and notes, at their bounds
-	mostOfNote  = 560      // an entry of the outbox at its bounds
+	mostBesides = 57 << 10 // all but evidence, notes and receipts, at their bounds
+
+	mostOfNote    = 680 // an entry of the outbox at its bounds
+	mostOfReceipt = 340
 )
 
 // What is left at least.
@@ -25,9 +27,6 @@ const (
 	leanNotes   = 32
 	leanMessage = 64 // of a condition, in bytes
 )
-
-// merged is said by a note that stands for older ones too.
-const merged = "; earlier notes are merged into this one"
 
 // fit leaves out of a status what is needed least, one kind after the other, until it is small enough to be stored with
 // room to spare. Of the engine's state only history goes, and, where all else was not enough, the evidence: after a
@@ -40,7 +39,8 @@ func fit(s *v1alpha1.RolloutStatus, criteria []analysis.Criterion) error {
 		func() { leaveErrors(s) },
 		func() { s.History = s.History[:min(leanHistory, len(s.History))] },
 		func() { leaveDryRows(s, criteria) },
-		func() { s.Notes = mergeNotes(s.Notes, leanNotes) },
+		func() { s.Notes = notify.Merge(s.Notes, leanNotes, v1alpha1.SeverityInfo) },
+		func() { s.Receipts = nil }, // the next notes begin threads of their own
 		func() { leaveTexts(s) },
 		func() {
 			if s.Analysis != nil {
@@ -62,7 +62,7 @@ func fit(s *v1alpha1.RolloutStatus, criteria []analysis.Criterion) error {
 
 // surelyAmple reports that a status is small without writing it out.
 func surelyAmple(s *v1alpha1.RolloutStatus) bool {
-	size := mostBesides + mostOfNote*len(s.Notes)
+	size := mostBesides + mostOfNote*len(s.Notes) + mostOfReceipt*len(s.Receipts)
 	if s.Analysis != nil {
 		size += len(s.Analysis.Evidence) + strings.Count(s.Analysis.Evidence, `"`)
 	}
@@ -88,7 +88,7 @@ func leaveDryRows(s *v1alpha1.RolloutStatus, criteria []analysis.Criterion) {
 // leaveTexts leaves out sentences that stand elsewhere too: in events, or in the numbers beside them.
 func leaveTexts(s *v1alpha1.RolloutStatus) {
 	for i := range s.Notes {
-		s.Notes[i].Text = ""
+		s.Notes[i].Text, s.Notes[i].AckedAt = "", nil
 	}
 	for i := range s.History {
 		s.History[i].Text = ""
@@ -97,27 +97,3 @@ func leaveTexts(s *v1alpha1.RolloutStatus) {
 		s.Conditions[i].Message = problem.Clean(s.Conditions[i].Message, leanMessage)
 	}
 }
-
-// mergeNotes leaves out the oldest Info notes that have a newer one for the same Notifier, until limit notes are left in
-// all. The newer one says so.
-func mergeNotes(pending []v1alpha1.PendingNote, limit int) []v1alpha1.PendingNote {
-	out := slices.Clone(pending)
-	for i := 0; i < len(out) && len(out) > limit; {
-		newer := -1
-		if info(out[i]) {
-			newer = slices.IndexFunc(out[i+1:], func(n v1alpha1.PendingNote) bool { return info(n) && n.Notifier == out[i].Notifier })
-		}
-		if newer < 0 {
-			i++
-			continue
-		}
-		into := &out[i+1+newer]
-		if !strings.HasSuffix(into.Text, merged) {
-			into.Text = problem.Clean(into.Text, notify.MaxText-len(merged)) + merged
-		}
-		out = slices.Delete(out, i, i+1)
-	}
-	return out
-}
-
-func info(n v1alpha1.PendingNote) bool { return notify.SeverityOf(n.Kind) == v1alpha1.SeverityInfo }

@@ -9,12 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"pgregory.net/rapid"
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/api/crd"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/notify"
 )
 
 // maxStatus is the largest status that may be stored, in bytes.
@@ -170,6 +168,9 @@ func TestFit_leavesOutInOrder(t *testing.T) {
 			}
 			s.Notes = append(s.Notes, v1alpha1.PendingNote{Notifier: "team", Kind: kind, Seq: int64(i), Text: strings.Repeat("t", 100), LastError: strings.Repeat("e", 64)})
 		}
+		for range 8 {
+			s.Receipts = append(s.Receipts, v1alpha1.Receipt{Notifier: "team", Attempt: 1, Ref: strings.Repeat("r", 128)})
+		}
 		for range 10 {
 			s.History = append(s.History, v1alpha1.HistoryEntry{Name: strings.Repeat("n", 200), Text: "why"})
 		}
@@ -182,72 +183,25 @@ func TestFit_leavesOutInOrder(t *testing.T) {
 		if err := fit(s, criteria); err != nil {
 			t.Fatal(err)
 		}
-		now := fmt.Sprintf("errors=%v history=%d rows=%d notes=%d texts=%v evidence=%v", s.Notes[0].LastError != "", len(s.History), len(s.Analysis.Metrics),
-			len(s.Notes), s.Notes[0].Text != "", s.Analysis.Evidence != "")
+		now := fmt.Sprintf("errors=%v history=%d rows=%d notes=%d receipts=%d texts=%v evidence=%v", s.Notes[0].LastError != "", len(s.History), len(s.Analysis.Metrics),
+			len(s.Notes), len(s.Receipts), s.Notes[0].Text != "", s.Analysis.Evidence != "")
 		if len(told) == 0 || told[len(told)-1] != now {
 			told = append(told, now)
 		}
 	}
 	want := []string{
-		"errors=true history=10 rows=2 notes=64 texts=true evidence=true",
-		"errors=false history=10 rows=2 notes=64 texts=true evidence=true",
-		"errors=false history=3 rows=2 notes=64 texts=true evidence=true",
-		"errors=false history=3 rows=1 notes=64 texts=true evidence=true",
-		"errors=false history=3 rows=1 notes=32 texts=true evidence=true",
-		"errors=false history=3 rows=1 notes=32 texts=false evidence=true",
-		"errors=false history=3 rows=1 notes=32 texts=false evidence=false",
+		"errors=true history=10 rows=2 notes=64 receipts=8 texts=true evidence=true",
+		"errors=false history=10 rows=2 notes=64 receipts=8 texts=true evidence=true",
+		"errors=false history=3 rows=2 notes=64 receipts=8 texts=true evidence=true",
+		"errors=false history=3 rows=1 notes=64 receipts=8 texts=true evidence=true",
+		"errors=false history=3 rows=1 notes=32 receipts=8 texts=true evidence=true",
+		"errors=false history=3 rows=1 notes=32 receipts=0 texts=true evidence=true",
+		"errors=false history=3 rows=1 notes=32 receipts=0 texts=false evidence=true",
+		"errors=false history=3 rows=1 notes=32 receipts=0 texts=false evidence=false",
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("left out in this order:\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 	}
-}
-
-// Merged notes: no warning goes, each Notifier keeps its newest note, and it says that there were more.
-func TestMergeNotes_keepsWhatMatters(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var was []v1alpha1.PendingNote
-		for i := range rapid.IntRange(0, notify.MaxPending).Draw(t, "notes") {
-			was = append(was, v1alpha1.PendingNote{Notifier: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "to"), Seq: int64(i),
-				Kind: rapid.SampledFrom(v1alpha1.NoteKinds()).Draw(t, "kind"), Text: strings.Repeat("é", rapid.IntRange(0, 100).Draw(t, "text"))})
-		}
-		is := mergeNotes(was, leanNotes)
-		warnings := func(list []v1alpha1.PendingNote) int {
-			return len(slices.DeleteFunc(slices.Clone(list), info))
-		}
-		if warnings(was) != warnings(is) {
-			t.Fatalf("%d warnings became %d", warnings(was), warnings(is))
-		}
-		if len(is) > leanNotes && len(is)-warnings(is) > 3 {
-			t.Fatalf("%d notes are left, %d of them warnings", len(is), warnings(is))
-		}
-		if len(was) <= leanNotes != (len(was) == len(is)) && len(is)-warnings(is) > 3 {
-			t.Fatalf("%d notes became %d", len(was), len(is))
-		}
-		for _, n := range is {
-			if len(n.Text) > notify.MaxText {
-				t.Fatalf("a text of %d bytes", len(n.Text))
-			}
-		}
-		for _, to := range []string{"a", "b", "c"} {
-			of := func(n v1alpha1.PendingNote) bool { return n.Notifier == to && info(n) }
-			last, left := newestOf(was, of), newestOf(is, of)
-			if last != left {
-				t.Fatalf("the newest note to %s was %d and is %d", to, last, left)
-			}
-		}
-		if len(is) < len(was) && !slices.ContainsFunc(is, func(n v1alpha1.PendingNote) bool { return strings.HasSuffix(n.Text, merged) }) {
-			t.Fatal("no note says that it stands for others")
-		}
-	})
-}
-
-func newestOf(list []v1alpha1.PendingNote, of func(v1alpha1.PendingNote) bool) int64 {
-	for _, n := range slices.Backward(list) {
-		if of(n) {
-			return n.Seq
-		}
-	}
-	return -1
 }
 
 // What is left out of a status takes nothing from the engine's state but old history.
