@@ -24,7 +24,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Colour: cli.Coloured(os.Stdout, os.Getenv)}
+	streams := cli.Standard(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
 	env := up.Env{StateRoot: stateRoot(), Envoy: envoy(), Run: app.Run, Now: app.Now}
 	code := cli.Main(ctx, os.Args[1:], streams, cli.Build{
 		Version: version, Program: os.Args[0],

@@ -85,11 +85,16 @@ func HasError(ps []Problem) bool {
 	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Severity == Error })
 }
 
-// Clean makes text from outside fit to show: control characters become spaces and at most limit bytes are kept,
-// never cutting a rune in two.
+// steersDirection reports whether a character has no shape and turns the direction of others, or ends a line.
+func steersDirection(r rune) bool {
+	return (r >= 0x2028 && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0x200e || r == 0x200f || r == 0x061c
+}
+
+// Clean makes text from outside fit to show: characters that steer a terminal or the direction of text become spaces and at
+// most limit bytes are kept, never cutting a rune in two.
 func Clean(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || steersDirection(r) {
 			return ' '
 		}
 		return r

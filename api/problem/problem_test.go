@@ -21,6 +21,7 @@ func TestClean_removesControlCharactersAndCutsAtARune(t *testing.T) {
 		{"caf\u00e9", 4, "caf"},
 		{"caf\u00e9", 5, "caf\u00e9"},
 		{"x\u202ey", 9, "x y"},
+		{"a\u200eb\u200fc\u061cd\u2028e", 99, "a b c d e"},
 	} {
 		if got := Clean(c.in, c.limit); got != c.want {
 			t.Errorf("Clean(%q, %d) = %q, want %q", c.in, c.limit, got, c.want)

@@ -21,6 +21,11 @@ const (
 	KindProxyView      = "ProxyView"
 	KindTraceView      = "TraceView"
 	KindDiffView       = "DiffView"
+	KindTreeView       = "TreeView"
+	KindDoctorReport   = "DoctorReport"
+	KindEventsView     = "EventsView"
+	KindDescribeView   = "DescribeView"
+	KindVersionView    = "VersionView"
 )
 
 // Object names the stored object a document was made from.

@@ -22,27 +22,38 @@ import (
 const describedEvents = 10
 
 func newDescribe(s Streams) *cobra.Command {
-	var c *cluster
+	o := &describeOptions{}
 	cmd := &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Tell all about a rollout: from Git to the proxies",
 		Long: "Tell all about a rollout: where it comes from, what serves, the steps, the evidence, the proxies, what happened.\n\n" +
 			"Exit code: 0 printed, 5 not found, 6 no answer, 7 not authorised.",
-		Example: "  sluice describe reviews -n bookinfo",
+		Example: "  sluice describe reviews -n bookinfo\n  sluice describe reviews -o yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return describe(cmd.Context(), s.Out, c, args[0])
+			return o.describe(cmd.Context(), s, args[0])
 		},
 	}
-	c = addCluster(cmd)
+	o.cluster, o.output = addCluster(cmd), addOutput(cmd)
+	cmd.ValidArgsFunction = o.cluster.nameOf("rollouts", 0)
 	return cmd
 }
 
-func describe(ctx context.Context, out io.Writer, c *cluster, arg string) error {
+// describeOptions are the flags of `sluice describe`.
+type describeOptions struct {
+	cluster *cluster
+	output  *output
+}
+
+func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) error {
 	name, err := rolloutName(arg)
 	if err != nil {
 		return err
 	}
+	if err := o.output.ready(); err != nil {
+		return err
+	}
+	c, out := o.cluster, s.Out
 	if err := c.connect(); err != nil {
 		return err
 	}
@@ -50,18 +61,24 @@ func describe(ctx context.Context, out io.Writer, c *cluster, arg string) error 
 	if err := c.client.Get().Namespace(c.namespace).Resource("rollouts").Name(name).Do(ctx).Into(ro); err != nil {
 		return failed("getting rollout "+name, err)
 	}
+	happened, trouble := c.events(ctx, ro)
+	happened = happened[max(0, len(happened)-describedEvents):]
+	if !o.output.people() {
+		if trouble != nil {
+			return trouble
+		}
+		return o.output.document(out, view.Describe(ro, asEvents(happened)))
+	}
 	d := &description{out: out, ro: ro, view: view.Status(ro), now: app.Now()}
 	d.head()
 	d.steps()
 	d.evidence()
 	d.conditions()
 	d.past()
-	happened, err := c.events(ctx, ro)
-	if err != nil {
-		d.section("Events", fmt.Sprintf("(%v)", err))
+	if trouble != nil {
+		d.section("Events", problem.Clean(fmt.Sprintf("(%v)", trouble), problem.MaxMessage))
 		return d.err
 	}
-	happened = happened[max(0, len(happened)-describedEvents):]
 	if len(happened) > 0 && d.err == nil {
 		d.section("Events")
 		d.err = printEvents(out, "  ", happened, d.now)

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
@@ -32,7 +31,7 @@ type diffOptions struct {
 	rendering
 	cluster *cluster
 	base    string
-	output  string
+	output  *output
 	domain  string
 	root    string
 }
@@ -61,7 +60,7 @@ func newDiff(s Streams) *cobra.Command {
 	o.flags(cmd, &o.domain)
 	f := cmd.Flags()
 	f.StringVar(&o.base, "base", "", "revision of the directory's repository to compare with, in place of the cluster")
-	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
+	o.output = addOutput(cmd)
 	f.StringVar(&o.root, "mesh-root-namespace", "istio-system", "namespace whose DestinationRules hold for the whole mesh")
 	return cmd
 }
@@ -74,8 +73,8 @@ type side struct {
 }
 
 func (o *diffOptions) run(ctx context.Context, s Streams, dir string) error {
-	if o.output != "" && o.output != "json" && o.output != "yaml" {
-		return &Exit{Code: ExitUsage, Err: fmt.Errorf("--output %q: want json or yaml", o.output)}
+	if err := o.output.ready(); err != nil {
+		return err
 	}
 	o.namespace = cmp.Or(*o.cluster.flags.Namespace, "default")
 	if o.base == "" {
@@ -290,18 +289,7 @@ func (o *diffOptions) surroundings(ctx context.Context, client dynamic.Interface
 }
 
 func (o *diffOptions) print(s Streams, v view.DiffView) error {
-	var err error
-	switch o.output {
-	case "json":
-		err = printJSON(s, v)
-	case "yaml":
-		var text []byte
-		if text, err = yaml.Marshal(v); err == nil {
-			_, err = s.Out.Write(text)
-		}
-	default:
-		_, err = fmt.Fprint(s.Out, v.Text())
-	}
+	err := o.output.show(s, v, v.Text)
 	if err == nil && !v.Empty() {
 		return &Exit{Code: ExitNo}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/internal/app"
 )
 
@@ -30,6 +31,7 @@ type eventsOptions struct {
 	since   time.Duration
 	attempt int64
 	timeout time.Duration
+	output  *output
 }
 
 func newEvents(s Streams) *cobra.Command {
@@ -40,7 +42,7 @@ func newEvents(s Streams) *cobra.Command {
 		Long: "List the events of a rollout and of the Source that it comes from, oldest first. The API server keeps them for an hour\n" +
 			"or so. With --watch, go on until the rollout rests.\n\n" +
 			"Exit code: 0 printed, 1 there is no such attempt, 5 not found, 6 no answer, 7 not authorised, 124 --timeout.",
-		Example: "  sluice events reviews\n  sluice events reviews --since 10m\n  sluice events reviews --attempt 3",
+		Example: "  sluice events reviews\n  sluice events reviews --since 10m\n  sluice events reviews --attempt 3\n  sluice events reviews --watch -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args[0]) },
 	}
@@ -50,6 +52,9 @@ func newEvents(s Streams) *cobra.Command {
 	f.DurationVar(&o.since, "since", 0, "only of the last this long (default: all)")
 	f.Int64Var(&o.attempt, "attempt", 0, "only while that attempt was the newest")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
+	o.output = addOutput(cmd)
+	complete(cmd, "attempt", o.cluster.attempts)
+	cmd.ValidArgsFunction = o.cluster.nameOf("rollouts", 0)
 	return cmd
 }
 
@@ -61,6 +66,10 @@ func (o *eventsOptions) run(ctx context.Context, s Streams, arg string) error {
 	if o.since < 0 || o.attempt < 0 || o.timeout <= 0 {
 		return &Exit{Code: ExitUsage, Err: errors.New("--since, --attempt and --timeout must be above 0")}
 	}
+	if err := o.output.ready(); err != nil {
+		return err
+	}
+	o.output.stream = o.watch
 	if err := o.cluster.connect(); err != nil {
 		return err
 	}
@@ -81,7 +90,7 @@ func (o *eventsOptions) run(ctx context.Context, s Streams, arg string) error {
 		for i := range fresh {
 			seen[string(fresh[i].UID)] = count(&fresh[i])
 		}
-		return printEvents(s.Out, "", fresh, app.Now())
+		return o.print(s, ro, fresh)
 	}
 	if o.watch {
 		return o.follow(ctx, name, show)
@@ -93,10 +102,41 @@ func (o *eventsOptions) run(ctx context.Context, s Streams, arg string) error {
 	if err := show(ro); err != nil {
 		return err
 	}
-	if len(seen) == 0 {
+	if len(seen) == 0 && o.output.people() {
 		fmt.Fprintf(s.Err, "no events of rollout %s\n", name)
 	}
 	return nil
+}
+
+// print prints events: those of a watch one document a line, without one all as one document.
+func (o *eventsOptions) print(s Streams, ro *v1alpha1.Rollout, fresh []eventsv1.Event) error {
+	switch {
+	case o.output.people():
+		return printEvents(s.Out, "", fresh, app.Now())
+	case !o.watch:
+		return o.output.document(s.Out, view.Events(ro, asEvents(fresh)))
+	}
+	for _, e := range asEvents(fresh) {
+		if err := o.output.document(s.Out, view.Events(ro, []view.Event{e})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asEvents gives events as documents have them.
+func asEvents(list []eventsv1.Event) []view.Event {
+	out := make([]view.Event, 0, len(list))
+	for i := range list {
+		e := &list[i]
+		out = append(out, view.Event{Object: regarding(e), Reason: problem.Clean(e.Reason, maxWords), Note: problem.Clean(e.Note, problem.MaxMessage), Count: count(e), At: lastSeen(e).UTC()})
+	}
+	return out
+}
+
+// regarding names the object of an event.
+func regarding(e *eventsv1.Event) string {
+	return problem.Clean(strings.ToLower(e.Regarding.Kind)+"/"+e.Regarding.Name, maxWords)
 }
 
 // span gives the times between which events count; a zero end is none.
@@ -189,7 +229,7 @@ func printEvents(out io.Writer, indent string, list []eventsv1.Event, now time.T
 			often = fmt.Sprintf(" (%d times)", n)
 		}
 		if _, err := fmt.Fprintf(w, "%s%s\t%s\t%s\t%s%s\n", indent, duration.HumanDuration(now.Sub(lastSeen(e)))+" ago",
-			strings.ToLower(e.Regarding.Kind)+"/"+e.Regarding.Name, e.Reason, problem.Clean(e.Note, 512), often); err != nil {
+			regarding(e), problem.Clean(e.Reason, maxWords), problem.Clean(e.Note, 512), often); err != nil {
 			return err
 		}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
+	kubejson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
@@ -37,6 +37,7 @@ func resources() []resource {
 		{"sources", v1alpha1.KindSource, []string{"sources", "source", "src"}},
 		{"notifiers", v1alpha1.KindNotifier, []string{"notifiers", "notifier"}},
 		{"metrictemplates", v1alpha1.KindMetricTemplate, []string{"metrictemplates", "metrictemplate", "mtpl"}},
+		{"fleetreports", v1alpha1.KindFleetReport, []string{"proxies", "proxy", "fleetreports", "fleetreport"}},
 	}
 }
 
@@ -59,55 +60,121 @@ func resourceOf(word string) (resource, bool) {
 // getOptions are the flags of `sluice get`.
 type getOptions struct {
 	cluster  *cluster
-	print    *genericclioptions.PrintFlags
+	output   *output
+	look     *look
 	all      bool
 	labels   string
 	fields   string
 	noHeader bool
+	managed  bool
+	watching watching
+}
+
+// watching are the flags of a verb that can go on looking.
+type watching struct {
+	on      bool
+	follow  bool
+	timeout time.Duration
 }
 
 func newGet(s Streams) *cobra.Command {
-	o := &getOptions{print: genericclioptions.NewPrintFlags("")}
+	o := &getOptions{}
 	cmd := &cobra.Command{
 		Use:   "get KIND [NAME]",
-		Short: "List rollouts, sources, notifiers or metrictemplates",
-		Long:  "List objects as kubectl does: rollouts, sources, notifiers, metrictemplates. -o gives the objects themselves.",
+		Short: "List rollouts, sources, notifiers, metrictemplates or proxies",
+		Long: "List objects as kubectl does: rollouts, sources, notifiers, metrictemplates. -o gives the objects themselves.\n" +
+			"proxies are those that are not in sync, as the replicas report them; -o gives the reports.\n\n" +
+			"With --watch, a line for each change until everything rests. For one rollout on a terminal, a view of it instead, with the\n" +
+			"keys p promote, r roll back, e evidence, q quit; its last frame stays.\n\n" +
+			"Exit code: 0 printed; 2 wrong usage; 5 not found; 6 no answer; 7 not authorised. With --watch of one rollout also\n" +
+			"1 it cannot start, 3 rolled back, 4 paused; 124 --timeout, 130 interrupted.",
 		Example: "  sluice get rollouts -A\n" +
 			"  sluice get rollout reviews -n bookinfo -o wide\n" +
-			"  sluice get sources -o json",
+			"  sluice get rollout reviews --watch\n" +
+			"  sluice get sources -o json\n" +
+			"  sluice get rollouts -o custom-columns=NAME:.metadata.name,WEIGHT:.status.weight\n" +
+			"  sluice get proxies",
 		Args: cobra.RangeArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd.Context(), s, args, cmd.Flags().Changed("namespace"))
+		},
 	}
-	o.cluster = addCluster(cmd)
+	o.cluster, o.output, o.look = addCluster(cmd), addOutput(cmd, "wide"), addLook(cmd)
 	f := cmd.Flags()
 	f.BoolVarP(&o.all, "all-namespaces", "A", false, "of all namespaces")
 	f.StringVarP(&o.labels, "selector", "l", "", "only objects with these labels")
 	f.StringVar(&o.fields, "field-selector", "", "only objects with these fields, such as metadata.name=reviews")
 	f.BoolVar(&o.noHeader, "no-headers", false, "no line with the names of the columns")
-	o.print.AddFlags(cmd)
-	f.Lookup("output").Usage = "wide, " + strings.Join(o.print.AllowedFormats(), ", ")
+	f.BoolVar(&o.managed, "show-managed-fields", false, "with -o: keep metadata.managedFields")
+	f.BoolVarP(&o.watching.on, "watch", "w", false, "go on until everything rests")
+	f.BoolVar(&o.watching.follow, "follow", false, "with --watch: go on when everything rests, too")
+	f.DurationVar(&o.watching.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
+	cmd.ValidArgsFunction = o.complete
 	return cmd
 }
 
-func (o *getOptions) run(ctx context.Context, s Streams, args []string) error {
+// complete completes KIND, then NAME.
+func (o *getOptions) complete(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 && !strings.Contains(typed, "/") {
+		var out []string
+		for _, r := range resources() {
+			out = append(out, r.names[0])
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+	word, _, _ := strings.Cut(append(args, typed)[0], "/")
+	kind, known := resourceOf(word)
+	if !known || kind.kind == v1alpha1.KindFleetReport {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return o.cluster.nameOf(kind.plural, len(args))(cmd, args, typed)
+}
+
+func (o *getOptions) run(ctx context.Context, s Streams, args []string, within bool) error {
 	kind, name, err := subject(args)
 	if err != nil {
 		return err
 	}
-	if name != "" && (o.all || o.labels != "" || o.fields != "") {
-		return &Exit{Code: ExitUsage, Err: errors.New("a name goes with neither -A nor a selector"), Next: "sluice get " + kind.plural + " " + name}
+	if err := o.check(kind, name); err != nil {
+		return err
 	}
-	printer, err := o.printer()
+	screen, err := o.look.on(s)
 	if err != nil {
 		return err
 	}
 	if err := o.cluster.connect(); err != nil {
 		return err
 	}
-	if printer == nil {
+	switch {
+	case kind.kind == v1alpha1.KindFleetReport:
+		return o.proxies(ctx, s, name, within)
+	case o.watching.on && kind.kind == v1alpha1.KindRollout && name != "" && o.output.format == "" && screen.live:
+		return o.live(ctx, s, screen, name)
+	case o.watching.on:
+		return o.watch(ctx, s, kind, name)
+	case o.output.people():
 		return o.table(ctx, s, kind, name)
 	}
-	return o.objects(ctx, s.Out, kind, name, printer)
+	return o.objects(ctx, s, kind, name)
+}
+
+// check refuses flags that do not go together.
+func (o *getOptions) check(kind resource, name string) error {
+	if err := o.output.ready(); err != nil {
+		return err
+	}
+	o.output.stream = o.watching.on
+	switch {
+	case name != "" && (o.all || o.labels != "" || o.fields != ""):
+		return &Exit{Code: ExitUsage, Err: errors.New("a name goes with neither -A nor a selector"), Next: "sluice get " + kind.names[0] + " " + name}
+	case o.watching.on && kind.kind == v1alpha1.KindFleetReport:
+		return &Exit{Code: ExitUsage, Err: errors.New("proxies cannot be watched; their reports can"), Next: "kubectl get fleetreports -A --watch"}
+	case o.watching.follow && !o.watching.on, o.watching.timeout <= 0:
+		return &Exit{Code: ExitUsage, Err: errors.New("--follow and --timeout belong to --watch, and --timeout is above 0"), Next: "sluice get " + kind.names[0] + " --watch"}
+	case o.managed && o.output.people():
+		return &Exit{Code: ExitUsage, Err: errors.New("--show-managed-fields belongs to -o json, yaml and templates"), Next: "sluice get " + kind.names[0] + " -o yaml --show-managed-fields"}
+	}
+	return nil
 }
 
 // subject reads KIND, KIND NAME or KIND/NAME.
@@ -125,19 +192,6 @@ func subject(args []string) (resource, string, error) {
 		return kind, args[1], nil
 	}
 	return kind, "", nil
-}
-
-// printer gives the printer that -o asks for; nil for tables.
-func (o *getOptions) printer() (printers.ResourcePrinter, error) {
-	switch format := *o.print.OutputFormat; format {
-	case "", "wide":
-		return nil, nil
-	}
-	p, err := o.print.ToPrinter()
-	if err != nil {
-		return nil, &Exit{Code: ExitUsage, Err: err}
-	}
-	return p, nil
 }
 
 // request begins a request for one object or a list.
@@ -172,7 +226,7 @@ func (o *getOptions) table(ctx context.Context, s Streams, kind resource, name s
 			return &Exit{Code: ExitUsage, Err: fmt.Errorf("getting %s: %w", kind.plural, err)}
 		}
 		p := printers.NewTablePrinter(printers.PrintOptions{
-			Wide: *o.print.OutputFormat == "wide", WithNamespace: o.all, NoHeaders: o.noHeader || rows > 0,
+			Wide: o.output.format == "wide", WithNamespace: o.all, NoHeaders: o.noHeader || rows > 0,
 		})
 		rows += len(table.Rows)
 		if len(table.Rows) > 0 {
@@ -224,8 +278,23 @@ func (o *getOptions) none(kind resource) string {
 }
 
 // objects prints one object, or a List of all.
-func (o *getOptions) objects(ctx context.Context, out io.Writer, kind resource, name string, p printers.ResourcePrinter) error {
-	list := &unstructured.UnstructuredList{Object: map[string]any{"kind": "List", "apiVersion": "v1", "metadata": map[string]any{}}}
+func (o *getOptions) objects(ctx context.Context, s Streams, kind resource, name string) error {
+	found, _, err := o.fetch(ctx, kind, name)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		return o.output.document(s.Out, found[0])
+	}
+	items := make([]any, 0, len(found))
+	for _, one := range found {
+		items = append(items, one)
+	}
+	return o.output.document(s.Out, map[string]any{"kind": "List", "apiVersion": "v1", "metadata": map[string]any{}, "items": items})
+}
+
+// fetch reads one object or all of them, and the version of the list.
+func (o *getOptions) fetch(ctx context.Context, kind resource, name string) (found []map[string]any, version string, err error) {
 	for next := ""; ; {
 		req := o.request(kind, name)
 		if next != "" {
@@ -233,25 +302,35 @@ func (o *getOptions) objects(ctx context.Context, out io.Writer, kind resource, 
 		}
 		raw, err := answer(ctx, req)
 		if err != nil {
-			return failed("getting "+kind.plural, err)
+			return nil, "", failed("getting "+kind.plural, err)
+		}
+		page := map[string]any{}
+		if err := kubejson.Unmarshal(raw, &page); err != nil {
+			return nil, "", fmt.Errorf("getting %s: %w", kind.plural, err)
 		}
 		if name != "" {
-			one := &unstructured.Unstructured{}
-			if err := one.UnmarshalJSON(raw); err != nil {
-				return fmt.Errorf("getting %s: %w", kind.plural, err)
+			return []map[string]any{o.tidy(page, kind)}, "", nil
+		}
+		items, _ := page["items"].([]any)
+		for _, item := range items {
+			if one, ok := item.(map[string]any); ok {
+				found = append(found, o.tidy(one, kind))
 			}
-			return p.PrintObj(one, out)
 		}
-		page := &unstructured.UnstructuredList{}
-		if err := page.UnmarshalJSON(raw); err != nil {
-			return fmt.Errorf("getting %s: %w", kind.plural, err)
-		}
-		for i := range page.Items {
-			page.Items[i].SetGroupVersionKind(v1alpha1.GroupVersion().WithKind(kind.kind))
-		}
-		list.Items = append(list.Items, page.Items...)
-		if next = page.GetContinue(); next == "" {
-			return p.PrintObj(list, out)
+		list := unstructured.Unstructured{Object: page}
+		version, _, _ = unstructured.NestedString(list.Object, "metadata", "resourceVersion")
+		if next, _, _ = unstructured.NestedString(list.Object, "metadata", "continue"); next == "" {
+			return found, version, nil
 		}
 	}
+}
+
+// tidy names the kind, and leaves out who manages which field.
+func (o *getOptions) tidy(one map[string]any, kind resource) map[string]any {
+	u := &unstructured.Unstructured{Object: one}
+	u.SetGroupVersionKind(v1alpha1.GroupVersion().WithKind(kind.kind))
+	if !o.managed {
+		u.SetManagedFields(nil)
+	}
+	return u.Object
 }

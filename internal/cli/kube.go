@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,7 @@ type cluster struct {
 	config    *rest.Config
 	client    *rest.RESTClient
 	namespace string
+	quiet     bool // nobody may be asked anything, and answers are wanted soon
 }
 
 // addCluster gives a verb the flags that say which API server is meant.
@@ -35,6 +37,8 @@ func addCluster(cmd *cobra.Command) *cluster {
 		KubeConfig: all.KubeConfig, Context: all.Context, Namespace: all.Namespace, Timeout: all.Timeout,
 	}}
 	c.flags.AddFlags(cmd.Flags())
+	complete(cmd, "context", c.contexts)
+	complete(cmd, "namespace", c.namespaces)
 	return c
 }
 
@@ -53,12 +57,24 @@ func (c *cluster) connect() error {
 	if c.namespace, _, err = loader.Namespace(); err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}
 	}
+	if c.quiet {
+		silence(cfg.ExecProvider)
+		cfg.Timeout = completeWithin
+	}
 	c.config = rest.CopyConfig(cfg)
 	gv := v1alpha1.GroupVersion()
 	cfg.GroupVersion, cfg.APIPath = &gv, "/apis"
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	if c.client, err = rest.RESTClientFor(cfg); err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}
+	}
+	return nil
+}
+
+// unmarshal reads what a server has answered.
+func unmarshal(raw []byte, into any) error {
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
 	}
 	return nil
 }

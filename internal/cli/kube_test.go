@@ -259,7 +259,7 @@ func (d *desk) refused(t *testing.T) {
 		{d, "status nothing", cli.ExitNotFound, "not found"},
 		{d, "status nothing --watch", cli.ExitNotFound, "does not exist"},
 		{d, "status source/reviews", cli.ExitUsage, "does not name a rollout"},
-		{d, "status reviews -o xml", cli.ExitUsage, "json or yaml"},
+		{d, "status reviews -o xml", cli.ExitUsage, "want one of json, yaml, name"},
 		{d, "status reviews --watch --timeout 1ms", cli.ExitTimeout, "is not at rest after 1ms"},
 		{gone, "get rollouts", cli.ExitUnreachable, "does not answer"},
 		{gone, "status reviews", cli.ExitUnreachable, "does not answer"},

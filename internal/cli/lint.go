@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +19,7 @@ import (
 type lintOptions struct {
 	lint.Options
 	failOn     string
-	output     string
+	output     *output
 	colour     string
 	prometheus string
 	now        func() time.Time
@@ -50,7 +49,7 @@ func newLint(s Streams, version string) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.failOn, "fail-on", "error", "least severity that fails: error, warning, info or never")
-	f.StringVarP(&o.output, "output", "o", "text", "text, json, sarif or github")
+	o.output = addOutput(cmd, "text", "sarif", "github")
 	f.BoolVar(&o.Partial, "partial", false, "take hosts that the files do not hold as existing")
 	f.Float64Var(&o.Rate, "rps", 0, "requests a second that hosts of Rollouts get: says which steps are too short for it (default: annotation sluice.dev/expected-rps)")
 	f.StringVar(&o.prometheus, "prometheus", "", "URL of a Prometheus to ask what traffic these hosts had in the last hour, where --rps is not given")
@@ -64,6 +63,9 @@ func newLint(s Streams, version string) *cobra.Command {
 func (o lintOptions) run(cmd *cobra.Command, s Streams, args []string) error {
 	if err := o.check(); err != nil {
 		return &Exit{Code: ExitUsage, Err: err, Next: "sluice lint --help"}
+	}
+	if err := o.output.ready(); err != nil {
+		return err
 	}
 	in, err := readManifests(cmd.Context(), s, args)
 	if err != nil {
@@ -80,7 +82,7 @@ func (o lintOptions) run(cmd *cobra.Command, s Streams, args []string) error {
 	if err := o.write(s, report); err != nil {
 		return err
 	}
-	if o.output == "text" && !o.Partial && slices.ContainsFunc(report.Problems, aboutTheRest) {
+	if o.text() && !o.Partial && slices.ContainsFunc(report.Problems, aboutTheRest) {
 		fmt.Fprintln(s.Err, "note: --partial takes hosts that the files do not hold as existing")
 	}
 	if o.failOn != "never" && lint.Reaches(report, problem.Severity(o.failOn)) {
@@ -88,6 +90,9 @@ func (o lintOptions) run(cmd *cobra.Command, s Streams, args []string) error {
 	}
 	return nil
 }
+
+// text reports that people read the report.
+func (o lintOptions) text() bool { return o.output.format == "" || o.output.format == "text" }
 
 // aboutTheRest reports whether a Problem may come from files that hold only a part of the mesh.
 func aboutTheRest(p problem.Problem) bool { return p.Code == "S011" || p.Code == "S060" }
@@ -101,7 +106,6 @@ func (o lintOptions) check() error {
 		known       []string
 	}{
 		{"--fail-on", o.failOn, []string{"error", "warning", "info", "never"}},
-		{"--output", o.output, []string{"text", "json", "sarif", "github"}},
 		{"--color", o.colour, []string{"auto", "always", "never"}},
 	} {
 		if !slices.Contains(f.known, f.value) {
@@ -136,12 +140,10 @@ func lintInput(from *manifests) lint.Input {
 }
 
 func (o lintOptions) write(s Streams, r view.LintReport) error {
-	switch o.output {
-	case "json":
-		enc := json.NewEncoder(s.Out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+	if !o.output.people() {
+		return o.output.document(s.Out, r)
+	}
+	switch o.output.format {
 	case "sarif":
 		return lint.WriteSARIF(s.Out, r, o.version)
 	case "github":

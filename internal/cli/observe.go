@@ -22,7 +22,12 @@ var errTimeout = errors.New("timeout")
 
 // ended is the exit of a verb whose context ended while it waited for what.
 func ended(ctx context.Context, what string, timeout time.Duration, next string) error {
-	if errors.Is(context.Cause(ctx), errTimeout) {
+	return endedBy(context.Cause(ctx), what, timeout, next)
+}
+
+// endedBy is ended of a context that ended by cause.
+func endedBy(cause error, what string, timeout time.Duration, next string) error {
+	if errors.Is(cause, errTimeout) {
 		return &Exit{Code: ExitTimeout, Err: fmt.Errorf("%s after %v", what, timeout), Next: next}
 	}
 	return &Exit{Code: ExitInterrupted}

@@ -42,11 +42,7 @@ func (o *proxyStatusOptions) node(ctx context.Context, s Streams, id string) err
 		return err
 	}
 	v := proxyView(id, configs)
-	if o.output == "json" {
-		err = printJSON(s, v)
-	} else {
-		_, err = fmt.Fprint(s.Out, v.Table())
-	}
+	err = o.output.show(s, v, v.Table)
 	if err == nil && !v.InSync() {
 		return &Exit{Code: ExitNo}
 	}

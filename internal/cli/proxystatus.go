@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +14,7 @@ import (
 // proxyStatusOptions are the flags of `sluice proxy-status`.
 type proxyStatusOptions struct {
 	cluster *cluster
-	output  string
+	output  *output
 	xds     string
 	files   bootstrap.TLS
 }
@@ -36,9 +34,10 @@ func newProxyStatus(s Streams) *cobra.Command {
 			"  sluice proxy-status gateway.shop --xds sluice.example:15012 --cert tls.crt --key tls.key --ca ca.crt",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.output.ready(); err != nil {
+				return err
+			}
 			switch {
-			case o.output != "table" && o.output != "json":
-				return &Exit{Code: ExitUsage, Err: fmt.Errorf("--output %q: want table or json", o.output), Next: "sluice proxy-status --help"}
 			case len(args) == 1:
 				return o.node(cmd.Context(), s, args[0])
 			case cmd.Flags().Changed("xds") || o.files != bootstrap.TLS{}:
@@ -48,7 +47,7 @@ func newProxyStatus(s Streams) *cobra.Command {
 		},
 	}
 	o.cluster = addCluster(cmd)
-	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
+	o.output = addOutput(cmd, "table")
 	cmd.Flags().StringVar(&o.xds, "xds", "127.0.0.1:15010", "host:port of the discovery service of the replica that NODE is connected to; in plain text without --cert")
 	cmd.Flags().StringVar(&o.files.Cert, "cert", "", "file of the certificate to show to it; the controller's --csds-readers names its identity")
 	cmd.Flags().StringVar(&o.files.Key, "key", "", "file of the key of --cert")
@@ -71,27 +70,12 @@ func (o *proxyStatusOptions) fleet(ctx context.Context, s Streams, within bool) 
 		return failed("listing fleetreports", err)
 	}
 	if len(list.Items) == 0 {
-		return &Exit{Code: ExitNotFound, Err: errors.New("no replica of Sluice has reported"), Next: "kubectl get leases -A"}
+		return &Exit{Code: ExitNotFound, Err: errNoReplica, Next: "sluice doctor"}
 	}
 	v := view.Fleet(list.Items)
-	var err error
-	if o.output == "json" {
-		err = printJSON(s, v)
-	} else {
-		_, err = fmt.Fprint(s.Out, v.Table())
-	}
+	err := o.output.show(s, v, v.Table)
 	if err == nil && !v.InSync() {
 		return &Exit{Code: ExitNo}
 	}
-	return err
-}
-
-// printJSON prints a document.
-func printJSON(s Streams, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(s.Out, string(text))
 	return err
 }

@@ -19,6 +19,12 @@ type Streams struct {
 	Err io.Writer
 	// Colour says that Out is a terminal whose user wants colours.
 	Colour bool
+	// Live says that In and Out are a terminal at which somebody can press keys.
+	Live bool
+	// ASCII says that Out takes no other characters.
+	ASCII bool
+	// Width gives the present width of the terminal; nil: Out is none.
+	Width func() int
 }
 
 // Exit is an error that carries the exit code of the process and, for people, the next command to try.

@@ -2,15 +2,14 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/yaml"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
 )
@@ -21,7 +20,7 @@ type statusOptions struct {
 	watch   bool
 	through bool
 	timeout time.Duration
-	output  string
+	output  *output
 	metrics bool
 }
 
@@ -46,7 +45,8 @@ func newStatus(s Streams) *cobra.Command {
 	f.BoolVar(&o.through, "through-pauses", false, "with --watch: go on while it is paused")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
 	f.BoolVar(&o.metrics, "metrics", false, "below it a row for each metric: what was counted, by which bounds, how far a gate is")
-	f.StringVarP(&o.output, "output", "o", "", "json or yaml; with --watch a document for each change")
+	o.output = addOutput(cmd)
+	cmd.ValidArgsFunction = o.cluster.nameOf("rollouts", 0)
 	return cmd
 }
 
@@ -79,11 +79,10 @@ func (o *statusOptions) run(ctx context.Context, s Streams, arg string) error {
 
 // name checks the flags and reads which rollout is meant.
 func (o *statusOptions) name(arg string) (string, error) {
-	switch o.output {
-	case "", "json", "yaml":
-	default:
-		return "", &Exit{Code: ExitUsage, Err: fmt.Errorf("--output %q: want json or yaml", o.output)}
+	if err := o.output.ready(); err != nil {
+		return "", err
 	}
+	o.output.stream = o.watch
 	if o.timeout <= 0 {
 		return "", &Exit{Code: ExitUsage, Err: fmt.Errorf("--timeout %v: want a length of time", o.timeout)}
 	}
@@ -104,30 +103,13 @@ func rolloutName(arg string) (string, error) {
 }
 
 func (o *statusOptions) print(s Streams, v view.StatusView) error {
-	var text []byte
-	var err error
-	switch {
-	case o.output == "json" && o.watch:
-		text, err = json.Marshal(v)
-	case o.output == "json":
-		text, err = json.MarshalIndent(v, "", "  ")
-	case o.output == "yaml":
-		text, err = yaml.Marshal(v)
-		if o.watch {
-			text = append([]byte("---\n"), text...)
-		}
-		text = []byte(strings.TrimSuffix(string(text), "\n"))
-	default:
-		text = []byte(v.Line())
+	return o.output.show(s, v, func() string {
+		lines := []string{problem.Clean(v.Line(), problem.MaxMessage+maxWords)}
 		if o.metrics {
-			text = []byte(strings.Join(append([]string{v.Line()}, v.Rows()...), "\n  "))
+			lines = append(lines, v.Rows()...)
 		}
-	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(s.Out, string(text))
-	return err
+		return strings.Join(lines, "\n  ") + "\n"
+	})
 }
 
 // ends reports that a watch has nothing more to wait for.

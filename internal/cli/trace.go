@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	kuberesource "k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/dynamic"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
@@ -25,7 +24,7 @@ import (
 // traceOptions are the flags of `sluice trace`.
 type traceOptions struct {
 	cluster *cluster
-	output  string
+	output  *output
 	domain  string
 }
 
@@ -43,14 +42,14 @@ func newTrace(s Streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), s, args) },
 	}
 	o.cluster = addCluster(cmd)
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "json or yaml")
+	o.output = addOutput(cmd)
 	cmd.Flags().StringVar(&o.domain, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")
 	return cmd
 }
 
 func (o *traceOptions) run(ctx context.Context, s Streams, args []string) error {
-	if o.output != "" && o.output != "json" && o.output != "yaml" {
-		return &Exit{Code: ExitUsage, Err: fmt.Errorf("--output %q: want json or yaml", o.output)}
+	if err := o.output.ready(); err != nil {
+		return err
 	}
 	if len(args) == 1 && !strings.Contains(args[0], "/") {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("%q: write KIND/NAME", args[0]), Next: "sluice trace rollout/" + args[0]}
@@ -66,17 +65,7 @@ func (o *traceOptions) run(ctx context.Context, s Streams, args []string) error 
 	if err != nil {
 		return err
 	}
-	switch o.output {
-	case "json":
-		err = printJSON(s, v)
-	case "yaml":
-		var text []byte
-		if text, err = yaml.Marshal(v); err == nil {
-			_, err = s.Out.Write(text)
-		}
-	default:
-		_, err = fmt.Fprint(s.Out, v.Text())
-	}
+	err = o.output.show(s, v, v.Text)
 	if err == nil && v.Source == nil {
 		return &Exit{Code: ExitNo}
 	}
