@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"time"
 
@@ -83,4 +85,16 @@ func Trial(n *v1alpha1.Notifier, id string, at time.Time) Note {
 		Rollout:  view.Object{Namespace: n.Namespace, Name: "test"},
 		Sentence: fmt.Sprintf("a test of Notifier %s: nothing happened to any Rollout", n.Name),
 	}}
+}
+
+// Try sends a note to a Notifier's receiver once, outside any outbox: a Trial from the command line, say. lacks says what
+// the receiver did not get although it took the note. Nothing is stored.
+func (o *Outlet) Try(ctx context.Context, n *v1alpha1.Notifier, note Note) (lacks string, err error) {
+	sink, err := o.Open(ctx, n)
+	if err != nil {
+		return "", err
+	}
+	prepared, lacks := Prepare(n, note)
+	got, err := sink.Send(ctx, prepared)
+	return cmp.Or(got.Lacks, lacks), err
 }

@@ -204,24 +204,28 @@ const maxPaces = 1024
 
 // wait returns at the turn of the caller, or when ctx ends.
 func (p *paces) wait(ctx context.Context, channel string, now func() time.Time, every time.Duration) error {
-	d := p.turn(channel, now(), every)
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+	for {
+		d := p.turn(channel, now(), every)
+		if d <= 0 {
+			return ctx.Err()
+		}
+		timer := time.NewTimer(d)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
 	}
 }
 
-// turn takes the next turn and says how far it is.
+// turn takes the turn, if it has come, or says how far it is.
 func (p *paces) turn(channel string, now time.Time, every time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if at := p.next[channel]; at.After(now) {
+		return at.Sub(now)
+	}
 	if p.next == nil || len(p.next) > maxPaces {
 		kept := map[string]time.Time{}
 		for c, at := range p.next {
@@ -231,10 +235,6 @@ func (p *paces) turn(channel string, now time.Time, every time.Duration) time.Du
 		}
 		p.next = kept
 	}
-	at := p.next[channel]
-	if at.Before(now) {
-		at = now
-	}
-	p.next[channel] = at.Add(every)
-	return at.Sub(now)
+	p.next[channel] = now.Add(every)
+	return 0
 }
