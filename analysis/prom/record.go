@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -158,4 +160,50 @@ func (r Record) Role() (role analysis.Role, known bool) {
 		}
 	}
 	return role, known
+}
+
+// Clusters are the names of the Envoy clusters of a host's subsets that requests were counted for in a time, sorted. host
+// is a full name.
+func (s *Server) Clusters(ctx context.Context, host string, subsets []string, from, until time.Time) ([]string, error) {
+	quoted := make([]string, len(subsets))
+	for i, subset := range subsets {
+		quoted[i] = regexp.QuoteMeta(subset)
+	}
+	pattern := strconv.Quote(`outbound\|[0-9]+\|(` + strings.Join(quoted, "|") + `)\|` + regexp.QuoteMeta(host))
+	every := max(15*time.Second, (until.Sub(from) / 500).Truncate(time.Second))
+	found, err := s.Records(ctx, "group by ("+s.names.cluster+") ("+s.names.total+"{"+s.names.cluster+"=~"+pattern+"})", from, until.Add(every), every)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, r := range found {
+		if name := r.Labels[s.names.cluster]; name != "" && len(r.Points) > 0 && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Expression is what is asked for a query, for people who want to ask it themselves.
+func (s *Server) Expression(q analysis.Query) (string, error) {
+	if q.Condition != nil {
+		canary, _, err := sidesOf(*q.Condition, q.Arms, false)
+		return canary, err
+	}
+	wants, fail := s.wants(q)
+	if fail != nil {
+		return "", fail
+	}
+	if len(wants) == 0 {
+		return "", failed(analysis.NoSeries, "nothing is read for metric %.63q", q.Metric)
+	}
+	var out []string
+	for len(wants) > 0 {
+		shape := wants[0].shape()
+		same := slices.DeleteFunc(slices.Clone(wants), func(w want) bool { return w.shape() != shape })
+		wants = slices.DeleteFunc(wants, func(w want) bool { return w.shape() == shape })
+		out = append(out, expression(same, nil, int64(max(q.Until.Sub(q.From), time.Second).Seconds())))
+	}
+	return strings.Join(out, " or "), nil
 }

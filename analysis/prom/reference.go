@@ -85,3 +85,15 @@ func (r Reference) Check() error {
 	}
 	return err
 }
+
+// Open connects a person's own tools to the server that a reference describes; it needs no Secret.
+func (r Reference) Open() (*Server, error) {
+	if r.Secret != "" {
+		return nil, fmt.Errorf("it is read with Secret %s, which only the controller knows", r.Secret)
+	}
+	cfg, err := r.config(nil)
+	if err != nil {
+		return nil, err
+	}
+	return New(cfg)
+}

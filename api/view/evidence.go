@@ -24,6 +24,7 @@ type EvidenceReport struct {
 	Metrics    []v1alpha1.MetricStatus `json:"metrics,omitempty"`
 	AckedAt    *time.Time              `json:"ackedAt,omitempty"` // when every proxy had the weight of the step; absent: they had not
 	Links      []Link                  `json:"links,omitempty"`
+	Story      *Story                  `json:"story,omitempty"` // of a whole attempt, in a report on one
 }
 
 // Git is where a version comes from, and what became of it in the words of commit statuses: pending, success, failure or

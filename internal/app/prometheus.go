@@ -216,3 +216,25 @@ func placed(name string, found []problem.Problem) error {
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
+
+// Open is the server that a reference of a Rollout means, for a person's own tools: by name, or one of its own. nil: the
+// one named default.
+func (p Prometheus) Open(ref *v1alpha1.PrometheusReference) (*prom.Server, error) {
+	named, err := p.named()
+	if err != nil {
+		return nil, err
+	}
+	of := prom.Reference{Name: prom.Default}
+	if ref != nil {
+		of = referenceOf(*ref)
+	}
+	if of.URL == "" {
+		name := cmp.Or(of.Name, prom.Default)
+		known, ok := named[name]
+		if !ok {
+			return nil, fmt.Errorf("no Prometheus named %s is known here", name)
+		}
+		of = known
+	}
+	return of.Open()
+}
