@@ -15,6 +15,7 @@ CACHE := $(CURDIR)/.cache
 FULL  := bin/full/sluice
 ENVOY := $(CACHE)/envoy/bin/envoy
 HELM  := $(CACHE)/bin/helm
+KO    := $(CACHE)/bin/ko
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The API server inside says its version by these.
@@ -27,10 +28,12 @@ REWRITE ?=
 SEEDS ?= 1000
 SEED ?=
 FUZZ ?= .
+BASE ?=
 BENCH ?= .
 BENCH_ROUNDS ?= 30
 BENCH_FLAGS ?=
 FUZZTIME ?= 10s
+ONLY ?=
 SLIM ?=
 V ?=
 
@@ -42,7 +45,7 @@ export SLUICE_ENVOY ?=
 help: ## list the targets and the variables
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: BENCH BENCH_FLAGS BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME SLIM V"
+	@echo "  Variables: BASE BENCH BENCH_FLAGS BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME ONLY SLIM V"
 
 .PHONY: build
 build: bin/sluice $(if $(SLIM),,$(FULL)) bin/kubectl-sluice ## bin/sluice, bin/full/sluice (with up and demo), bin/kubectl-sluice; SLIM=1: without the full one
@@ -75,7 +78,7 @@ unit: $(FULL) envoy helm ## unit and component tests: pure code, real API server
 	cd standalone && go test $(TESTFLAGS) $$(go list ./... | grep -v '/e2e')
 
 .PHONY: e2e
-e2e: build envoy ## system tests: git push, API server, Envoy, Prometheus and kubectl, all real
+e2e: build envoy $(KO) ## system tests: git push, API server, Envoy, Prometheus, kubectl and the image, all real
 	go test $(TESTFLAGS) -timeout 900s -count=1 ./test/e2e/...
 	cd standalone && go test $(TESTFLAGS) -timeout 900s -count=1 ./e2e
 
@@ -153,6 +156,26 @@ verify: generate ## generate, tidy and format, then fail if that changed anythin
 .PHONY: demo
 demo: $(FULL) envoy ## the product at work: a good release, a bad one, and the way back; about two minutes
 	$(FULL) demo $(DEMO_FLAGS)
+
+# Tools that are programs of their own: their modules have no say in ours.
+$(KO):
+	@echo "building ko, silent for some minutes the first time"
+	GOBIN=$(CACHE)/bin go install github.com/google/ko@v0.19.1
+
+$(CACHE)/bin/goreleaser:
+	@echo "building goreleaser, silent for some minutes the first time"
+	GOBIN=$(CACHE)/bin go install github.com/goreleaser/goreleaser/v2@v2.13.0
+
+.PHONY: image
+image: $(KO) ## the container image as an OCI layout in bin/image; BASE=reference replaces the base image, which comes from its registry
+	VERSION=$(VERSION) KO_DOCKER_REPO=sluice.local/sluice $(if $(BASE),KO_DEFAULTBASEIMAGE=$(BASE)) $(KO) build --bare --push=false --oci-layout-path bin/image --sbom-dir bin ./cmd/sluice
+
+.PHONY: release
+release: $(CACHE)/bin/goreleaser $(HELM) ## archives of the full program, bills of materials, checksums and the chart in bin/release; publishes nothing; ONLY=1: for this machine alone
+	$(HELM) package charts/sluice --destination bin/chart
+	go build -o bin/sbom ./scripts/sbom
+	sed $(if $(ONLY),-e "s/^    goos: .*/    goos: [$$(go env GOOS)]/" -e "s/^    goarch: .*/    goarch: [$$(go env GOARCH)]/") .goreleaser.yaml >bin/goreleaser.yaml
+	$(CACHE)/bin/goreleaser release --config bin/goreleaser.yaml --snapshot --clean
 
 .PHONY: clean
 clean: ## remove bin and the summaries; the caches stay
