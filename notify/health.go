@@ -42,6 +42,7 @@ func (w *Worker) ForgetNotifier(key types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.health, key)
+	delete(w.sinks, key)
 }
 
 func (h *Health) bury(d v1alpha1.DeadLetter) {

@@ -51,13 +51,15 @@ type WorkerConfig struct {
 // Worker sends what Rollouts' outboxes hold: in order per Rollout and Notifier, one note at a time per Notifier, 16 in
 // all. Stored and Results are called by rollout/controller, Health by notify/controller, Start by the manager.
 type Worker struct {
-	cfg  WorkerConfig
-	kick chan struct{} // something may be due
+	cfg    WorkerConfig
+	kick   chan struct{} // something may be due
+	meters meters
 
 	mu     sync.Mutex // guards all below
 	queues map[types.UID]*queue
 	health map[types.NamespacedName]*Health
 	busy   map[types.NamespacedName]bool
+	sinks  map[types.NamespacedName]string // kinds of those that were asked
 	flying int
 }
 
@@ -66,9 +68,11 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	return &Worker{
 		cfg:    cfg,
 		kick:   make(chan struct{}, 1),
+		meters: newMeters(),
 		queues: map[types.UID]*queue{},
 		health: map[types.NamespacedName]*Health{},
 		busy:   map[types.NamespacedName]bool{},
+		sinks:  map[types.NamespacedName]string{},
 	}
 }
 
@@ -239,19 +243,24 @@ type landing struct {
 	generation int64     // of the Notifier
 	print      string    // of what the sink was made of
 	receipt    Receipt
+	sink       string // its kind; empty: it was not reached for
+	took       time.Duration
 	err        error // ErrNotFound: there is no such Notifier; errSuspended: it does not want to send
 }
 
 // send tries once.
-func (w *Worker) send(ctx context.Context, f flight) landing {
+func (w *Worker) send(ctx context.Context, f flight) (out landing) {
 	n, err := w.cfg.Notifiers.Notifier(ctx, f.notifier)
 	if err != nil {
 		return landing{flight: f, err: err}
 	}
-	out := landing{flight: f, of: n.UID, generation: n.Generation, err: errSuspended}
+	out = landing{flight: f, of: n.UID, generation: n.Generation, err: errSuspended}
+	w.met(f.notifier, sinkOf(n))
 	if n.Spec.Suspend || stopped(n) || !w.permits(n) {
 		return out
 	}
+	began := w.cfg.Now()
+	defer func() { out.sink, out.took = sinkOf(n), w.cfg.Now().Sub(began) }()
 	ctx, cancel := context.WithTimeout(ctx, 2*sendTimeout+timeoutOf(n))
 	defer cancel()
 	sink, err := w.cfg.Opener.Open(ctx, n)
@@ -329,6 +338,7 @@ func (w *Worker) record(l landing) *queue {
 		q.note(it)
 	}
 	w.feel(l, it)
+	w.meters.counted(l, it == nil || it.final)
 	if it == nil {
 		return nil
 	}

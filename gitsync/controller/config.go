@@ -65,10 +65,10 @@ func (c Config) validate() error {
 
 // Controller reconciles Sources.
 type Controller struct {
-	config      Config
-	wake        waker
-	receiver    *receiver
-	meters      meters
+	config   Config
+	wake     waker
+	receiver *receiver
+	account
 	builds      builds
 	definitions definitions
 	back        Back
@@ -91,7 +91,7 @@ func New(c Config) (*Controller, error) {
 	if c.Resync == 0 {
 		c.Resync = resync
 	}
-	made := &Controller{config: c, meters: newMeters(), memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}, drifts: map[types.NamespacedName]map[gitsync.ID]bool{}, turns: map[string]*turn{}}
+	made := &Controller{config: c, account: account{meters: newMeters()}, memory: map[types.NamespacedName]*memory{}, hints: map[types.NamespacedName]hint{}, drifts: map[types.NamespacedName]map[gitsync.ID]bool{}, turns: map[string]*turn{}}
 	made.receiver = newReceiver(made)
 	return made, nil
 }
@@ -157,4 +157,5 @@ func (c *Controller) forget(ctx context.Context, source types.NamespacedName) {
 	delete(c.hints, source)
 	delete(c.drifts, source)
 	c.meters.forget(source)
+	c.runs.forget(source)
 }

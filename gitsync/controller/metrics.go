@@ -3,6 +3,7 @@ package controller
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,15 @@ const (
 	pollUnchanged = "Unchanged"
 	pollNew       = "New"
 )
+
+// States of an object of the inventory.
+const (
+	stateApplied = "applied"
+	statePending = "pending"
+)
+
+// Buckets of everything that a person waits for: from a tenth of a second to half an hour.
+func buckets() []float64 { return []float64{0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800} }
 
 // The phases of a pass that take time.
 const (
@@ -56,11 +66,11 @@ func newMeters() meters {
 		repairs:     prometheus.NewCounter(prometheus.CounterOpts{Name: "sluice_source_repairs_total", Help: "Objects that others had changed and that were put back as Git has them."}),
 		preemptions: prometheus.NewCounter(prometheus.CounterOpts{Name: "sluice_source_preemptions_total", Help: "Runs that were cut short because there was a newer commit to apply."}),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sluice_source_phase_seconds", Help: "Time in a phase of a pass: fetch, render, apply.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 16),
+			Name: "sluice_source_phase_seconds", Help: "Time in a phase of a pass: fetch, render, apply.", Buckets: buckets(),
 		}, []string{"phase"}),
 		success:   gauge("last_success_timestamp_seconds", "When the remote was last reached and nothing was left to do."),
 		suspended: gauge("suspended", "1 while the Source is suspended."),
-		objects:   gauge("objects", "Objects in the inventory."),
+		objects:   gauge("objects", "Objects in the inventory, by state: applied, or pending where they are about to be.", "state"),
 		problems:  gauge("problems", "Problems in the content, by code, of those that the status lists.", "code"),
 		pruneHeld: gauge("prune_held", "Objects that Git no longer has and that are kept for now."),
 		heldUnits: gauge("held_units", "Units that are kept as they were because of a problem."),
@@ -68,8 +78,12 @@ func newMeters() meters {
 }
 
 // Collectors are what the Controller measures, to be registered by whoever made it.
-func (c *Controller) Collectors() []prometheus.Collector {
-	m := c.meters
+func (c *Controller) Collectors() []prometheus.Collector { return c.meters.collectors() }
+
+// Measured are collectors like those of a Controller of which nothing is counted: for a list of what there is.
+func Measured() []prometheus.Collector { return newMeters().collectors() }
+
+func (m meters) collectors() []prometheus.Collector {
 	return append([]prometheus.Collector{m.polls, m.applied, m.hooks, m.repairs, m.preemptions, m.phases}, m.gauges()...)
 }
 
@@ -86,7 +100,9 @@ func (m meters) stand(src *v1alpha1.Source, now time.Time) {
 		suspended = 1
 	}
 	m.suspended.WithLabelValues(at...).Set(suspended)
-	m.objects.WithLabelValues(at...).Set(float64(len(s.Inventory)))
+	pending := pendingObjects(s.Inventory)
+	m.objects.WithLabelValues(src.Namespace, src.Name, stateApplied).Set(float64(len(s.Inventory) - pending))
+	m.objects.WithLabelValues(src.Namespace, src.Name, statePending).Set(float64(pending))
 	m.heldUnits.WithLabelValues(at...).Set(float64(refusedUnits(s)))
 	held := 0.0
 	if s.PruneHeld != nil {
@@ -118,6 +134,30 @@ func (m meters) forget(source types.NamespacedName) {
 func (p *pass) took(phase string, since time.Time) {
 	c := p.controller
 	c.meters.phases.WithLabelValues(phase).Observe(c.config.Now().Sub(since).Seconds())
+}
+
+// tookApply notes how long applying was, of the commit too.
+func (p *pass) tookApply(since time.Time) {
+	p.took(phaseApply, since)
+	if rev := p.memory.revision; rev != nil {
+		p.noteRun(rev.commit.ID, func(r *Run) {
+			if r.Apply.From.IsZero() {
+				r.Apply.From = since
+			}
+			r.Apply.To = p.controller.config.Now()
+		})
+	}
+}
+
+// pendingObjects counts the entries of an inventory that are about to be applied: nothing is known of them yet.
+func pendingObjects(inventory []string) int {
+	n := 0
+	for _, entry := range inventory {
+		if strings.HasSuffix(entry, " -") {
+			n++
+		}
+	}
+	return n
 }
 
 // arrived notes how long the push took whose commit is applied now, if this is one.

@@ -2,11 +2,14 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/test/gitserver"
@@ -54,12 +57,12 @@ func TestMetrics_followASource(t *testing.T) {
 	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one"), "app/b.yaml": "kind: [\n"})
 	w.source(nil)
 	w.ready(v1alpha1.ReasonContentInvalid, first)
-	wait(map[string]float64{"objects" + at: 1, "problems S501" + at: 1, "last_success_timestamp_seconds" + at: 0, "polls_total New": 1})
+	wait(map[string]float64{"objects" + at + " applied": 1, "problems S501" + at: 1, "last_success_timestamp_seconds" + at: 0, "polls_total New": 1})
 
 	second := w.push("second", map[string]string{"app/b.yaml": configMap("b", "one")})
 	w.hint(second)
 	w.ready(v1alpha1.ReasonApplied, second)
-	wait(map[string]float64{"objects" + at: 2, "polls_total New": 2, "hooks_total Generic 202": 1, "push_to_applied_seconds": 1, "suspended" + at: 0})
+	wait(map[string]float64{"objects" + at + " applied": 2, "objects" + at + " pending": 0, "polls_total New": 2, "hooks_total Generic 202": 1, "push_to_applied_seconds": 1, "suspended" + at: 0})
 	if measured(t, w.controller)["last_success_timestamp_seconds"+at] == 0 {
 		t.Error("no time of the last success")
 	}
@@ -78,4 +81,31 @@ func TestMetrics_followASource(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestRun_saysHowACommitCameIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key := types.NamespacedName{Namespace: w.ns, Name: "shop"}
+	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one")})
+	w.source(nil)
+	w.ready(v1alpha1.ReasonApplied, first)
+	before := time.Now()
+	second := w.push("second", map[string]string{"app/a.yaml": configMap("a", "two")})
+	w.hint(second)
+	w.ready(v1alpha1.ReasonApplied, second)
+	kube.Eventually(t, soon, func() error {
+		run, known := w.controller.Run(key, second)
+		order := []time.Time{before, run.Heard, run.Fetch.From, run.Fetch.To, run.Render.From, run.Render.To, run.Apply.From, run.Apply.To, time.Now()}
+		if !known || !slices.IsSortedFunc(order, time.Time.Compare) || run.Heard.Equal(run.Fetch.From) {
+			return fmt.Errorf("run %+v (known: %v), want the hint, then fetch, render, apply", run, known)
+		}
+		return nil
+	})
+	if run, known := w.controller.Run(key, first); !known || !run.Heard.Equal(run.Fetch.From) {
+		t.Errorf("run %+v (known: %v), want one that a look found", run, known)
+	}
+	if _, known := w.controller.Run(key, ""); known {
+		t.Error("no commit is known")
+	}
 }

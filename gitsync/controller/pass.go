@@ -41,6 +41,7 @@ func (p *pass) look(ctx context.Context) error {
 	m.fetching = streak{}
 	m.preemption.tip = tree.Commit().ID
 	p.await(tree.Commit().ID)
+	p.found(tree.Commit().ID)
 	result := pollNew
 	options, err := p.options(ctx)
 	if err != nil {
@@ -63,6 +64,7 @@ func (p *pass) look(ctx context.Context) error {
 				return p.failed(ctx, err)
 			}
 			p.took(phaseRender, since)
+			p.noteRun(tree.Commit().ID, func(r *Run) { r.Render = Span{since, c.config.Now()} })
 		}
 		return p.proceed(ctx, run)
 	})
@@ -92,7 +94,7 @@ func (p *pass) proceed(ctx, run context.Context) error {
 
 // apply brings the rendered revision into the cluster and writes the result.
 func (p *pass) apply(ctx, run context.Context) error {
-	defer p.took(phaseApply, p.controller.config.Now())
+	defer p.tookApply(p.controller.config.Now())
 	m, rev := p.memory, p.memory.revision
 	if rev.build.Reason != "" {
 		if done, err := p.completed(ctx, run); !done || err != nil {

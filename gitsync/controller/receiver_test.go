@@ -283,7 +283,7 @@ func TestServeHooks_reloadsItsCertificate(t *testing.T) {
 	}
 	d := Door{Address: l.Addr().String(), Cert: filepath.Join(dir, "crt"), Key: filepath.Join(dir, "key")}
 	l.Close()
-	c := &Controller{config: Config{Now: time.Now}, meters: newMeters()}
+	c := &Controller{config: Config{Now: time.Now}, account: account{meters: newMeters()}}
 	c.receiver = newReceiver(c)
 	if err := c.ServeHooks(t.Context(), d); err == nil {
 		t.Fatal("served without a certificate")

@@ -18,6 +18,11 @@ func newMeters() meters {
 }
 
 // Collectors are what the Repositories measure, to be registered by whoever made them.
-func (r *Repositories) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{r.meters.recycles, r.meters.fetched}
+func (r *Repositories) Collectors() []prometheus.Collector { return r.meters.collectors() }
+
+// Measured are collectors like those of Repositories of which nothing is counted: for a list of what there is.
+func Measured() []prometheus.Collector { return newMeters().collectors() }
+
+func (m meters) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.recycles, m.fetched}
 }

@@ -70,6 +70,9 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := register(process(c.Proxies.Version, lead.deciding(c, mgr.Elected()))); err != nil {
+		return fmt.Errorf("registering what is measured of the process: %w", err)
+	}
 	guard := egress.New(egress.Policy{AllowLoopback: c.AllowLoopback})
 	group, ctx := errgroup.WithContext(ctx)
 	doors, err := c.doors()
@@ -88,10 +91,11 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := delivery(mgr, c, deliveryParts{guard, fleet, proxies, mesh, outbox, lead}); err != nil {
+	commits := &commits{}
+	if err := delivery(mgr, c, deliveryParts{guard, fleet, proxies, mesh, outbox, lead, commits}); err != nil {
 		return err
 	}
-	hooks, err := git(mgr, c, guard, outbox)
+	hooks, err := git(mgr, c, gitParts{guard, outbox, commits})
 	if err != nil {
 		return err
 	}

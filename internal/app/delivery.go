@@ -5,12 +5,10 @@ import (
 	"net"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/sluice-dev/sluice/analysis/prom"
 	"github.com/sluice-dev/sluice/egress"
@@ -29,6 +27,7 @@ type deliveryParts struct {
 	mesh   *xdscontroller.Controller
 	outbox *outbox
 	lead   *leadership
+	runs   *commits
 }
 
 // delivery is the control loop of Rollouts.
@@ -56,6 +55,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	if err != nil {
 		return err
 	}
+	rollouts.Tell(rolloutcontroller.Telling{Together: !c.Telemetry.PerRollout.On(), Heard: p.runs.heard})
 	p.lead.whenReplaced(rollouts.Replaced)
 	if err := register(rollouts.Collectors()); err != nil {
 		return fmt.Errorf("registering what is measured of Rollouts: %w", err)
@@ -102,7 +102,13 @@ func notes(mgr ctrl.Manager, c Config, guard *egress.Guard) (*outbox, error) {
 	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
 		Guard: guard, Now: Now, System: c.Namespace, Links: c.Links, Cluster: c.Git.ClusterName, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
 		SettledSource: func(key types.NamespacedName) { o.wakeSource(key) }})
-	return o, err
+	if err != nil {
+		return nil, err
+	}
+	if err := register(o.worker.Collectors()); err != nil {
+		return nil, fmt.Errorf("registering what is measured of notes: %w", err)
+	}
+	return o, nil
 }
 
 // Requests that store rollbacks: few, and not to be delayed by any others.
@@ -124,15 +130,4 @@ func apart(mgr ctrl.Manager) (client.Client, error) {
 		return nil, fmt.Errorf("making the client of rollbacks: %w", err)
 	}
 	return out, nil
-}
-
-// register lets what is measured be seen; of a manager that was made before it takes the place.
-func register(all []prometheus.Collector) error {
-	for _, one := range all {
-		metrics.Registry.Unregister(one)
-		if err := metrics.Registry.Register(one); err != nil {
-			return err
-		}
-	}
-	return nil
 }

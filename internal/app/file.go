@@ -22,7 +22,7 @@ const (
 	FileKind    = "Controller"
 )
 
-// fields are the fields of a configuration file and where each value goes: *string, *bool, *int, *int64 (an amount such as
+// fields are the fields of a configuration file and where each value goes: *string, *bool, *Switch, *int, *int64 (an amount such as
 // 64Mi), *time.Duration or *[]string. A new setting is a line here and one in docs/configuration.md.
 func (c *Config) fields() map[string]any {
 	all := map[string]any{
@@ -38,6 +38,7 @@ func (c *Config) fields() map[string]any {
 		"mesh.domainSuffix":         &c.Mesh.DomainSuffix, "mesh.rootNamespace": &c.Mesh.RootNamespace, "mesh.registryDir": &c.Mesh.RegistryDir,
 		"prometheus.url": &c.Prometheus.URL, "prometheus.servers": &c.Prometheus.Config,
 		"leader.election": &c.Leader.Election, "leader.leaseDuration": &c.Leader.Lease, "leader.actionTTL": &c.Leader.ActionTTL,
+		"metrics.perRollout": &c.Telemetry.PerRollout,
 	}
 	maps.Copy(all, c.Git.fields())
 	return all
@@ -183,6 +184,10 @@ func set(to, v any) (wanted string, wrong bool) {
 	case *bool:
 		yes, ok := v.(bool)
 		*to = yes
+		return "true or false", !ok
+	case *Switch:
+		yes, ok := v.(bool)
+		to.off = !yes
 		return "true or false", !ok
 	case *[]string:
 		return "a list of texts", !setList(to, v)

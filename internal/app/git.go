@@ -18,8 +18,16 @@ import (
 	"github.com/sluice-dev/sluice/gitsync/watch"
 )
 
+// gitParts are what the source controller is wired to.
+type gitParts struct {
+	guard   *egress.Guard
+	notes   *outbox
+	commits *commits
+}
+
 // git is the control loop of Sources, and the server of webhooks.
-func git(mgr ctrl.Manager, c Config, guard *egress.Guard, notes *outbox) (func(context.Context) error, error) {
+func git(mgr ctrl.Manager, c Config, p gitParts) (func(context.Context) error, error) {
+	guard, notes := p.guard, p.notes
 	repositories, err := gogit.New(gogit.Config{Dir: c.Git.CacheDir, Dial: guard.DialContext, Vet: guard.Vet, Now: Now, Insecure: c.Git.InsecureHosts, Limits: c.Git.Fetch})
 	if err != nil {
 		return nil, err
@@ -48,7 +56,7 @@ func git(mgr ctrl.Manager, c Config, guard *egress.Guard, notes *outbox) (func(c
 	if err := register(append(sources.Collectors(), repositories.Collectors()...)); err != nil {
 		return nil, fmt.Errorf("registering what is measured of Sources: %w", err)
 	}
-	notes.wakeSource = sources.Wake
+	notes.wakeSource, p.commits.run = sources.Wake, sources.Run
 	sources.Tell(gitcontroller.Back{Outbox: notes.worker, Writer: repositories, Forges: forges(guard), System: c.Namespace, Cluster: c.Git.ClusterName})
 	if err := sources.SetupWithManager(mgr); err != nil {
 		return nil, err

@@ -56,6 +56,20 @@ func (l *leadership) confirmed() bool {
 	return l.leads && l.now().Sub(l.renewed) <= l.limit
 }
 
+// deciding reports whether this process decides: it has the lease, or needs none and runs.
+func (l *leadership) deciding(c Config, elected <-chan struct{}) func() bool {
+	return func() bool {
+		select {
+		case <-elected:
+		default:
+			return false
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.leads || !c.Leader.Election
+	}
+}
+
 // whenReplaced says whom to tell that another process leads.
 func (l *leadership) whenReplaced(f func()) {
 	l.mu.Lock()

@@ -64,6 +64,8 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Listen.HooksCert, "hook-cert", "", "file of the webhook receiver's certificate; a replaced file counts for new connections; empty: plain text")
 	f.StringVar(&c.Listen.HooksKey, "hook-key", "", "file of the key of --hook-cert")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
+	f.Var(&c.Telemetry.PerRollout, "metrics-per-rollout", "give each Rollout metrics of its own; turn it off beyond 5,000 Rollouts")
+	f.Lookup("metrics-per-rollout").NoOptDefVal = "true"
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")
 	f.StringVar(&c.Listen.Decisions, "decisions-addr", "127.0.0.1:8082", "address, of this machine, where the leader tells its decisions; 0 turns it off")
 	f.StringVar(&c.Mesh.DomainSuffix, "domain-suffix", "cluster.local", "domain of the cluster's services")

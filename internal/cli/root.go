@@ -138,6 +138,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newReconcile(s),
 		newSuspend(s),
 		newExplain(s),
+		newReference(s),
 		newJudge(s),
 		newSimulate(s),
 		newBootstrap(s),

@@ -254,6 +254,7 @@ func (c *Controller) ofAction(_ context.Context, o client.Object) []reconcile.Re
 // missing is what is done about an object that is not there.
 func (c *Controller) missing(ctx context.Context, key types.NamespacedName) ctrl.Result {
 	c.gone(c.memories.forget(key))
+	c.meters.tallies.drop(key)
 	return ctrl.Result{RequeueAfter: c.orphans(ctx, key)}
 }
 

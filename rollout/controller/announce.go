@@ -82,6 +82,7 @@ func (c *Controller) announce(p *pass, d decision) {
 		if !d.says { // there was an event when it was refused
 			c.config.Recorder.Eventf(ro, nil, eventType(warns(*m, d.next)), string(m.Reason), "Transition", "%s", problem.Clean(m.Text, maxNote))
 		}
+		c.measure(p, d)
 		if c.config.Observe != nil {
 			e := p.event(d.next)
 			e.At, e.Transition, e.Weight = c.config.Now(), m, m.Weight
@@ -116,11 +117,16 @@ func warns(m rollout.Transition, next rollout.State) bool {
 
 // observeAcked tells the observer the first time that all connected proxies have the present traffic.
 func (c *Controller) observeAcked(p *pass) {
+	c.measureFirst(p)
 	seq := p.state.Traffic.Seq
-	if c.config.Observe == nil || seq == 0 || p.memory.acked == seq || !p.fleet.Done() || !p.returned() {
+	if seq == 0 || p.memory.acked == seq || !p.fleet.Done() || !p.returned() {
 		return
 	}
 	p.memory.acked = seq
+	c.measureZero(p)
+	if c.config.Observe == nil {
+		return
+	}
 	e := p.event(p.state)
 	e.At, e.Acked, e.Weight = p.now, seq, p.state.Traffic.Weight
 	c.config.Observe(e)

@@ -90,7 +90,6 @@ func (c *Controller) engage(ctx context.Context, p *pass, d decision) {
 		return
 	}
 	c.config.Lead.Braker.Brake(p.key.String(), string(p.object.UID), p.state.Attempt)
-	c.meters.brakes.WithLabelValues(p.key.Namespace, p.key.Name).Set(1)
 	log.FromContext(ctx).Info("a rollback that cannot be stored brakes", "attempt", one.attempt, "reason", string(one.reason), "decided", p.wallClock())
 	c.config.Recorder.Eventf(p.object, nil, eventType(true), reasonBrakeEngaged, "Brake",
 		"%s gets no traffic from the proxies of this process: %s, which cannot be stored", p.state.Canary.Name, d.next.Reason)
@@ -116,7 +115,6 @@ func (c *Controller) braked(p *pass) (hold, bool) {
 func (c *Controller) release(one hold) {
 	c.brakes.drop(one.uid)
 	c.config.Lead.Braker.Release(one.key.String(), string(one.uid))
-	c.meters.brakes.DeleteLabelValues(one.key.Namespace, one.key.Name)
 }
 
 // onlyBrake is what follows from a decision of a process that may not write: the lease could not be renewed, because the

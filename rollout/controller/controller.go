@@ -41,7 +41,7 @@ type Controller struct {
 	brakes   holds
 	tapes    tapes
 	link     link
-	meters   meters
+	account
 }
 
 // Wake makes the controller look at an object soon, such as when the outbox has results.
@@ -52,7 +52,7 @@ func New(c Config) (*Controller, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	out := &Controller{config: c.defaulted(), start: c.Now(), meters: newMeters(), freezes: newFreezes()}
+	out := &Controller{config: c.defaulted(), start: c.Now(), account: account{meters: newMeters()}, freezes: newFreezes()}
 	out.checks.check = out.config.CheckSource
 	out.fence = newFence(&out.config)
 	out.queries = queries{done: out.wake.now}

@@ -89,6 +89,7 @@ func (p *pass) ask(j *judged) {
 	p.controller.queries.run(look{
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
 		questions: p.questions(analysis.Queries(p.analysis, j.evidence, moment, p.arms())),
+		now:       p.controller.config.Now, meters: p.controller.meters.queries,
 	})
 }
 
@@ -128,6 +129,7 @@ func (j *judged) take(p *pass, b analysis.Batch) {
 	j.report.Message = analysis.Clause(j.report, p.state.Canary.Name)
 	j.seq, j.step = b.Seq, b.Step
 	p.reset = p.reset || j.report.Reset
+	p.controller.meters.tallies.with(p.key, func(t *tally) { t.judged(p.state.Attempt, b.Step, j.report) })
 }
 
 // tick is the time between two looks: the shortest window.

@@ -23,6 +23,7 @@ type memory struct {
 	met
 	spec   understood
 	acked  uint64 // newest traffic seq whose acknowledgement was announced
+	trail  trail  // of the open attempt, for what is measured and told of it
 	judged judged
 
 	mu      sync.Mutex // guards the rest

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -16,6 +17,8 @@ type look struct {
 	attempt   int64
 	moment    analysis.Moment
 	questions []question
+	now       func() time.Time
+	meters    asking
 }
 
 // question is a query and whom it is put to.
@@ -35,7 +38,9 @@ func (l look) do(ctx context.Context) answer {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
+			began := l.now()
 			out.reads[i] = q.read(ctx)
+			l.meters.asked(l.now().Sub(began), out.reads[i].Err)
 		})
 	}
 	running.Wait()
@@ -72,6 +77,16 @@ func (q *queries) start(ctx context.Context) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ctx = ctx
+}
+
+// context is that of the running controller; nil: it does not run.
+func (q *queries) context() context.Context {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ctx == nil || q.ctx.Err() != nil {
+		return nil
+	}
+	return q.ctx
 }
 
 // run makes a look soon. Its answer is in the memory when done is called; where nothing runs there is none.

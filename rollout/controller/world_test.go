@@ -116,7 +116,12 @@ func (w *world) manager() ctrl.Manager {
 // run starts a controller that ends with the test, or with the function it returns.
 func (w *world) run() (stop func()) {
 	w.t.Helper()
-	mgr := w.manager()
+	return w.start(w.manager())
+}
+
+// start is run with a manager that has the controller in it.
+func (w *world) start(mgr ctrl.Manager) (stop func()) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()

@@ -31,8 +31,13 @@ func newMeters() meters {
 }
 
 // Collectors are what the Controller measures, to be registered by whoever made it.
-func (c *Controller) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{c.metrics.seconds, c.metrics.problems, c.metrics.mismatches}
+func (c *Controller) Collectors() []prometheus.Collector { return c.metrics.collectors() }
+
+// Measured are collectors like those of a Controller of which nothing is counted: for a list of what there is.
+func Measured() []prometheus.Collector { return newMeters().collectors() }
+
+func (m meters) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.seconds, m.problems, m.mismatches}
 }
 
 // compiled notes how long the lanes took.

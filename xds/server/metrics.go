@@ -94,6 +94,11 @@ func (s *Server) Collectors() []prometheus.Collector {
 	)
 }
 
+// Measured are collectors like those of a Server of which nothing is counted: for a list of what there is.
+func Measured() []prometheus.Collector {
+	return (&Server{meters: newMeters(), told: told{loads: &loads{}}}).Collectors()
+}
+
 // timed is a Barrier whose runs are measured; nil stays nil.
 func (m *meters) timed(b Barrier, now func() time.Time) Barrier {
 	if b == nil {
