@@ -81,6 +81,7 @@ const (
 	ReasonSameMix                  = "SameMix"
 	ReasonMatchStep                = "MatchStep"
 	ReasonMirrorStep               = "MirrorStep"
+	ReasonPinnedRoute              = "PinnedRoute"
 	ReasonSomeRoutes               = "SomeRoutes"
 	ReasonAffinity                 = "Affinity"
 	ReasonNotifierNotFound         = "NotifierNotFound"

@@ -46,6 +46,7 @@ type asked struct {
 	expired []rollout.Action
 	written []string // consumed uids whose actions say so, or are gone
 	listen  []string // Notifiers that want to know of this pass's transition
+	givenUp []string // notes that the write of this pass drops undelivered, in words
 }
 
 // readActions finds out what people ask for. What cannot be read is looked at again in the next pass.

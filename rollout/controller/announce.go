@@ -28,6 +28,7 @@ func (p *pass) storeNotes(ctx context.Context, s *v1alpha1.RolloutStatus, d deci
 		return nil
 	}
 	results := outbox.Results(p.object.UID)
+	p.asked.givenUp = givenUp(s.Notes, results)
 	s.Notes, s.Receipts = notify.Settle(s.Notes, results), notify.Keep(s.Receipts, results)
 	m := d.actions.Transition
 	if m == nil {
@@ -95,6 +96,9 @@ func (c *Controller) announce(p *pass, d decision) {
 	if p.reset {
 		c.config.Recorder.Eventf(ro, nil, eventType(true), "EvidenceReset", "Judge", "the evidence could not be used; a fresh one was begun, and the bake with it")
 		p.reset = false
+	}
+	for _, text := range p.asked.givenUp {
+		c.config.Recorder.Eventf(ro, nil, eventType(true), v1alpha1.ReasonNotificationFailed, "Notify", "%s", problem.Clean(text, maxNote))
 	}
 	if c.config.Outbox != nil {
 		c.config.Outbox.Stored(ro.DeepCopy())

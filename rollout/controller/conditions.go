@@ -321,16 +321,22 @@ func (v *verdicts) comparable() {
 	if !st.Phase.Open() {
 		return
 	}
-	status, reason, message := metav1.ConditionTrue, v1alpha1.ReasonSameMix, "both versions get the same mix of requests"
+	status, reason, message := metav1.ConditionFalse, v1alpha1.ReasonSameMix, ""
 	switch stage := st.Stage(); {
 	case len(stage.Match) > 0:
-		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
+		reason, message = v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
 	case stage.Mirror.Percent > 0:
-		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
-	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
-		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
+		reason, message = v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
+	case v.facts.CanaryBesides:
+		reason, message = v1alpha1.ReasonPinnedRoute, "a rule of its own sends or mirrors requests to the canary, too"
 	case len(v.object.Spec.Routes) > 0:
-		status, reason, message = metav1.ConditionFalse, v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
+		reason, message = v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
+	case v.facts.StableBesides:
+		reason, message = v1alpha1.ReasonPinnedRoute, "a rule of its own sends or mirrors requests to stable, too"
+	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
+		reason, message = v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
+	default:
+		status, message = metav1.ConditionTrue, "both versions get the same mix of requests"
 	}
 	v.list.Set(v1alpha1.ConditionComparable, status, reason, message)
 }

@@ -21,7 +21,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/prom"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
@@ -57,7 +56,8 @@ type play struct {
 	clock time.Time
 	rule  *fault.Active
 	point point
-	err   error // the first thing that took too long
+	asked []string // names of actions
+	err   error    // the first thing that took too long
 }
 
 // newPlay makes one in a namespace of its own.
@@ -177,6 +177,7 @@ type result struct {
 	Transitions []int64 // seqs stored, in order
 	Finalizers  int
 	Answers     int // of actions
+	Told        []string
 	Notes       []string
 }
 
@@ -215,6 +216,9 @@ func (p *play) result() (result, error) {
 		case w.Key.Resource == "rolloutactions.sluice.dev":
 			out.Answers++
 		}
+	}
+	for _, name := range p.asked {
+		out.Told = append(out.Told, name+" "+p.answerTo(name))
 	}
 	out.End, out.Notes = summary(p.now(), said), told
 	return out, p.err
@@ -322,7 +326,7 @@ type story struct {
 }
 
 func stories() []story {
-	return []story{
+	return append([]story{
 		{"E1 adopted", func(p *play) { p.begins() }},
 		{"E2 good", func(p *play) {
 			p.begins()
@@ -348,9 +352,7 @@ func stories() []story {
 		{"E5 rejected by a proxy", func(p *play) {
 			p.begins()
 			p.push("v2", "digest-v2")
-			p.goes("judged at 15", func(ro *v1alpha1.Rollout) bool { // what the end says of health is how far the judge was
-				return at(v1alpha1.PhaseBaking, 15)(ro) && ro.Status.Analysis != nil && ro.Status.Analysis.Reason == string(analysis.Baking)
-			})
+			p.goes("judged at 15", judged(15))
 			p.fleet.set(func(f *fleet) { f.nack = "no cluster" })
 			p.goes("rolling back", at(v1alpha1.PhaseRollingBack, 0))
 			p.fleet.set(func(f *fleet) { f.nack = "" })
@@ -404,7 +406,7 @@ func stories() []story {
 			p.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Paused = false })
 			p.goes("completed", func(ro *v1alpha1.Rollout) bool { return ro.Status.Outcome == v1alpha1.OutcomeCompleted })
 		}},
-	}
+	}, peoplesStories()...)
 }
 
 // run plays a story with one point disturbed.

@@ -45,7 +45,8 @@ func TestPage_namesEveryReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := []string{v1alpha1.ReasonMetricTemplateNotFound, v1alpha1.ReasonPrometheusNotFound, "ActionRefused", "EvidenceReset", reasonBrakeEngaged, reasonBrakeReleased}
+	words := []string{v1alpha1.ReasonMetricTemplateNotFound, v1alpha1.ReasonPrometheusNotFound, "ActionRefused", "EvidenceReset", reasonBrakeEngaged, reasonBrakeReleased,
+		v1alpha1.ReasonNotificationFailed, v1alpha1.ReasonPinnedRoute}
 	for _, code := range []string{"S010", "S061", "S063", "S064", "S060", "S999"} {
 		words = append(words, refReason(code))
 	}

@@ -449,6 +449,7 @@ type outbox struct {
 	mu        sync.Mutex // guards all
 	notes     []v1alpha1.PendingNote
 	delivered bool
+	lost      string   // why what is final was not delivered; empty: it was
 	seen      []string // ids of all notes
 	forgotten []types.UID
 }
@@ -472,7 +473,7 @@ func (o *outbox) Results(types.UID) []notify.Result {
 	var out []notify.Result
 	for _, n := range o.notes {
 		if o.delivered {
-			out = append(out, notify.Result{Attempt: n.Attempt, Seq: n.Seq, Notifier: n.Notifier, Final: true})
+			out = append(out, notify.Result{Attempt: n.Attempt, Seq: n.Seq, Notifier: n.Notifier, Final: true, Err: o.lost})
 		}
 	}
 	return out

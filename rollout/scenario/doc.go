@@ -26,8 +26,9 @@
 //	loads n=85 bad=0 canary.n=15 canary.bad=8 [count=60] [objective=0.999]   the same by seconds that proxies report,
 //	                            without any metric of Prometheus
 //	tick 5m; jump ±1h           time passes, stopping at every wake; the wall clock alone is set
-//	write conflict|lost|applied|refused     the next write: refused as made of something old, never stored, stored with the
-//	                            answer lost, or, of a transition, refused for good
+//	write conflict|lost|applied|refused [after=N] [crash=true]   the next write, or the one after N others: refused as made
+//	                            of something old, never stored, stored with the answer lost, or, of a transition, refused
+//	                            for good; the replica dies with it, and comes back
 //	brake [REASON]; brake off   the API server is gone, and a failure with that reason was found; it is back
 //	crash [down=10m]; takeover  the replica dies and comes back, or another takes over, knowing only what is stored
 //	lag N; stale                the next read is N versions old; an observation of another state is offered

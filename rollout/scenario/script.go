@@ -167,11 +167,7 @@ func (c command) timed() (bool, error) {
 		w.told = nil
 		return true, nil
 	case "write":
-		if kind := c.arg(); kind != "conflict" && kind != "lost" && kind != "applied" && kind != "refused" {
-			return true, fmt.Errorf("unknown fault %q", kind)
-		}
-		w.fault.write = c.arg()
-		return true, nil
+		return true, c.write()
 	}
 	return false, nil
 }

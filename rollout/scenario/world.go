@@ -73,8 +73,21 @@ type outside struct {
 // fault is what goes wrong next.
 type fault struct {
 	write string // "", conflict, lost, applied, refused
+	after int    // writes that come before that one
+	dies  bool   // the replica, with it
 	lag   int
 	told  string // what the server said to a refused write
+}
+
+// next is what goes wrong with a write.
+func (f *fault) next() (kind string, dies bool) {
+	if f.write == "" || f.after > 0 {
+		f.after--
+		return "", false
+	}
+	kind, dies = f.write, f.dies
+	f.write, f.dies = "", false
+	return kind, dies
 }
 
 // NewWorld is a world at its beginning: nothing stored, no proxy, endpoints unknown, Git unknown.
@@ -167,8 +180,10 @@ func (w *World) write(read int, next rollout.State, acts rollout.Actions) (bool,
 		w.unwritten(w.store[read], next)
 		return false, nil
 	}
-	kind := w.fault.write
-	w.fault.write = ""
+	kind, dies := w.fault.next()
+	if dies {
+		defer w.restarted()
+	}
 	if read != len(w.store)-1 {
 		kind = "conflict"
 	}
