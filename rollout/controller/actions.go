@@ -21,7 +21,7 @@ import (
 
 // Times of actions.
 const (
-	actionTimeout = 1 * time.Second // to read one: what a person asks for waits for the server, a verdict does not
+	actionTimeout = 1 * time.Second // Patience.Action: what a person asks for waits for the server, a verdict does not
 	defaultTTL    = 24 * time.Hour
 	maxMessage    = 256
 	maxReads      = 4 // actions that one pass reads from the server
@@ -52,7 +52,7 @@ type asked struct {
 // readActions finds out what people ask for. What cannot be read is looked at again in the next pass.
 // However many there are, and however slow the server is, that takes no longer than reading one may.
 func (p *pass) readActions(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.controller.config.Lead.Patience.Action)
 	defer cancel()
 	p.asked.known = p.controller.actionsOf(ctx, p.key)
 	p.choose(ctx)
@@ -92,7 +92,7 @@ func (p *pass) choose(ctx context.Context) {
 // actionsOf are the actions of a Rollout, oldest first.
 func (c *Controller) actionsOf(ctx context.Context, key types.NamespacedName) []v1alpha1.RolloutAction {
 	list := &v1alpha1.RolloutActionList{}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
 	if err := c.config.Client.List(ctx, list, client.InNamespace(key.Namespace)); err != nil {
 		log.FromContext(ctx).Error(err, "actions wait until they can be read")
@@ -105,7 +105,7 @@ func (c *Controller) actionsOf(ctx context.Context, key types.NamespacedName) []
 
 // liveAction reads an action from the server; nil: that one is gone.
 func (c *Controller) liveAction(ctx context.Context, a *v1alpha1.RolloutAction) (*v1alpha1.RolloutAction, error) {
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
 	live := &v1alpha1.RolloutAction{}
 	err := c.config.Live.Get(ctx, client.ObjectKeyFromObject(a), live)
@@ -127,7 +127,7 @@ func (p *pass) isWritten(ctx context.Context, uid string) bool {
 			return a.Status.Result != ""
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.controller.config.Lead.Patience.Action)
 	defer cancel()
 	list := &v1alpha1.RolloutActionList{}
 	if p.controller.config.Live.List(ctx, list, client.InNamespace(p.key.Namespace)) != nil {
@@ -152,7 +152,7 @@ func actionOf(a *v1alpha1.RolloutAction) rollout.Action {
 // answerActions tells those actions their result that, as stored, were decided on, and those that came too late, and
 // removes those whose result is old. What fails is done by the next pass, and so is what takes too long.
 func (c *Controller) answerActions(ctx context.Context, p *pass) {
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
 	for _, done := range p.state.Consumed {
 		if slices.Contains(p.asked.written, done.UID) {
@@ -197,7 +197,7 @@ func (c *Controller) answer(ctx context.Context, a *v1alpha1.RolloutAction, stat
 	if a == nil || a.Status.Result != "" || ctx.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
 	before := a.DeepCopy()
 	status.Conditions = []metav1.Condition{{Type: conditionConsumed, Status: metav1.ConditionTrue, ObservedGeneration: a.Generation,
@@ -218,7 +218,7 @@ func (c *Controller) tidy(ctx context.Context, a *v1alpha1.RolloutAction) {
 	if ctx.Err() != nil || a.Status.Result == "" || a.Status.At == nil || c.config.Now().Before(a.Status.At.Add(c.config.Lead.ActionTTL)) || c.link.silent() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
 	err := c.config.Client.Delete(ctx, a, client.Preconditions{UID: &a.UID, ResourceVersion: &a.ResourceVersion})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

@@ -215,7 +215,7 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), rollout.InvariantBroken)
 		d.how = scenario.ByFail
 	}
-	if d.actions.Transition != nil && p.unjudged(report) && raises(p.state, d.next) {
+	if d.actions.Transition != nil && (p.unjudged(report) || p.memory.pruned) && raises(p.state, d.next) {
 		d.next, d.actions, d.withheld = p.state, p.patience(), true
 	}
 	return p.offered(d)

@@ -84,7 +84,7 @@ func (p *play) begin() {
 	p.it, err = controller.New(controller.Config{
 		Client: c, Live: c, Recorder: events.NewFakeRecorder(10000), Fleet: p.proxies(), Mesh: p.mesh, Servers: p.prom, CheckSource: prom.CheckSource,
 		Now: func() time.Time { return p.clock }, Outbox: p.outbox, Observe: p.observe,
-		Lead: controller.Lead{Lease: p.lease(), Braker: p.mesh, Patience: controller.Patience{Write: time.Minute, Rollback: time.Minute}},
+		Lead: controller.Lead{Lease: p.lease(), Braker: p.mesh, Patience: controller.Patience{Write: time.Minute, Rollback: time.Minute, Action: time.Minute}},
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -176,7 +176,7 @@ type result struct {
 	End         string
 	Transitions []int64 // seqs stored, in order
 	Finalizers  int
-	Answers     int // of actions
+	Twice       []string // actions that were told their result twice
 	Told        []string
 	Notes       []string
 }
@@ -199,6 +199,7 @@ func (p *play) result() (result, error) {
 	out := result{}
 	said, told := int64(0), p.outbox.all() // transitions that only told something
 	var stored stored
+	answered := map[string]int{}
 	for _, w := range p.proxy.Writes() {
 		switch {
 		case !w.Accepted():
@@ -214,7 +215,9 @@ func (p *play) result() (result, error) {
 		case w.Key.Resource == "rollouts.sluice.dev":
 			out.Finalizers++
 		case w.Key.Resource == "rolloutactions.sluice.dev":
-			out.Answers++
+			if answered[w.Key.Name]++; answered[w.Key.Name] == 2 {
+				out.Twice = append(out.Twice, w.Key.Name)
+			}
 		}
 	}
 	for _, name := range p.asked {
@@ -314,6 +317,12 @@ func summary(ro *v1alpha1.Rollout, said int64) string {
 	}
 	for _, a := range s.Consumed {
 		out = append(out, fmt.Sprintf("consumed %s %s", a.Verb, a.Result))
+	}
+	// How far the judge was, which a restart changes, is what Healthy says as long as nothing is decided.
+	for i, line := range out {
+		if undecided, is := strings.CutPrefix(line, "Healthy Unknown "); is && undecided != "" {
+			out[i] = "Healthy Unknown"
+		}
 	}
 	// How harm is first proven depends on where windows begin, which a restart changes.
 	return strings.NewReplacer("HardFail", "Harm", "RegressionDetected", "Harm", "SLOBreach", "Harm").Replace(strings.Join(out, "\n"))

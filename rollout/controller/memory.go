@@ -62,6 +62,7 @@ type written struct {
 	wroteAt time.Duration     // of the monotonic clock
 	failed  int               // rollback writes that were not stored, since the phase last changed
 	refusal refusal           // newest write that the server would not store
+	pruned  bool              // the server keeps less than it is given
 }
 
 // judged is the newest verdict with the evidence for it.

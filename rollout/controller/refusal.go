@@ -61,11 +61,14 @@ func (r refusal) holds(p *pass, d decision) bool {
 	return r.text != "" && r.seq == p.state.Seq && r.reason == reason && r.generation == p.object.Generation && p.mono-r.at < r.wait
 }
 
-// showFaults lets the conditions say what went wrong within: a decision that broke a rule, a status that was refused.
+// showFaults lets the conditions say what went wrong within: a decision that broke a rule, a status that was
+// refused, or not kept.
 func (p *pass) showFaults(s *v1alpha1.RolloutStatus) {
 	switch r := p.memory.refusal; {
 	case p.broken != "":
 		s.Conditions = p.stalled(s.Conditions, v1alpha1.ReasonInvariantBroken, p.broken)
+	case p.memory.pruned:
+		s.Conditions = p.stalled(s.Conditions, v1alpha1.ReasonBlocked, prunedText)
 	case r.text != "" && r.reason != "" && r.seq == p.state.Seq && r.generation == p.object.Generation:
 		s.Conditions = p.stalled(s.Conditions, v1alpha1.ReasonBlocked, "the API server refuses to store "+string(r.reason)+": "+r.text)
 	}

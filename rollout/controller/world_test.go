@@ -68,7 +68,12 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	cfg := kube.Start(t)
+	return newWorldAt(t, kube.Start(t))
+}
+
+// newWorldAt is one at a server.
+func newWorldAt(t *testing.T, cfg *rest.Config) *world {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, eventsv1.AddToScheme, coordinationv1.AddToScheme} {
 		if err := add(scheme); err != nil {

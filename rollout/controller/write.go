@@ -58,9 +58,13 @@ func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool
 // patchStatus is the one place where a Rollout's status is written: what differs from before, if before is still what is
 // stored.
 func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.Rollout, d decision) error {
-	patch := carrying{client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), p.epoch}
-	stored := p.object.DeepCopy()
-	var err error
+	whole := carrying{client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), p.epoch}
+	data, err := whole.Data(p.object)
+	if err != nil {
+		return err
+	}
+	patch, stored := client.RawPatch(whole.Type(), data), &v1alpha1.Rollout{} // the answer, and nothing besides
+	stored.Namespace, stored.Name = p.key.Namespace, p.key.Name
 	if isRollback(d) {
 		err = c.storeRollback(ctx, p, d, func(ctx context.Context) error { return c.config.Lead.Rollbacks.Status().Patch(ctx, stored, patch) })
 	} else {
@@ -73,8 +77,11 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 		}
 		return err
 	}
-	*p.object = *stored
 	m := p.memory
+	if m.pruned || d.actions.Transition != nil {
+		m.pruned = pruned(p.object.Status, stored.Status)
+	}
+	*p.object = *stored
 	m.wrote, m.wroteAt, m.last = stored.ResourceVersion, p.mono, stored.DeepCopy()
 	if isRollback(d) || before.Status == nil || before.Status.Phase != stored.Status.Phase {
 		m.failed = 0 // other writes that are stored leave a rollback as overdue as it is

@@ -3,6 +3,7 @@ package fault_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +79,7 @@ func TestModes_doWhatTheySay(t *testing.T) {
 		{fault.Conflict, apierrors.IsConflict, false},
 		{fault.Invalid, apierrors.IsInvalid, false},
 		{fault.Broken, apierrors.IsInternalError, false},
+		{fault.Full, func(err error) bool { return err != nil && strings.Contains(err.Error(), fault.NoSpace) }, false},
 	} {
 		t.Run(tc.mode.String(), func(t *testing.T) {
 			b := newBench(t)

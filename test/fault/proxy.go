@@ -229,7 +229,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.held(w, r, heldRequest{a, body, n})
 	case Forward:
 		d.forward(w, r, n)
-	case Conflict, Invalid, TooMany, Broken:
+	case Conflict, Invalid, TooMany, Broken, Full:
 		reply(w, a.rule.Mode)
 	}
 }
@@ -313,11 +313,15 @@ func (g *gated) Read(b []byte) (int, error) {
 // reply refuses a request as the API server would.
 func reply(w http.ResponseWriter, m Mode) {
 	code, reason := m.status()
+	message := fmt.Sprintf("injected: %s", m)
+	if m == Full {
+		message = NoSpace
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if m == TooMany {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
-		"message": fmt.Sprintf("injected: %s", m)}) // a client that is gone needs no answer
+		"message": message}) // a client that is gone needs no answer
 }

@@ -18,14 +18,18 @@ const (
 	Invalid              // 422, not forwarded
 	TooMany              // 429, not forwarded
 	Broken               // 500, not forwarded
+	Full                 // refused as by a server whose etcd has no space left
 	Late                 // no reply; forwarded a while after the client was cut off
 	Held                 // forwarded when Release is called, also if the client has given up
 )
 
 // String names the mode.
 func (m Mode) String() string {
-	return [...]string{"forward", "before", "applied", "conflict", "invalid", "toomany", "broken", "late", "held"}[m]
+	return [...]string{"forward", "before", "applied", "conflict", "invalid", "toomany", "broken", "full", "late", "held"}[m]
 }
+
+// NoSpace is what the API server says while its etcd has no space left, with 500 and without a reason.
+const NoSpace = "etcdserver: mvcc: database space exceeded"
 
 // status is what the modes that reply say.
 func (m Mode) status() (code int, reason string) {
@@ -38,6 +42,8 @@ func (m Mode) status() (code int, reason string) {
 		return http.StatusTooManyRequests, "TooManyRequests"
 	case Broken:
 		return http.StatusInternalServerError, "InternalError"
+	case Full:
+		return http.StatusInternalServerError, ""
 	case Forward, Before, Applied, Late, Held:
 	}
 	return 0, ""

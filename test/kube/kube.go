@@ -65,23 +65,34 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// Alone is Start of a server that is the test's own, for tests that change what all share, such as the CRDs.
+func Alone(t testing.TB) *rest.Config {
+	t.Helper()
+	s, err := run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return config(t, s.kubeconfig())
+}
+
 // Start gives a client configuration with all rights: for the server of Main or of SLUICE_TEST_KUBECONFIG, else for
 // one that is started for this test alone. Requests are not held back at the client.
 func Start(t testing.TB) *rest.Config {
 	t.Helper()
 	path := os.Getenv(envKubeconfig)
 	if path == "" {
-		s, err := run()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.stop(); err != nil {
-				t.Error(err)
-			}
-		})
-		path = s.kubeconfig()
+		return Alone(t)
 	}
+	return config(t, path)
+}
+
+func config(t testing.TB, path string) *rest.Config {
+	t.Helper()
 	cfg, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
 		t.Fatal(err)
