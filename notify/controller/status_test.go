@@ -24,12 +24,29 @@ func team(generation int64, ready ...metav1.Condition) *v1alpha1.Notifier {
 	}
 }
 
+// everywhere is a Notifier of a namespace that wants to speak of all.
+func everywhere(namespace string) *v1alpha1.Notifier {
+	n := team(3)
+	n.Namespace, n.Spec.Namespaces = namespace, v1alpha1.ScopeAll
+	return n
+}
+
+func TestStatus_saysWhatWasLeftOut(t *testing.T) {
+	t.Parallel()
+	st := controller.Status(team(3), controller.Seen{Health: notify.Health{Lacks: "the plot is missing: no"}}, now)
+	if c := v1alpha1.Condition(st.Conditions, v1alpha1.ConditionReady); c.Message != "notes can be sent; of the newest, the plot is missing: no" {
+		t.Errorf("Ready says %q", c.Message)
+	}
+}
+
 func TestStatus_saysWhetherNotesCanBeSent(t *testing.T) {
 	t.Parallel()
 	gone := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonGone, Message: "answered 410", ObservedGeneration: 3}
 	asleep := team(3)
 	asleep.Spec.Suspend = true
 	secret := &notify.Failure{Reason: v1alpha1.ReasonSecretNotFound, Err: errors.New("secret bookinfo/x does not exist")}
+	misspelt := team(3)
+	misspelt.Spec.Templates = map[v1alpha1.NoteKind]v1alpha1.LineTemplate{v1alpha1.NoteRolledBack: "{{.Nam}}"}
 	another := team(3)
 	another.UID = "b"
 	throttled := notify.Health{Generation: 3, Reason: v1alpha1.ReasonThrottled, Message: "answered 429", Pending: 2}
@@ -39,6 +56,9 @@ func TestStatus_saysWhetherNotesCanBeSent(t *testing.T) {
 		health notify.Health
 		want   string
 	}{
+		"of all":                    {everywhere("sluice-system"), nil, notify.Health{}, "Ready=True/Ready"},
+		"of all, not permitted":     {everywhere("bookinfo"), nil, notify.Health{}, "Ready=False/NotPermitted Accepted=False/NotPermitted Stalled=True"},
+		"template that fails":       {misspelt, nil, notify.Health{}, "Ready=True/Ready Accepted=False/InvalidSpec"},
 		"fresh":                     {team(3), nil, notify.Health{}, "Ready=True/Ready"},
 		"suspended":                 {asleep, nil, throttled, "Ready=True/Suspended"},
 		"secret missing":            {team(3), secret, notify.Health{}, "Ready=False/SecretNotFound Stalled=True"},
@@ -50,9 +70,12 @@ func TestStatus_saysWhetherNotesCanBeSent(t *testing.T) {
 		"gone, then made anew":      {another, nil, notify.Health{UID: "a", Generation: 3, Reason: v1alpha1.ReasonGone, Message: "answered 410"}, "Ready=True/Ready"},
 		"gone, then changed":        {team(4, gone), nil, notify.Health{}, "Ready=True/Ready"},
 	} {
-		st := controller.Status(row.n, controller.Seen{Open: row.open, Health: row.health}, now)
+		st := controller.Status(row.n, controller.Seen{Open: row.open, Health: row.health, System: "sluice-system"}, now)
 		ready := v1alpha1.Condition(st.Conditions, v1alpha1.ConditionReady)
 		got := fmt.Sprintf("Ready=%s/%s", ready.Status, ready.Reason)
+		if c := v1alpha1.Condition(st.Conditions, v1alpha1.ConditionAccepted); c.Status != metav1.ConditionTrue {
+			got += fmt.Sprintf(" Accepted=%s/%s", c.Status, c.Reason)
+		}
 		for _, kind := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
 			if c := v1alpha1.Condition(st.Conditions, kind); c != nil {
 				got += " " + kind + "=" + string(c.Status)

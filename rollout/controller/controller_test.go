@@ -292,7 +292,49 @@ func TestNotes_areInTheWriteOfTheirTransition(t *testing.T) {
 	w.outbox.mu.Lock()
 	w.outbox.delivered = true
 	w.outbox.mu.Unlock()
-	w.until("without notes", func(ro *v1alpha1.Rollout) bool { return len(ro.Status.Notes) == 0 })
+	ro = w.until("without notes", func(ro *v1alpha1.Rollout) bool { return len(ro.Status.Notes) == 0 })
+	if diff := cmp.Diff([]v1alpha1.Receipt{{Notifier: "team", Attempt: 1, Ref: "thread of team"}}, ro.Status.Receipts); diff != "" {
+		t.Errorf("receipts (-want +got):\n%s", diff)
+	}
+}
+
+// A Notifier of the controller's namespace may be about all, and a Rollout may name it.
+func TestNotes_goToNotifiersOfTheController(t *testing.T) {
+	w := newWorld(t)
+	w.system = kube.Namespace(t, w.config)
+	for _, n := range []*v1alpha1.Notifier{
+		{ObjectMeta: metav1.ObjectMeta{Namespace: w.system, Name: "ops"}, Spec: v1alpha1.NotifierSpec{Namespaces: v1alpha1.ScopeAll}},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: w.system, Name: "own"}},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "greedy"}, Spec: v1alpha1.NotifierSpec{Namespaces: v1alpha1.ScopeAll}},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "unnamed"}},
+	} {
+		n.Spec.Webhook = &v1alpha1.WebhookSink{URL: "https://example.com/hook", Unsigned: true}
+		if err := w.client.Create(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.notifier("team")
+	w.run()
+	w.rollout("v1", func(ro *v1alpha1.Rollout) {
+		ro.Spec.Notify = []v1alpha1.NotifyRef{{Name: "ops"}, {Name: "team"}, {Name: "greedy"}}
+	})
+	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	w.push("v2", "digest-v2")
+	ro := w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+	var got []string
+	for _, n := range ro.Status.Notes {
+		got = append(got, fmt.Sprintf("%s %s acked=%v", n.Kind, n.Notifier, n.AckedAt != nil))
+	}
+	want := []string{"Started " + w.system + "/ops acked=false", "Started team acked=false", "StepPassed " + w.system + "/ops acked=true", "StepPassed team acked=true",
+		"Completed " + w.system + "/ops acked=true", "Completed team acked=true"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+	if c := v1alpha1.Condition(ro.Status.Conditions, v1alpha1.ConditionResolvedRefs); c == nil || c.Status != metav1.ConditionTrue {
+		t.Errorf("the names of Notifiers: %+v", c)
+	}
 }
 
 func TestStableEmpty_holdsTheWeight(t *testing.T) {

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -51,6 +52,7 @@ type world struct {
 	t      *testing.T
 	config *rest.Config
 	ns     string
+	system string        // namespace of the controller; empty: ns
 	client client.Client // uncached
 	live   client.Reader // the server to controllers whose passes the test makes; nil: client
 	fleet  *fleet
@@ -93,7 +95,7 @@ func (w *world) manager() ctrl.Manager {
 	w.t.Helper()
 	mgr, err := ctrl.NewManager(w.config, ctrl.Options{
 		Scheme: w.client.Scheme(), Logger: logr.Discard(),
-		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{w.ns: {}}},
+		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{w.ns: {}, w.lease().Namespace: {}}},
 		Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
@@ -142,7 +144,7 @@ func (w *world) start(mgr ctrl.Manager) (stop func()) {
 
 // lease is the one whose annotation keeps the epoch.
 func (w *world) lease() types.NamespacedName {
-	return types.NamespacedName{Namespace: w.ns, Name: "sluice"}
+	return types.NamespacedName{Namespace: cmp.Or(w.system, w.ns), Name: "sluice"}
 }
 
 func (w *world) observe(e controller.Event) {
@@ -478,7 +480,7 @@ func (o *outbox) Results(types.UID) []notify.Result {
 	var out []notify.Result
 	for _, n := range o.notes {
 		if o.delivered {
-			out = append(out, notify.Result{Attempt: n.Attempt, Seq: n.Seq, Notifier: n.Notifier, Final: true, Err: o.lost})
+			out = append(out, notify.Result{Attempt: n.Attempt, Seq: n.Seq, Notifier: n.Notifier, Final: true, Err: o.lost, Ref: "thread of " + n.Notifier})
 		}
 	}
 	return out

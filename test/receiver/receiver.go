@@ -8,12 +8,16 @@ package receiver
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,12 +32,15 @@ type Config struct {
 	Addr   string     // "127.0.0.1:0"
 	Secret string     // whsec_ and base64
 	OnNote func(Note) // called for each delivery, before it is answered; nil: nobody listens
+	TLS    bool       // https, with a certificate that nobody trusts who does not know CA
 }
 
 // Reply is a scripted answer.
 type Reply struct {
 	Status     int
 	RetryAfter time.Duration // whole seconds
+	Delay      time.Duration // before it, unless the sender goes away first
+	Location   string        // of a redirect
 }
 
 // Note is one delivery, in the order of arrival.
@@ -68,6 +75,7 @@ type Receiver struct {
 	addr   string
 	http   *http.Server
 	done   chan struct{}
+	cert   *x509.Certificate // nil: plain http
 
 	mu       sync.Mutex // guards what follows
 	script   []Reply
@@ -90,6 +98,9 @@ func Start(ctx context.Context, cfg Config) (*Receiver, error) {
 	}
 	r := &Receiver{secret: cfg.Secret, onNote: cfg.OnNote, addr: l.Addr().String(), done: make(chan struct{}), accepted: map[string]bool{}}
 	r.http = &http.Server{Handler: r, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	if cfg.TLS {
+		l = r.secure(l)
+	}
 	go func() {
 		defer close(r.done)
 		_ = r.http.Serve(l) // always http.ErrServerClosed
@@ -97,8 +108,30 @@ func Start(ctx context.Context, cfg Config) (*Receiver, error) {
 	return r, nil
 }
 
+// secure gives a listener that speaks TLS with the certificate of Go's own test servers.
+func (r *Receiver) secure(l net.Listener) net.Listener {
+	template := httptest.NewUnstartedServer(nil)
+	template.StartTLS()
+	defer template.Close()
+	r.cert = template.Certificate()
+	return tls.NewListener(l, template.TLS.Clone())
+}
+
+// CA is the certificate to trust, in PEM; nil without TLS.
+func (r *Receiver) CA() []byte {
+	if r.cert == nil {
+		return nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.cert.Raw})
+}
+
 // URL is where notes are to be posted.
-func (r *Receiver) URL() string { return "http://" + r.addr + "/notes" }
+func (r *Receiver) URL() string {
+	if r.cert != nil {
+		return "https://" + r.addr + "/notes"
+	}
+	return "http://" + r.addr + "/notes"
+}
 
 // Script queues answers for the next deliveries; when they are used up, good notes get 200 and bad ones 401 again.
 func (r *Receiver) Script(replies ...Reply) {
@@ -162,20 +195,44 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err := Verify(r.secret, req.Header, body, at); err != nil {
 		note.Problem, note.Status = err.Error(), http.StatusUnauthorized
 	}
+	if !r.scripted(w, req, &note) {
+		return
+	}
 	r.keep(w, note)
+}
+
+// scripted lets a note have the next scripted answer; false says that the sender went away before it.
+func (r *Receiver) scripted(w http.ResponseWriter, req *http.Request, note *Note) bool {
+	r.mu.Lock()
+	var reply Reply
+	if len(r.script) > 0 {
+		reply, r.script = r.script[0], r.script[1:]
+	}
+	r.mu.Unlock()
+	if reply.Delay > 0 {
+		timer := time.NewTimer(reply.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-req.Context().Done():
+			return false
+		}
+	}
+	if reply.Status > 0 {
+		note.Status = reply.Status
+	}
+	if reply.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(reply.RetryAfter/time.Second)))
+	}
+	if reply.Location != "" {
+		w.Header().Set("Location", reply.Location)
+	}
+	return true
 }
 
 func (r *Receiver) keep(w http.ResponseWriter, note Note) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.script) > 0 {
-		reply := r.script[0]
-		r.script = r.script[1:]
-		note.Status = reply.Status
-		if reply.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(reply.RetryAfter/time.Second)))
-		}
-	}
 	note.Duplicate = r.accepted[note.ID]
 	if note.Accepted() {
 		r.accepted[note.ID] = true
