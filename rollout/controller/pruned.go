@@ -14,10 +14,10 @@ const prunedText = "the API server dropped fields of the status: its definition 
 
 // pruned reports that the server keeps less of a status than it was given: its definition is older than this build, and
 // drops what it does not know. An attempt that goes on from such a status would forget gates, or limits.
-func pruned(sent, stored *v1alpha1.RolloutStatus) bool { return !kept(sent, stored) }
+func pruned(sent, stored *v1alpha1.RolloutStatus) bool { return !holdsAll(stored, sent) }
 
-// kept reports that a status which was read holds all that was sent.
-func kept(sent, read *v1alpha1.RolloutStatus) bool {
+// holdsAll reports that a status which was read holds all that was sent.
+func holdsAll(read, sent *v1alpha1.RolloutStatus) bool {
 	text, err := json.Marshal(sent)
 	whole := &v1alpha1.RolloutStatus{}
 	if err != nil || json.Unmarshal(text, whole) != nil {
