@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // Buckets of everything that a person waits for: from a tenth of a second to half an hour.
 func buckets() []float64 { return []float64{0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800} }
+
+// invariants is how many rules there are: C1 and so on, of rollout.Check and of notes.
+const invariants = 14
 
 // meters are what is measured and belongs to no Rollout. What belongs to one is in the tallies, or is read from the
 // objects when somebody asks.
@@ -42,10 +46,14 @@ func newMeters() meters {
 	seconds := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets()})
 	}
+	violations := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_invariant_violations_total", Help: "Decisions that broke a rule of the engine and were thrown away, by rule.",
+	}, []string{"invariant"})
+	for i := range invariants {
+		violations.WithLabelValues(fmt.Sprintf("C%d", i+1)) // a counter that begins with its first violation never rises
+	}
 	return meters{
-		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_invariant_violations_total", Help: "Decisions that broke a rule of the engine and were thrown away, by rule.",
-		}, []string{"invariant"}),
+		violations: violations,
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_rollout_status_refused_total", Help: "Statuses that a guard rule or an admission policy of the API server would not store.",
 		}),

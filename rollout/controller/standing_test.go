@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,5 +117,33 @@ func TestAckedWeight_isThatOfTheStepBeforeUntilAllHaveIt(t *testing.T) {
 		if got := ackedWeight(st); got != row.want {
 			t.Errorf("%s: %d, want %d", name, got, row.want)
 		}
+	}
+}
+
+// An alert reads how far a counter has risen, so that each has to be there before anything is counted.
+func TestViolations_areCountedFromZeroForEachRule(t *testing.T) {
+	t.Parallel()
+	named := map[string]bool{}
+	for _, path := range []string{"../check.go", "noted.go"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range regexp.MustCompile(`"(C[0-9]+)[":]`).FindAllStringSubmatch(string(text), -1) {
+			named[rule[1]] = true
+		}
+	}
+	r := prometheus.NewRegistry()
+	r.MustRegister(newMeters().violations)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]bool{}
+	for _, m := range families[0].Metric {
+		counted[m.Label[0].GetValue()] = true
+	}
+	if diff := cmp.Diff(named, counted); diff != "" {
+		t.Errorf("rules (-named +counted)\n%s", diff)
 	}
 }
