@@ -81,7 +81,11 @@ func (h *handle) checkDates(ref gitsync.Ref, have, id string) error {
 
 // ancestor looks for have among the ancestors of id. complete says that all of them were seen.
 func (h *handle) ancestor(ctx context.Context, have, id string, depth int, limit int64) (found, complete bool, err error) {
-	body, err := encodeRequest(historyRequest(id, depth))
+	req := historyRequest(id, depth)
+	if h.multiAck {
+		_ = req.Capabilities.Set(capability.MultiACK) // it takes no argument: it cannot fail
+	}
+	body, err := encodeRequest(req)
 	if err != nil {
 		return false, false, gitsync.Fail(gitsync.StorageFailed, err)
 	}

@@ -41,7 +41,10 @@ type handle struct {
 // speech is what is known of how the server speaks.
 type speech struct {
 	knowsV2   int  // listings left before it is asked for its protocol again
+	greeted   bool // it was asked at all
 	canFilter bool // it can leave out trees
+	multiAck  bool // it wants to acknowledge many commits, and cannot in detail: it is told of none that are held
+	asks      asks // who waits to hear from it
 }
 
 // generation is one bare repository. It is deleted when it was replaced and the last tree on it is closed.
@@ -107,6 +110,8 @@ const attempts = 3 // at a ref that moves between listing and fetching
 
 // fetch resolves ref, fetches its commit if it is missing, and opens its tree.
 func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsync.Tree, error) {
+	wish := h.asks.join(prefixOf(ref))
+	defer h.asks.leave(wish)
 	if err := h.busy.Acquire(ctx, 1); err != nil {
 		return nil, gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for another fetch from the same remote: %w", err))
 	}
@@ -115,7 +120,7 @@ func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsy
 		return nil, errDropped
 	}
 	defer h.remote.rest()
-	to, err := h.resolve(ctx, ref, have)
+	to, err := h.resolve(ctx, ref, have, wish)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +133,8 @@ func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsy
 	for range attempts {
 		if err := h.ensure(ctx, to); errors.Is(err, errNotOurRef) && ref.Commit == "" {
 			last = err
-			if to, err = h.resolve(ctx, ref, have); err != nil {
+			h.asks.again(&wish)
+			if to, err = h.resolve(ctx, ref, have, wish); err != nil {
 				return nil, err
 			}
 			continue
@@ -164,12 +170,26 @@ type target struct {
 	unproven bool   // the server could not show whether it descends from the commit before
 }
 
-func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string) (target, error) {
+// prefixOf is what has to be listed for a ref; empty: nothing.
+func prefixOf(ref gitsync.Ref) string {
+	switch {
+	case ref.Commit != "":
+		return ""
+	case ref.Semver != "":
+		return tags + ref.TagPrefix
+	}
+	return fullName(ref)
+}
+
+func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string, w wish) (target, error) {
 	if ref.Commit != "" {
+		if err := h.greet(ctx); err != nil {
+			return target{}, err
+		}
 		return target{tip: tip{ref.Commit, ref.Commit}, ref: ref.Commit, name: ref.Commit[:min(12, len(ref.Commit))]}, nil
 	}
 	if ref.Semver == "" {
-		l, err := h.list(ctx, []string{fullName(ref)})
+		l, err := h.listFor(ctx, w)
 		if err != nil {
 			return target{}, err
 		}
@@ -179,7 +199,7 @@ func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string) (tar
 	if err != nil {
 		return target{}, err
 	}
-	l, err := h.list(ctx, []string{tags + ref.TagPrefix})
+	l, err := h.listFor(ctx, w)
 	if err != nil {
 		return target{}, err
 	}
@@ -202,6 +222,9 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 	if h.now != nil {
 		why = h.now.worn(h.limits)
 	}
+	if h.now != nil && why == "" && h.multiAck {
+		why = wornWhole
+	}
 	if h.now != nil && why == "" {
 		err := h.fill(ctx, h.now, to)
 		h.size.Store(h.now.disk)
@@ -213,12 +236,12 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 	if why != "" {
 		h.meters.recycles.WithLabelValues(why).Inc()
 	}
-	fresh, err := h.newGeneration()
-	if err != nil {
-		return err
+	first := h.now == nil
+	fresh, err := h.anew(ctx, to)
+	if first && gitsync.ReasonOf(err, "") == gitsync.StorageFailed {
+		fresh, err = h.anew(ctx, to)
 	}
-	if err := h.fill(ctx, fresh, to); err != nil {
-		fresh.retire()
+	if err != nil {
 		return err
 	}
 	if fresh.disk > h.limits.RepositoryBytes {
@@ -233,6 +256,19 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 	return nil
 }
 
+// anew fetches a target into a repository of its own.
+func (h *handle) anew(ctx context.Context, to target) (*generation, error) {
+	fresh, err := h.newGeneration()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.fill(ctx, fresh, to); err != nil {
+		fresh.retire()
+		return nil, err
+	}
+	return fresh, nil
+}
+
 // The reasons why a repository is fetched anew.
 const (
 	wornDamaged = "damaged"
@@ -240,6 +276,7 @@ const (
 	wornGrown   = "grown"
 	wornLarge   = "large"
 	wornStorage = "storage" // it could not take what was fetched
+	wornWhole   = "whole"   // the server gives only all of it
 )
 
 // worn says why a repository is to be fetched anew: it is damaged, or has grown enough; else "".

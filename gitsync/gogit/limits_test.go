@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -155,6 +156,14 @@ func (p *tamper) set(change func(pack []byte) []byte) {
 	p.change, p.packs = change, 0
 }
 
+// once changes the next pack alone.
+func (p *tamper) once(change func(pack []byte) []byte) {
+	p.set(func(pack []byte) []byte {
+		p.change = nil // called with mu held
+		return change(pack)
+	})
+}
+
 func (p *tamper) seen() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -215,6 +224,19 @@ func rawPacket(in io.Reader) ([]byte, packetKind, error) {
 	return line, data, err
 }
 
+// spools gives the directories of the cache that no repository at work owns.
+func spools(t *testing.T, r *Repositories) (out []string) {
+	t.Helper()
+	entries, err := os.ReadDir(r.cfg.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
 // TestFetch_corruptPacksAreFetchedOnceMore breaks packs in every way: they are never taken, what was there stays readable,
 // and one fresh fetch is tried.
 func TestFetch_corruptPacksAreFetchedOnceMore(t *testing.T) {
@@ -240,8 +262,15 @@ func TestFetch_corruptPacksAreFetchedOnceMore(t *testing.T) {
 			ref := gitsync.Ref{Remote: gitsync.Remote{URL: front.URL + "/app.git"}, Branch: "main"}
 			r := repositories(t, Limits{})
 			p.set(way)
-			if _, err := r.Fetch(t.Context(), ref, ""); reasonOf(t, err) != gitsync.StorageFailed {
-				t.Errorf("the first fetch: %v, want StorageFailed", err)
+			if _, err := r.Fetch(t.Context(), ref, ""); reasonOf(t, err) != gitsync.StorageFailed || p.seen() != 2 {
+				t.Errorf("the first fetch: %v after %d packs, want StorageFailed after two", err, p.seen())
+			}
+			if left := spools(t, r); len(left) > 0 {
+				t.Errorf("%v stay of fetches that failed", left)
+			}
+			p.once(way)
+			if err := fetch(t, r, ref, "").Close(); err != nil || p.seen() != 2 {
+				t.Errorf("a pack that is broken once: %v after %d packs, want it fetched again", err, p.seen())
 			}
 			p.set(nil)
 			tree := fetch(t, r, ref, "")

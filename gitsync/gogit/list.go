@@ -48,6 +48,20 @@ func (h *handle) list(ctx context.Context, prefixes []string) (listing, error) {
 	return l, err
 }
 
+// greet learns how the server speaks where no listing has told.
+func (h *handle) greet(ctx context.Context) error {
+	if h.greeted {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	_, v2, err := h.advertisement(ctx)
+	if v2 && err == nil {
+		h.knowsV2 = capabilityReuse
+	}
+	return err
+}
+
 // advertisement reads the first answer of the server. It is the listing itself where the server speaks version 0.
 func (h *handle) advertisement(ctx context.Context) (listing, bool, error) {
 	body, err := h.remote.advertise(ctx)
@@ -55,19 +69,23 @@ func (h *handle) advertisement(ctx context.Context) (listing, bool, error) {
 		return listing{}, false, err
 	}
 	defer body.Close()
+	h.canFilter, h.multiAck = false, false
 	in := bufio.NewReader(&bounded{from: body, left: 4 * h.limits.ListBytes, what: "listing"})
 	v2, err := opening(in)
 	if err != nil {
 		return listing{}, false, h.remote.explain(ctx, fmt.Errorf("reading the advertisement: %w", err))
 	}
 	if v2 {
-		return listing{}, true, h.readCapabilities(ctx, in)
+		err := h.readCapabilities(ctx, in)
+		h.greeted = err == nil
+		return listing{}, true, err
 	}
 	adv := packp.NewAdvRefs()
 	if err := adv.Decode(in); err != nil && !errors.Is(err, packp.ErrEmptyAdvRefs) && !errors.Is(err, packp.ErrEmptyInput) {
 		return listing{}, false, h.remote.explain(ctx, fmt.Errorf("reading the advertisement: %w", err))
 	}
-	h.canFilter = adv.Capabilities.Supports(capability.Filter)
+	h.greeted, h.canFilter = true, adv.Capabilities.Supports(capability.Filter)
+	h.multiAck = adv.Capabilities.Supports(capability.MultiACK) && !adv.Capabilities.Supports(capability.MultiACKDetailed)
 	return fromAdvertisement(adv), false, nil
 }
 
@@ -132,7 +150,6 @@ func fromAdvertisement(adv *packp.AdvRefs) listing {
 
 // readCapabilities learns what the server can, and refuses repositories whose object ids are not SHA-1.
 func (h *handle) readCapabilities(ctx context.Context, in *bufio.Reader) error {
-	h.canFilter = false
 	for {
 		line, kind, err := readPacket(in)
 		if errors.Is(err, io.EOF) || kind == flush {

@@ -29,8 +29,12 @@ func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (int64
 	req := packp.NewUploadPackRequest()
 	req.Wants = []plumbing.Hash{plumbing.NewHash(id)}
 	req.Depth = packp.DepthCommits(1)
-	req.Haves = g.held()
-	req.Shallows = g.held()
+	if h.multiAck {
+		_ = req.Capabilities.Set(capability.MultiACK) // it takes no argument: it cannot fail
+	} else {
+		req.Haves = g.held()
+		req.Shallows = g.held()
+	}
 	for _, c := range []capability.Capability{capability.Shallow, capability.ThinPack, capability.OFSDelta, capability.Sideband64k, capability.NoProgress} {
 		if err := req.Capabilities.Set(c); err != nil {
 			return 0, gitsync.Fail(gitsync.StorageFailed, err)

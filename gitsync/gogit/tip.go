@@ -22,11 +22,13 @@ func (r *Repositories) Tip(ctx context.Context, ref gitsync.Ref, have string) (s
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	wish := h.asks.join(prefixOf(ref))
+	defer h.asks.leave(wish)
 	if err := h.busy.Acquire(ctx, 1); err != nil {
 		return "", gitsync.Fail(gitsync.Timeout, fmt.Errorf("waiting for a fetch from the same remote: %w", err))
 	}
 	defer h.busy.Release(1)
 	defer h.remote.rest()
-	to, err := h.resolve(ctx, ref, have)
+	to, err := h.resolve(ctx, ref, have, wish)
 	return to.commit, err
 }
