@@ -2,6 +2,7 @@ package gitsync
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -109,6 +110,30 @@ func Prune(p Proof) PruneSet {
 	reversed(out.Delete)
 	if out.Withheld == "" && len(p.Orphans) > 0 {
 		out.Kept, out.Withheld = p.Orphans, WithheldOrphans
+	}
+	return out
+}
+
+// Problem says that something is withheld for a commit, and how that ends.
+func (s PruneSet) Problem(commit string) problem.Problem {
+	out := problem.Problem{Code: "S410", Severity: problem.Warning, Field: "spec.prune"}
+	if len(s.Kept) > 0 {
+		out.Object = s.Kept[0].Ref()
+	}
+	stays := "stays"
+	if more := len(s.Kept) - 1; more > 0 {
+		stays = fmt.Sprintf("and %d more stay", more)
+	}
+	switch s.Withheld {
+	case WithheldLimit:
+		out.Field = "spec.accept.prune"
+		out.Message, out.Hint = stays+": too many would be deleted at once", "set spec.accept.prune to "+commit+", or raise spec.pruneLimitPercent"
+	case WithheldProblems:
+		out.Message, out.Hint = stays+": something in the commit has a problem or is held", "mend that; the prune is made up for"
+	case WithheldStable:
+		out.Message, out.Hint = stays+": a Rollout still needs it", "finish the rollout; it is deleted after that"
+	case WithheldOrphans:
+		out.Message, out.Hint = stays+": it carries the labels of this Source, but neither Git nor the inventory has it", "delete it by hand, or put it into Git"
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package gitsync
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -144,5 +145,16 @@ func TestPrune_orphansAreNamedAndNeverDeleted(t *testing.T) {
 	got := Prune(p)
 	if len(got.Delete) != 1 || got.Withheld != WithheldOrphans || !slices.Equal(got.Kept, p.Orphans) {
 		t.Errorf("Prune = %+v, want the proven one deleted and the orphan named", got)
+	}
+}
+
+func TestPruneSet_saysWhatToDo(t *testing.T) {
+	t.Parallel()
+	kept := []ID{{"", "ConfigMap", "bookinfo", "a"}, {"", "ConfigMap", "bookinfo", "b"}, {"", "ConfigMap", "bookinfo", "c"}}
+	for why, hint := range map[Withheld]string{WithheldLimit: "set spec.accept.prune to c0ffee", WithheldProblems: "mend", WithheldStable: "finish the rollout", WithheldOrphans: "by hand"} {
+		p := PruneSet{Kept: kept, Withheld: why}.Problem("c0ffee")
+		if p.Code != "S410" || p.Severity != problem.Warning || p.Object != "ConfigMap/bookinfo/a" || !strings.HasPrefix(p.Message, "and 2 more stay: ") || !strings.Contains(p.Hint, hint) {
+			t.Errorf("%s: %+v", why, p)
+		}
 	}
 }

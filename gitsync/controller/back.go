@@ -26,6 +26,7 @@ type Writer interface {
 	Edit(base gitsync.Tree, edits []gitsync.Edit) (gitsync.Tree, error)
 	Push(ctx context.Context, p gitsync.Push) (string, error)
 	Signer(s gitsync.Secret) (func(payload []byte) (string, error), error)
+	Token(ctx context.Context, remote gitsync.Remote) (string, error) // of the App that the remote's credentials name
 }
 
 // Back is how people and repositories learn what became of commits. Its zero value tells nobody.

@@ -1,9 +1,14 @@
 package controller
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/notify"
 	"github.com/sluice-dev/sluice/test/kube"
 	forges "github.com/sluice-dev/sluice/test/receiver"
@@ -339,13 +345,7 @@ func TestRevert_asksToMerge(t *testing.T) {
 			t.Cleanup(f.Close)
 			w := newWorld(t)
 			w.forges = func([]byte) (*http.Client, error) { return f.Client(), nil }
-			bare, err := w.git.Git(t.Context(), "app", "rev-parse", "--absolute-git-dir")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(".", filepath.Join(filepath.Dir(bare), "shop")); err != nil { // forges have owners
-				t.Fatal(err)
-			}
+			w.owned()
 			w.writes(nil)
 			w.broken(v1alpha1.RevertPullRequest, func(s *v1alpha1.SourceSpec) {
 				s.URL = w.git.URL("shop/app")
@@ -358,5 +358,50 @@ func TestRevert_asksToMerge(t *testing.T) {
 				t.Errorf("write back %+v, asked %+v", e, asked)
 			}
 		})
+	}
+}
+
+// A GitHub App that may write asks to merge with a token of its own; an SSH key cannot, and says so.
+func TestRevert_asksToMergeAsAnApp(t *testing.T) {
+	t.Parallel()
+	f := forges.StartForge(func(forges.Asked) forges.Answer {
+		return forges.Answer{Status: http.StatusCreated, Body: `{"html_url":"https://forge/1"}`}
+	})
+	t.Cleanup(f.Close)
+	w := newWorld(t)
+	w.forges = func([]byte) (*http.Client, error) { return f.Client(), nil }
+	api := httptest.NewServer(parrot{"token-of-the-app", "", func(string) {}})
+	t.Cleanup(api.Close)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.writes(map[string]string{"githubAppID": "7", "githubAppInstallationID": "42", "githubAppBaseURL": api.URL,
+		"githubAppPrivateKey": string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))})
+	w.owned()
+	w.broken(v1alpha1.RevertPullRequest, func(s *v1alpha1.SourceSpec) {
+		s.URL = w.git.URL("shop/app")
+		s.WriteBack.Provider, s.WriteBack.APIURL = v1alpha1.ForgeGitHub, f.URL()
+	}, map[string]string{"app/rollout.yaml": rolloutV2}, map[string]string{"app/other.yaml": configMap("other", "two")})
+	s := w.until("proposed", func(s v1alpha1.SourceStatus) bool { return reverted(s) != nil })
+	asked := f.Asked()
+	if e := reverted(s); e.Result != backProposed || len(asked) != 1 || asked[0].Header.Get("Authorization") != "Bearer token-of-the-app" {
+		t.Errorf("write back %+v, asked %+v; want the App's token", e, asked)
+	}
+	u := &undo{pass: &pass{controller: w.controller}, remote: gitsync.Remote{URL: "ssh://git@127.0.0.1/r", Secret: gitsync.Secret{Identity: "key", KnownHosts: "hosts"}}}
+	if token, err := u.token(t.Context()); token != "" || err == nil || !strings.Contains(err.Error(), "an SSH key") {
+		t.Errorf("with an SSH key: %q, %v", token, err)
+	}
+}
+
+// owned lets the repository be found below an owner, as forges have it.
+func (w *world) owned() {
+	w.Helper()
+	bare, err := w.git.Git(w.Context(), "app", "rev-parse", "--absolute-git-dir")
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := os.Symlink(".", filepath.Join(filepath.Dir(bare), "shop")); err != nil {
+		w.Fatal(err)
 	}
 }

@@ -28,6 +28,9 @@ func (g gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		kind = "application/x-git-upload-pack-result"
 	}
+	if strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+		kind = "application/x-git-receive-pack-result"
+	}
 	switch way {
 	case "refuse":
 		w.Header().Set("WWW-Authenticate", "Basic realm="+told)
@@ -62,6 +65,22 @@ func (g gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		g.next.ServeHTTP(w, r)
 	}
+}
+
+// writers is a gate for those who prove themselves: who does not is let in to read.
+type writers struct{ gate }
+
+// ServeHTTP implements http.Handler.
+func (g writers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "" {
+		g.gate.ServeHTTP(w, r)
+		return
+	}
+	way, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if _, known := wants()[way]; known {
+		r.URL.Path = "/" + rest
+	}
+	g.next.ServeHTTP(w, r)
 }
 
 func packet(line string) string { return fmt.Sprintf("%04x%s", len(line)+4, line) }

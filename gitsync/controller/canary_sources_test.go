@@ -36,6 +36,7 @@ type confided struct {
 	name, url, want string
 	secret          map[string]string
 	change          func(*v1alpha1.SourceSpec) // nil: the Secret is the one of spec.secretRef
+	writes          bool                       // the last good commit is pushed, or refused
 }
 
 // teller makes Sources whose servers and proxies try to have their secrets told.
@@ -218,6 +219,29 @@ func (f *teller) throughProxies() {
 		row("proxy-garbage", "SecretInvalid", map[string]string{"address": ":" + inside}))
 }
 
+// writing adds Sources that are read by anybody and written to with a secret, at servers that repeat it in every place.
+func (f *teller) writing() {
+	password := f.secret("write password")
+	secret := f.pair("writer", password)
+	front := httptest.NewServer(writers{gate{f.git, func(header string) bool {
+		_, got, _ := (&http.Request{Header: http.Header{"Authorization": {header}}}).BasicAuth()
+		return got == password
+	}}})
+	f.Cleanup(front.Close)
+	row := func(name, way string, secret map[string]string) {
+		f.add(confided{name: name, url: front.URL + way + "/app.git", want: v1alpha1.ReasonApplied, secret: secret, writes: true, change: func(s *v1alpha1.SourceSpec) {
+			s.WriteBack = &v1alpha1.SourceWriteBack{SecretRef: v1alpha1.LocalRef{Name: name}}
+		}})
+	}
+	row("write", "", secret)
+	for way := range wants() {
+		row("write-"+way, "/"+way, secret)
+	}
+	row("write-wrong", "", f.pair("writer", f.secret("wrong write password")))
+	row("write-half", "", map[string]string{"password": password})
+	row("write-garbage", "", map[string]string{"identity": f.secret("garbage for a write key"), "known_hosts": "x"})
+}
+
 func (f *teller) verified(key signing.Key) {
 	row := func(name, want string, keys map[string]string) confided {
 		return confided{name: name, url: f.git.URL("app"), want: want, secret: keys, change: func(s *v1alpha1.SourceSpec) {
@@ -273,7 +297,7 @@ func (f *teller) arrive() {
 			var said []string
 			for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling} {
 				if c := v1alpha1.Condition(src.Status.Conditions, kind); c != nil {
-					if c.Reason == row.want {
+					if c.Reason == row.want && (!row.writes || len(src.Status.WriteBack) > 0) {
 						return nil
 					}
 					said = append(said, c.Reason+": "+c.Message)
@@ -328,9 +352,13 @@ func TestSecrets_areNeverShown(t *testing.T) {
 	f.overSSH()
 	f.throughProxies()
 	f.verified(key)
+	f.writing()
 	f.create(key)
 	f.deliver()
 	f.arrive()
+	if got := f.tip("refs/sluice/prod/" + f.ns + "/write/last-good"); len(got) != 40 {
+		t.Errorf("the last good commit is %q: nothing was written by the secret that may", got)
+	}
 	for name, text := range f.surfaces(c) {
 		if len(text) < 1000 {
 			t.Errorf("%s: %d bytes only; is this all? %s", name, len(text), text)

@@ -367,14 +367,14 @@ func TestSource_invalidFileHoldsOnlyItsUnit(t *testing.T) {
 	if ro.Spec.Subset != "v1" {
 		t.Errorf("subset = %s, want the Rollout held at v1", ro.Spec.Subset)
 	}
-	if len(s.Held) != 1 || len(s.Held[0].Rollouts) != 1 || s.Held[0].Revision != "main@sha1:"+first || len(s.Problems) != 1 || s.Problems[0].Code != "S501" ||
+	if len(s.Held) != 1 || len(s.Held[0].Rollouts) != 1 || s.Held[0].Revision != "main@sha1:"+first || len(s.Problems) != 2 || s.Problems[0].Code != "S501" || s.Problems[1].Code != "S410" ||
 		s.Problems[0].Path != "app/dr.yaml" || s.Problems[0].Line == 0 || s.PruneHeld == nil || s.LastAppliedRevision != "main@sha1:"+first {
 		t.Errorf("status = %+v, want the unit held by S501 with its line, and the prune withheld", s)
 	}
 	third := w.push("third", map[string]string{"app/dr.yaml": routing})
 	w.hint(third)
 	s = w.ready(v1alpha1.ReasonApplied, third)
-	if w.data("gone") != nil || len(s.Held) != 0 || s.PruneHeld != nil {
+	if w.data("gone") != nil || len(s.Held) != 0 || s.PruneHeld != nil || len(s.Problems) != 0 {
 		t.Errorf("gone = %v, status %+v; want the hold lifted and the prune made up for", w.data("gone"), s)
 	}
 }

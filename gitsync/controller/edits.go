@@ -185,6 +185,18 @@ func (p *pass) applied(r *result) edit {
 		default:
 			c.Ready(v1alpha1.ReasonApplied, "applied "+short(rev.commit))
 		}
+		p.sayWithheld(s, r.prune.set)
+	}
+}
+
+// sayWithheld adds the Problem of a prune that is held.
+func (p *pass) sayWithheld(s *v1alpha1.SourceStatus, pruned gitsync.PruneSet) {
+	if pruned.Withheld == "" {
+		return
+	}
+	s.ProblemCount++
+	if len(s.Problems) < maxProblems {
+		s.Problems = append(s.Problems, problemStatus(pruned.Problem(p.memory.revision.commit.ID)))
 	}
 }
 

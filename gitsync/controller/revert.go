@@ -399,9 +399,9 @@ func (u *undo) propose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token := u.remote.Secret.Password
-	if token == "" {
-		token = u.remote.Secret.BearerToken
+	token, err := u.token(ctx)
+	if err != nil {
+		return err
 	}
 	text := u.message(u.bad.Name)
 	m := forge.Merge{From: strings.TrimPrefix(u.entry.Ref, "refs/heads/"), Into: u.branch, Title: strings.SplitN(text, "\n", 2)[0], Text: text}
@@ -420,6 +420,18 @@ func (u *undo) propose(ctx context.Context) error {
 	}
 	u.entry.Result, u.entry.URL = backProposed, address
 	return nil
+}
+
+// token is what the forge's API knows the writer by.
+func (u *undo) token(ctx context.Context) (string, error) {
+	secret := u.remote.Secret
+	if secret.App.ID != "" {
+		return u.controller.back.Writer.Token(ctx, u.remote)
+	}
+	if token := cmp.Or(secret.Password, secret.BearerToken); token != "" {
+		return token, nil
+	}
+	return "", errors.New("the branch is pushed, but asking to merge it needs a token: the credential of spec.writeBack is an SSH key")
 }
 
 // exchange sends one request to a forge.

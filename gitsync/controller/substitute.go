@@ -3,8 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"maps"
-	"regexp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,11 +13,6 @@ import (
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/gitsync"
-)
-
-const (
-	maxVariables = 100
-	maxValue     = 4 << 10
 )
 
 // options says how a Source renders, with its variables as they are now.
@@ -36,9 +29,7 @@ func (p *pass) options(ctx context.Context) (gitsync.Options, error) {
 
 // variables reads what stands for ${NAME}: the objects in their order, and what the spec says itself over all of them.
 func (c *Controller) variables(ctx context.Context, namespace string, s v1alpha1.SourceSubstitute) (gitsync.Variables, error) {
-	name := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	v := gitsync.Variables{Values: map[string]string{}}
-	from := map[string]bool{} // Secret
+	var from []gitsync.Given
 	for i, ref := range s.From {
 		data, err := c.variablesOf(ctx, namespace, ref)
 		if apierrors.IsNotFound(err) && ref.Optional {
@@ -46,31 +37,17 @@ func (c *Controller) variables(ctx context.Context, namespace string, s v1alpha1
 		}
 		field := fmt.Sprintf("spec.substitute.from[%d]", i)
 		if apierrors.IsNotFound(err) {
-			return v, unset(field, fmt.Sprintf("there is no %s %s in the namespace", ref.Kind, ref.Name), "create it, or set optional")
+			return gitsync.Variables{}, unset(problem.Problem{Code: "S325", Severity: problem.Error, Field: field,
+				Message: fmt.Sprintf("there is no %s %s in the namespace", ref.Kind, ref.Name), Hint: "create it, or set optional"})
 		}
 		if err != nil {
-			return v, fmt.Errorf("reading %s %s: %w", ref.Kind, ref.Name, err)
+			return gitsync.Variables{}, fmt.Errorf("reading %s %s: %w", ref.Kind, ref.Name, err)
 		}
-		for key, value := range data {
-			if !name.MatchString(key) {
-				continue // no variable can name it
-			}
-			if len(value) > maxValue {
-				return v, unset(field, fmt.Sprintf("the value of %s has %d bytes, %d are allowed", key, len(value), maxValue), "keep large values out of variables")
-			}
-			v.Values[key], from[key] = value, ref.Kind == "Secret"
-		}
+		from = append(from, gitsync.Given{Field: field, Secret: ref.Kind == "Secret", Data: data})
 	}
-	for key, value := range s.Vars {
-		v.Values[key], from[key] = value, false
-	}
-	if len(v.Values) > maxVariables {
-		return v, unset("spec.substitute", fmt.Sprintf("%d variables, %d are allowed", len(v.Values), maxVariables), "name objects with fewer keys")
-	}
-	for _, key := range slices.Sorted(maps.Keys(from)) {
-		if from[key] {
-			v.Hidden = append(v.Hidden, key)
-		}
+	v, wrong := gitsync.GatherVariables(from, s.Vars)
+	if wrong != nil {
+		return v, unset(*wrong)
 	}
 	return v, nil
 }
@@ -92,9 +69,8 @@ func (c *Controller) variablesOf(ctx context.Context, namespace string, ref v1al
 }
 
 // unset is a Failure about variables.
-func unset(field, message, hint string) error {
-	return &gitsync.Failure{Reason: gitsync.BuildFailed, Err: fmt.Errorf("%s: %s", field, message),
-		Problem: &problem.Problem{Code: "S325", Severity: problem.Error, Field: field, Message: message, Hint: hint}}
+func unset(p problem.Problem) error {
+	return &gitsync.Failure{Reason: gitsync.BuildFailed, Err: fmt.Errorf("%s: %s", p.Field, p.Message), Problem: &p}
 }
 
 // veil takes values that came from Secrets out of what a status says.

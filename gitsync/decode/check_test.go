@@ -44,6 +44,7 @@ func TestCheck_table(t *testing.T) {
 		{"cluster role binding", "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: a}\n", "S401", "kind", 2},
 		{"other namespace", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: kube-system}\n", "S402", "metadata.namespace", 3},
 		{"reserved annotation", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    sluice.dev/digest: x\n", "S323", "metadata.annotations[sluice.dev/digest]", 6},
+		{"freeze is a person's", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    sluice.dev/freeze: \"true\"\n", "S323", "metadata.annotations[sluice.dev/freeze]", 6},
 		{"reserved label", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {source.sluice.dev/name: x}}\n", "S323", "metadata.labels[source.sluice.dev/name]", 3},
 		{"annotation that may be set", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, annotations: {sluice.dev/prune: disabled}}\n", "", "", 0},
 		{"order of VirtualServices", "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a, annotations: {sluice.dev/order: \"1\"}}\nspec: {}\n", "", "", 0},

@@ -111,6 +111,20 @@ func (a *appTokens) get(ctx context.Context) (string, error) {
 	return a.token, nil
 }
 
+// Token gives the token by which the App of a remote's credentials speaks with the forge's API.
+func (r *Repositories) Token(ctx context.Context, remote gitsync.Remote) (string, error) {
+	h, err := r.vetted(remote)
+	if err != nil {
+		return "", err
+	}
+	c, ok := h.remote.(*client)
+	if !ok || c.app == nil {
+		return "", gitsync.Fail(gitsync.SecretInvalid, errors.New("the credential is no GitHub App"))
+	}
+	token, err := c.app.get(ctx)
+	return token, gitsync.Conceal(err, append(remote.Secrets(), c.spoken()...))
+}
+
 // spoken gives what the App has proved itself by.
 func (a *appTokens) spoken() []string {
 	a.mu.Lock()

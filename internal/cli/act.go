@@ -98,6 +98,9 @@ func newAct(s Streams, a act) *cobra.Command {
 
 func (o *actOptions) run(ctx context.Context, s Streams, arg string) error {
 	name, err := rolloutName(arg)
+	if source, ok := strings.CutPrefix(arg, "source/"); err != nil && ok && o.verb == v1alpha1.ActionResume {
+		return &Exit{Code: ExitUsage, Err: fmt.Errorf("%q does not name a rollout; a source is resumed by its kind and its name", arg), Next: "sluice resume source " + source}
+	}
 	if err != nil {
 		return err
 	}

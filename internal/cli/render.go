@@ -59,6 +59,7 @@ func (r *rendering) flags(cmd *cobra.Command, domain *string) {
 	f.StringVar(&r.path, "path", ".", "directory below it, as spec.path")
 	f.StringArrayVar(&r.ignore, "ignore", nil, "pattern of files to leave out, as in spec.ignore; repeats")
 	f.StringToStringVar(&r.set, "set", nil, "value of a variable, as in spec.substitute.vars: NAME=VALUE; repeats")
+	f.StringArrayVar(&r.from, "from", nil, "file with the manifest of a ConfigMap or Secret, as in spec.substitute.from; repeats, a later one counts more")
 	f.StringSliceVar(&r.git.Kinds, "kinds", nil, "kinds that the operator allows: Kind.group, Kind, *.group, * (default: those of progressive delivery)")
 	f.BoolVar(&r.git.CrossNamespace, "cross-namespace", false, "the operator allows other namespaces, and kinds without one")
 	f.StringVar(domain, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")

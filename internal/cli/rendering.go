@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -28,15 +30,68 @@ type rendering struct {
 	path      string
 	ignore    []string
 	set       map[string]string
+	from      []string // files with the manifests of ConfigMaps and Secrets
 }
 
 // options are those of the engine for a directory of a tree.
-func (r rendering) options(dir string) gitsync.Options {
+func (r rendering) options(dir string) (gitsync.Options, error) {
 	o := gitsync.Options{Path: dir, Namespace: r.namespace, Ignore: r.ignore}
-	if len(r.set) > 0 {
-		o.Variables.Values = r.set
+	if len(r.set)+len(r.from) == 0 {
+		return o, nil
 	}
-	return o
+	var from []gitsync.Given
+	for _, name := range r.from {
+		given, err := givenBy(name)
+		if err != nil {
+			return o, err
+		}
+		from = append(from, given)
+	}
+	v, wrong := gitsync.GatherVariables(from, r.set)
+	if wrong != nil {
+		return o, fmt.Errorf("%s: %s", wrong.Field, wrong.Message)
+	}
+	o.Variables = v
+	return o, nil
+}
+
+// givenBy reads the manifest of a ConfigMap or Secret that variables come from.
+func givenBy(name string) (gitsync.Given, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return gitsync.Given{}, fmt.Errorf("reading --from: %w", err)
+	}
+	given := gitsync.Given{Field: "--from " + name, Data: map[string]string{}}
+	var kind metav1.TypeMeta
+	if err := yaml.Unmarshal(text, &kind); err != nil {
+		return given, fmt.Errorf("reading --from %s: it is no manifest", name) // the parser's words might show a value
+	}
+	switch kind.Kind {
+	case "ConfigMap":
+		cm := &corev1.ConfigMap{}
+		err = yaml.UnmarshalStrict(text, cm)
+		given.Data = cm.Data
+	case "Secret":
+		s := &corev1.Secret{}
+		err = yaml.UnmarshalStrict(text, s)
+		given.Secret, given.Data = true, textOf(s)
+	default:
+		return given, fmt.Errorf("reading --from %s: it is no manifest of a ConfigMap or Secret", name)
+	}
+	if err != nil {
+		return given, fmt.Errorf("reading --from %s: it is no %s manifest", name, kind.Kind)
+	}
+	return given, nil
+}
+
+// textOf gives the entries of a Secret's manifest.
+func textOf(s *corev1.Secret) map[string]string {
+	out := map[string]string{}
+	for k, v := range s.Data {
+		out[k] = string(v)
+	}
+	maps.Copy(out, s.StringData)
+	return out
 }
 
 // rendition is what came of it.
@@ -73,7 +128,11 @@ func (r rendering) tree(ctx context.Context, tree gitsync.Tree, dir string) (ren
 	if err != nil {
 		return rendition{}, err
 	}
-	build, err := render.New(r.git.Render).Render(ctx, tree, r.options(dir))
+	options, err := r.options(dir)
+	if err != nil {
+		return rendition{}, err
+	}
+	build, err := render.New(r.git.Render).Render(ctx, tree, options)
 	if err != nil {
 		return rendition{}, err
 	}
@@ -87,6 +146,10 @@ func (r rendering) tree(ctx context.Context, tree gitsync.Tree, dir string) (ren
 		out.objects, out.problems = objects, slices.Concat(build.Problems, problems)
 	}
 	problem.Sort(out.problems)
+	for i := range out.problems {
+		p := &out.problems[i]
+		p.Object, p.Field, p.Message, p.Hint = options.Variables.Hide(p.Object), options.Variables.Hide(p.Field), options.Variables.Hide(p.Message), options.Variables.Hide(p.Hint)
+	}
 	return out, nil
 }
 
