@@ -48,10 +48,12 @@ func BenchmarkPlan(b *testing.B) {
 			for _, o := range want {
 				in.Live[o.ID] = Live{UID: o.ID.Name, ResourceVersion: "1", Object: o}
 				in.Applied[o.ID] = Hash(o)
+				in.Have = append(in.Have, Entry{ID: o.ID, Version: o.Version, UID: o.ID.Name, Origin: Created})
 				if o.ID.Kind == "Rollout" {
 					in.Rollouts = append(in.Rollouts, View{ID: o.ID, Object: o, Stable: "v1", Rest: true})
 				}
 			}
+			in.Have = NewInventory(in.Have...)
 			set := Plan(in)
 			if len(set.Items) != n || len(set.Units) != n/20 || len(set.Held) != 0 {
 				b.Fatalf("%d items in %d units, %d held; want %d in %d: %v", len(set.Items), len(set.Units), len(set.Held), n, n/20, set.Problems)

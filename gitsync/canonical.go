@@ -75,11 +75,17 @@ func appendList[T any](b []byte, list []T) ([]byte, error) {
 }
 
 func appendMap[T any](b []byte, m map[string]T) ([]byte, error) {
-	keys := make([]string, 0, len(m))
+	var few [16]string // most mappings have fewer keys
+	keys, plain := few[:0], true
 	for k := range m {
 		keys = append(keys, k)
+		plain = plain && beforeSurrogates(k)
 	}
-	slices.SortFunc(keys, compareUTF16)
+	if plain {
+		slices.Sort(keys)
+	} else {
+		slices.SortFunc(keys, compareUTF16)
+	}
 	b = append(b, '{')
 	for i, k := range keys {
 		if i > 0 {
@@ -96,6 +102,16 @@ func appendMap[T any](b []byte, m map[string]T) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// beforeSurrogates reports whether the bytes of s sort as its UTF-16 code units do: no character is above U+CFFF.
+func beforeSurrogates(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0xed {
+			return false
+		}
+	}
+	return true
+}
+
 // compareUTF16 orders strings by UTF-16 code units: a character beyond the basic plane sorts before U+E000.
 func compareUTF16(a, b string) int {
 	if strings.IndexFunc(a+b, func(r rune) bool { return r >= 0xd800 }) < 0 {
@@ -109,26 +125,32 @@ func appendString(b []byte, s string) ([]byte, error) {
 		return nil, errors.New("canonical JSON: string is not valid UTF-8")
 	}
 	b = append(b, '"')
+	done := 0
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[done:i]...)
+		done = i + 1
+		switch c {
+		case '"', '\\':
 			b = append(b, '\\', c)
-		case c == '\b':
+		case '\b':
 			b = append(b, '\\', 'b')
-		case c == '\t':
+		case '\t':
 			b = append(b, '\\', 't')
-		case c == '\n':
+		case '\n':
 			b = append(b, '\\', 'n')
-		case c == '\f':
+		case '\f':
 			b = append(b, '\\', 'f')
-		case c == '\r':
+		case '\r':
 			b = append(b, '\\', 'r')
-		case c < 0x20:
-			b = fmt.Appendf(b, "\\u%04x", c)
 		default:
-			b = append(b, c)
+			b = fmt.Appendf(b, "\\u%04x", c)
 		}
 	}
+	b = append(b, s[done:]...)
 	return append(b, '"'), nil
 }
 

@@ -44,7 +44,16 @@ func ParseID(s string) (ID, error) {
 
 // CompareID orders IDs by the bytes of their text form.
 func CompareID(a, b ID) int {
-	return cmp.Or(comparePart(a.Group, b.Group), comparePart(a.Kind, b.Kind), comparePart(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	if c := comparePart(a.Group, b.Group); c != 0 {
+		return c
+	}
+	if c := comparePart(a.Kind, b.Kind); c != 0 {
+		return c
+	}
+	if c := comparePart(a.Namespace, b.Namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Name, b.Name)
 }
 
 // comparePart compares two parts of a text form with the slash that ends each.

@@ -30,15 +30,20 @@ func (v Inventory) Find(id ID) (Entry, bool) {
 
 // Union adds to v a Pending entry for every ID it lacks. What v knows stays as it is.
 func (v Inventory) Union(objects []Object) Inventory {
-	entries := make([]Entry, 0, len(v)+len(objects))
+	var entries []Entry
 	for _, o := range objects {
-		entries = append(entries, Entry{ID: o.ID, Version: o.Version})
+		if _, known := v.Find(o.ID); !known {
+			entries = append(entries, Entry{ID: o.ID, Version: o.Version})
+		}
 	}
-	return NewInventory(append(entries, v...)...)
+	return v.Update(entries...)
 }
 
 // Update replaces or adds entries.
 func (v Inventory) Update(entries ...Entry) Inventory {
+	if len(entries) == 0 {
+		return slices.Clone(v)
+	}
 	return NewInventory(append(slices.Clone(v), entries...)...)
 }
 

@@ -10,6 +10,7 @@ import (
 type kin struct {
 	domain     string
 	namespaces map[string]*neighbours
+	families   map[ID][]Object // found so far
 }
 
 // neighbours are the objects of one namespace.
@@ -29,7 +30,7 @@ type (
 )
 
 func kinOf(objects []Object, domain string) kin {
-	k := kin{domain: domain, namespaces: map[string]*neighbours{}}
+	k := kin{domain: domain, namespaces: map[string]*neighbours{}, families: map[ID][]Object{}}
 	for _, o := range objects {
 		n := k.namespaces[o.ID.Namespace]
 		if n == nil {
@@ -73,6 +74,15 @@ func (n *neighbours) add(o Object, domain string) {
 // family gives the objects that belong to a Rollout, itself among them, sorted: its routing objects, its workloads and
 // what their pod templates name, autoscalers and budgets, metric templates, and what is annotated with its name.
 func (k kin) family(rollout Object) []Object {
+	known, ok := k.families[rollout.ID]
+	if !ok {
+		known = k.find(rollout)
+		k.families[rollout.ID] = known
+	}
+	return known
+}
+
+func (k kin) find(rollout Object) []Object {
 	n := k.namespaces[rollout.ID.Namespace]
 	if n == nil {
 		return []Object{rollout}

@@ -2,6 +2,8 @@ package gitsync
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,7 +91,7 @@ type Set struct {
 // Plan decides what is applied, in which order, and what is held. It is total and does not depend on the order of
 // its inputs.
 func Plan(in Input) Set {
-	want := slices.SortedFunc(slices.Values(in.Want), func(a, b Object) int { return CompareID(a.ID, b.ID) })
+	want := inOrder(in.Want)
 	in.Want = want
 	wanted, gone := kinOf(want, in.Domain), ghosts(in)
 	problems := slices.Concat(in.Problems, ownership(in), stableNeeds(in, wanted))
@@ -104,7 +106,7 @@ func Plan(in Input) Set {
 	}
 	set := Set{Owner: in.Owner, Units: units(members, changed, all), Problems: problems}
 	codes := blame(set.Units, members, in.Live, problems)
-	unitOf := map[ID]int{}
+	unitOf := make(map[ID]int, len(members))
 	for i, u := range set.Units {
 		if len(codes[i]) > 0 {
 			set.Held = append(set.Held, Held{Unit: u, Codes: codes[i]})
@@ -131,9 +133,7 @@ func Plan(in Input) Set {
 		}
 		set.Items = append(set.Items, item)
 	}
-	slices.SortStableFunc(set.Items, func(a, b Item) int {
-		return cmp.Or(cmp.Compare(a.Stage, b.Stage), CompareID(a.Object.ID, b.Object.ID))
-	})
+	slices.SortStableFunc(set.Items, func(a, b Item) int { return cmp.Compare(a.Stage, b.Stage) }) // they are sorted by ID
 	set.Union = in.union(set.Items)
 	problem.Sort(set.Problems)
 	return set
@@ -165,11 +165,12 @@ func (in Input) scaled() map[ID]bool {
 
 // Hash gives the content hash of an object by which unchanged ones are known.
 func Hash(o Object) string {
-	sum, err := hashValues(map[ID]any{o.ID: []any{o.Version, o.Path, o.Content}})
+	b, err := Canonical([]any{[]any{o.ID.String(), []any{o.Version, o.Path, o.Content}}})
 	if err != nil {
 		return "" // cannot be compared: always treated as changed
 	}
-	return sum
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // changed reports whether Git's content of o, with that hash, is not yet what we applied.

@@ -94,7 +94,7 @@ func (in Input) stamp(o Object, digest string, changed bool) Object {
 		annotations = map[string]any{}
 	}
 	labels[LabelSourceName], labels[LabelSourceNamespace] = in.Owner.Name, in.Owner.Namespace
-	maps.Copy(annotations, in.provenance(o, digest, changed))
+	in.provenance(o, digest, changed, annotations)
 	annotations[AnnotationPath] = o.Path
 	if digest != "" {
 		annotations[AnnotationDigest] = digest
@@ -105,26 +105,27 @@ func (in Input) stamp(o Object, digest string, changed bool) Object {
 }
 
 // provenance gives the commit annotations of o. A Rollout with a new digest counts as changed.
-func (in Input) provenance(o Object, digest string, changed bool) map[string]any {
+func (in Input) provenance(o Object, digest string, changed bool, into map[string]any) {
 	live := in.Live[o.ID].Object.Content
-	keys := []string{AnnotationCommit, AnnotationAuthor, AnnotationSubject, AnnotationTime}
 	same := !changed && Annotation(live, AnnotationDigest) == digest
-	if same && Annotation(live, AnnotationCommit) != "" {
-		out := map[string]any{}
-		for _, k := range keys {
-			if s := Annotation(live, k); s != "" {
-				out[k] = s
-			}
+	set := func(key, value string) {
+		if value != "" {
+			into[key] = value
 		}
-		return out
+	}
+	if same && Annotation(live, AnnotationCommit) != "" {
+		for _, k := range [...]string{AnnotationCommit, AnnotationAuthor, AnnotationSubject, AnnotationTime} {
+			set(k, Annotation(live, k))
+		}
+		return
 	}
 	c := in.Commit
-	out := map[string]any{AnnotationCommit: c.ID, AnnotationAuthor: c.Author, AnnotationSubject: c.Subject}
+	set(AnnotationCommit, c.ID)
+	set(AnnotationAuthor, c.Author)
+	set(AnnotationSubject, c.Subject)
 	if !c.Time.IsZero() {
-		out[AnnotationTime] = c.Time.UTC().Format(time.RFC3339)
+		set(AnnotationTime, c.Time.UTC().Format(time.RFC3339))
 	}
-	maps.DeleteFunc(out, func(_ string, v any) bool { return v == "" })
-	return out
 }
 
 // ValidKey reports whether Git may set a label or annotation key: keys of ours are reserved but for a few.

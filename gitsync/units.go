@@ -21,7 +21,7 @@ func Units(objects []Object, changed map[ID]bool, domain string) []Unit {
 
 // units partitions the objects that known was made of.
 func units(objects []Object, changed map[ID]bool, known kin) []Unit {
-	sorted := slices.SortedFunc(slices.Values(objects), func(a, b Object) int { return CompareID(a.ID, b.ID) })
+	sorted := inOrder(objects)
 	leader := map[ID]ID{} // union-find over Rollouts
 	home := map[ID]ID{}   // object -> the first Rollout that claims it
 	var find func(ID) ID
@@ -49,6 +49,17 @@ func units(objects []Object, changed map[ID]bool, known kin) []Unit {
 		}
 	}
 	return gather(sorted, home, find)
+}
+
+// inOrder gives objects sorted by ID.
+func inOrder(objects []Object) []Object {
+	byID := func(a, b Object) int { return CompareID(a.ID, b.ID) }
+	if slices.IsSortedFunc(objects, byID) {
+		return objects
+	}
+	sorted := slices.Clone(objects)
+	slices.SortStableFunc(sorted, byID)
+	return sorted
 }
 
 func gather(sorted []Object, home map[ID]ID, find func(ID) ID) []Unit {
