@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -87,7 +86,7 @@ func (n Note) Line() string {
 	if text == "" {
 		text = strings.ToLower(string(n.Report.Note))
 	}
-	return problem.Clean(strings.Join(words, " ")+": "+text, problem.MaxMessage)
+	return problem.Clean(strings.Join(words, " ")+": "+outright(n.Report.Note)+text, problem.MaxMessage)
 }
 
 // subject is the Rollout, or the Source, that the note is about.
@@ -98,34 +97,16 @@ func (n Note) subject() view.Object {
 	return n.Report.Rollout
 }
 
-// Details are further lines: the commit, where it happened, what can be done. None repeats Line.
-func (n Note) Details() []string {
-	r := n.Report
-	if r.Source != nil {
-		out := []string{fmt.Sprintf("Source %s/%s, %s", r.Source.Namespace, r.Source.Name, r.At.UTC().Format(time.RFC3339))}
-		if r.Git != nil {
-			out = append(out, "commit "+view.Short(r.Git.Commit))
-		}
-		return out
+// outright says what a sentence of a kind leaves to be understood.
+func outright(kind v1alpha1.NoteKind) string {
+	switch kind {
+	case v1alpha1.NoteBlocked:
+		return "blocked: "
+	case v1alpha1.NoteSuspicious:
+		return "may do harm: "
+	default:
+		return ""
 	}
-	out := []string{fmt.Sprintf("%s/%s, attempt %d, %s", r.Rollout.Namespace, r.Rollout.Name, r.Attempt, r.At.UTC().Format(time.RFC3339))}
-	if v := r.Version; v != nil && v.Commit != "" {
-		commit := "commit " + view.Short(v.Commit)
-		if v.Subject != "" {
-			commit += " " + v.Subject
-		}
-		if v.Author != "" {
-			commit += " (" + v.Author + ")"
-		}
-		out = append(out, commit)
-		if r.Note == v1alpha1.NoteRolledBack || r.Note == v1alpha1.NoteGitDrift {
-			out = append(out, "Git still asks for it: revert "+view.Short(v.Commit)+", or push a version with other content")
-		}
-	}
-	for i := range out {
-		out[i] = problem.Clean(out[i], 256)
-	}
-	return out
 }
 
 func mark(kind v1alpha1.NoteKind) string {
