@@ -79,20 +79,32 @@ func (f *findings) steps(s *RolloutSpec) {
 		before = max(before, step.Weight)
 		if step.Name != "" {
 			f.text(field+".name", step.Name, 1, 32)
-			if names[step.Name] {
-				f.bound(field+".name", "give each step a name of its own", "%q stands twice", step.Name)
-			}
-			names[step.Name] = true
 		}
+		name := step.called(i + 1)
+		if names[name] {
+			f.bound(field+".name", "give each step a name of its own", "%q stands twice", name)
+		}
+		names[name] = true
 		f.bake(field+".bake", step.Bake)
 		f.parts(field, step, s.Analysis.Metrics)
 		one(f, field+".promotion", step.Promotion, "", PromotionEvidence, PromotionTimeOnly)
 	}
 	f.plan(s.Steps)
+	if added := (&Step{}).called(len(s.Steps) + 1); before < 100 && names[added] {
+		f.bound("spec.steps", "write the step of 100", "the step of 100 that is added would be a second %q", added)
+	}
 	if before < 100 {
 		f.add(CodeLastStep, problem.Warning, fmt.Sprintf("spec.steps[%d].weight", len(s.Steps)-1),
 			fmt.Sprintf("the last weight is %d; a step of 100 is added", before), "write the step of 100")
 	}
+}
+
+// called is the name of a step, from 1.
+func (s *Step) called(n int) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return fmt.Sprintf("step-%d", n)
 }
 
 func (f *findings) bake(field string, b *Bake) {

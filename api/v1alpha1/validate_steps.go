@@ -115,11 +115,8 @@ func (f *findings) plan(steps []Step) {
 	plan := make([]PlanStep, len(steps))
 	for i := range steps {
 		s := &steps[i]
-		plan[i] = PlanStep{Name: fmt.Sprintf("step-%d", i+1), Weight: s.Weight, Bake: Bake{Min: DurationOf(anyTime), Max: DurationOf(anyTime)},
+		plan[i] = PlanStep{Name: s.called(i + 1), Weight: s.Weight, Bake: Bake{Min: DurationOf(anyTime), Max: DurationOf(anyTime)},
 			Promotion: PromotionEvidence, Metrics: s.Metrics, Pause: s.Pause, Match: s.Match, Mirror: s.Mirror, Approvals: 1}
-		if s.Name != "" {
-			plan[i].Name = s.Name
-		}
 	}
 	if text, err := json.Marshal(plan); err != nil || len(text) > maxPlan {
 		f.bound("spec.steps", "use fewer or shorter matches", "the plan takes %d bytes, at most %d", len(text), maxPlan)
