@@ -25,7 +25,6 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/egress"
 	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
 	xdsserver "github.com/sluice-dev/sluice/xds/server"
 )
@@ -73,7 +72,10 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err := register(process(c.Proxies.Version, lead.deciding(c, mgr.Elected()))); err != nil {
 		return fmt.Errorf("registering what is measured of the process: %w", err)
 	}
-	guard := egress.New(egress.Policy{AllowLoopback: c.AllowLoopback})
+	guard, err := c.guard(ctx, cfg.Host)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	doors, err := c.doors()
 	if err != nil {

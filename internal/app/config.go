@@ -31,6 +31,7 @@ type Config struct {
 // Outside is what others are given of the work.
 type Outside struct {
 	Links     view.LinkTemplates // of pages about Rollouts, for notes
+	Egress    Egress             // what may be dialled for objects
 	Telemetry Telemetry          // what is measured and told of the work itself
 }
 

@@ -26,7 +26,7 @@ const (
 // 64Mi), *time.Duration or *[]string. A new setting is a line here and one in docs/configuration.md.
 func (c *Config) fields() map[string]any {
 	all := map[string]any{
-		"namespace": &c.Namespace, "replica": &c.Replica, "egress.allowLoopback": &c.AllowLoopback,
+		"namespace": &c.Namespace, "replica": &c.Replica, "egress.allowLoopback": &c.AllowLoopback, "egress.deny": &c.Egress.Deny, "egress.allow": &c.Egress.Allow,
 		"links.page": &c.Links.Page, "links.grafana": &c.Links.Grafana, "links.kiali": &c.Links.Kiali, "links.trace": &c.Links.Trace,
 		"listen.xds": &c.Listen.XDS, "listen.secureXDS": &c.Listen.SecureXDS, "listen.hooks": &c.Listen.Hooks,
 		"listen.hooksCertificate": &c.Listen.HooksCert, "listen.hooksKey": &c.Listen.HooksKey,

@@ -77,6 +77,8 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringSliceVar(&c.Git.Kinds, "git-kinds", nil, "kinds that Sources may apply: Kind.group, Kind, *.group, *; repeats (default: those of progressive delivery)")
 	f.BoolVar(&c.Git.CrossNamespace, "git-cross-namespace", false, "let Sources apply to the namespaces they name, and kinds without a namespace")
 	f.StringVar(&c.Git.ServiceAccount, "git-default-service-account", "", "account that Sources without one of their own apply as")
+	f.StringSliceVar(&c.Egress.Deny, "egress-deny", nil, "what Sources, Notifiers and Prometheus must not be at, besides what is never allowed: private")
+	f.StringSliceVar(&c.Egress.Allow, "egress-allow", nil, "network that they may be at although --egress-deny says private, such as 10.1.0.0/16; repeats")
 	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
 	return cmd
 }
