@@ -57,6 +57,9 @@ func (x *search) applied(w world, m move) (world, error) {
 	case moveAct:
 		w.left.actions--
 		w.action = ask{id: int8(x.bounds.Actions) - w.left.actions, verb: m.what}
+		if x.bounds.Late {
+			w.action.attempt = 1
+		}
 	case moveAnswer:
 		w.action.said = true
 	case moveDown:

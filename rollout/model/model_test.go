@@ -22,6 +22,7 @@ type space struct {
 func spaces() []space {
 	return []space{
 		{"people", model.Bounds{Replicas: 1, Proxies: 1, Actions: 1, Verbs: rollout.Verbs()}, false},
+		{"people who are late", model.Bounds{Replicas: 1, Proxies: 1, Actions: 1, Late: true, Verbs: rollout.Verbs()}, false},
 		{"a commit and a rejection", model.Bounds{Replicas: 1, Proxies: 1, Commits: 1, Rejects: 1}, false},
 		{"a commit and a crash", model.Bounds{Replicas: 1, Proxies: 1, Commits: 1, Crashes: 1}, false},
 		{"an outage, and stable empty", model.Bounds{Replicas: 1, Proxies: 1, Outages: 1, Empties: 1}, false},

@@ -244,7 +244,7 @@ func (x *search) observe(w *world, r, verdict int8) (rollout.State, rollout.Obse
 		Seq:    st.Seq,
 		Want:   rollout.Want{Known: true, Version: version(w.want)},
 		Clocks: st.Progress.Clocks.Add(ticks(w.replicas[r].elapsed)),
-		Fleet:  x.fleet(w, &st),
+		Fleet:  x.fleet(w, r, &st),
 		Ready:  rollout.Ready{Known: true, Stable: 2, Canary: 2},
 	}
 	if w.empty {
@@ -277,12 +277,12 @@ func (x *search) observe(w *world, r, verdict int8) (rollout.State, rollout.Obse
 	return st, obs
 }
 
-// fleet is how far the connected proxies are with a state.
-func (x *search) fleet(w *world, st *rollout.State) rollout.Fleet {
+// fleet is how far the connected proxies are with a state, as a replica knows.
+func (x *search) fleet(w *world, r int8, st *rollout.State) rollout.Fleet {
 	out := rollout.Fleet{Rendered: true}
 	for p := range x.bounds.Proxies {
 		have := w.proxies[p]
-		if !w.replicas[have.replica].up {
+		if !w.replicas[have.replica].up || x.mutant.Own && have.replica != r {
 			continue
 		}
 		out.Connected++

@@ -18,6 +18,7 @@ type Mutant struct {
 	Release       bool // the brake is released when the API server is back
 	Downtime      bool // clocks run while nobody watches
 	Deaf          bool // proxies are not sent what takes from a canary
+	Own           bool // only proxies of the leader itself are waited for
 }
 
 // since is how long a replica that starts to watch says it has watched.

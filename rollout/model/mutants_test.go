@@ -53,6 +53,7 @@ func surroundings() []broken {
 		{outage(), model.Mutant{Name: "the brake is released when the API server returns", Release: true}},
 		{crash(), model.Mutant{Name: "limits count downtime", Downtime: true}},
 		{alone(), model.Mutant{Name: "proxies are not told to send the canary less", Deaf: true}},
+		{model.Bounds{Replicas: 2, Proxies: 2}, model.Mutant{Name: "the other replica's proxies are not waited for", Own: true}},
 		observing("the brake is forgotten before it is stored", outage(), func(_ rollout.State, o *rollout.Observation) { o.Brake = nil }),
 		{paused(), model.Mutant{Name: "a raise while paused in Git", Spec: func(s *rollout.Spec) { s.Paused = false }}},
 	}
@@ -71,6 +72,19 @@ func blindness() []broken {
 				o.Report = analysis.Report{}
 			}
 		}),
+		observing("a Rollback is ignored in the last bake", alone(), func(st rollout.State, o *rollout.Observation) {
+			if st.Phase == rollout.Baking && st.Traffic.Weight == 100 && o.Report.Verdict == analysis.Rollback {
+				o.Report = analysis.Report{}
+			}
+		}),
+		observing("an action for an attempt that is over is taken", model.Bounds{Replicas: 1, Proxies: 1, Actions: 1, Late: true, Verbs: []rollout.Verb{rollout.VerbAbort}},
+			func(st rollout.State, o *rollout.Observation) {
+				if o.Action != nil {
+					one := *o.Action
+					one.IfAttempt = st.Attempt
+					o.Action = &one
+				}
+			}),
 		observing("a rejection by a proxy is ignored", reject(), func(_ rollout.State, o *rollout.Observation) { o.Fleet.Nacked = 0 }),
 		observing("a bake begins before all proxies have the weight", alone(), func(st rollout.State, o *rollout.Observation) {
 			o.Fleet.Settled = o.Fleet.Settled || st.Phase == rollout.Shifting
@@ -106,6 +120,16 @@ func mistakes() []broken {
 			}
 		}),
 		giving("a rejection is not stored", alone(), func(_ rollout.State, next *rollout.State) { next.Rejected = nil }),
+		giving("a rejection is stored after the weight", alone(), func(prev rollout.State, next *rollout.State) {
+			if prev.Phase.Open() && next.Phase == rollout.RollingBack {
+				next.Rejected = prev.Rejected
+			}
+		}),
+		giving("gates of the attempt before are kept", alone(), func(prev rollout.State, next *rollout.State) {
+			if moved(prev, *next, rollout.AttemptStarted) {
+				next.Gates = []rollout.Gate{{Step: 1, Result: rollout.Pass}}
+			}
+		}),
 		giving("an action is not remembered", asks(rollout.VerbPause), func(_ rollout.State, next *rollout.State) { next.Consumed = nil }),
 		giving("a pause by hand is not stored", asks(rollout.VerbPause), func(_ rollout.State, next *rollout.State) { next.Progress.Wishes.Paused = false }),
 		giving("gates are not stored", alone(), func(_ rollout.State, next *rollout.State) { next.Gates = nil }),
@@ -148,8 +172,8 @@ func mistakes() []broken {
 func TestSearch_findsEveryMutant(t *testing.T) {
 	var all []broken
 	all = append(append(append(all, surroundings()...), blindness()...), mistakes()...)
-	if len(all) < 20 {
-		t.Fatalf("there are %d mutants, want 20 or more", len(all))
+	if len(all) < 34 {
+		t.Fatalf("there are %d mutants, want 34 or more", len(all))
 	}
 	for _, m := range all {
 		t.Run(m.mutant.Name, func(t *testing.T) {

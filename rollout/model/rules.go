@@ -29,6 +29,9 @@ func (x *search) hold(w *world, r int8, before *rollout.State, wr written) error
 	if c := wr.acts.Consumed; c != nil && c.Answer == rollout.Accepted && w.action.id != 0 && w.memory.consumed[w.action.id] > 0 {
 		return fmt.Errorf("%s takes effect twice", c.Verb)
 	}
+	if c := wr.acts.Consumed; c != nil && c.Answer == rollout.Accepted && w.action.id != 0 && w.action.attempt > 0 {
+		return fmt.Errorf("%s takes effect on an attempt that it is not for", c.Verb)
+	}
 	return nil
 }
 
@@ -60,6 +63,9 @@ func (x *search) harm(w *world, before *rollout.State, wr written) error {
 		if next.Phase != rollout.RollingBack || !next.Outcome.Failed() {
 			return errors.New("the attempt is harmful, and goes on")
 		}
+	}
+	if _, rejected := next.Rejection(before.Canary.Digest); before.Phase.Open() && next.Outcome.Failed() && !rejected {
+		return errors.New("the attempt has failed, and its version is not rejected in the same write")
 	}
 	if next.Phase == rollout.RollingBack && next.Traffic.Weight > 0 && !w.empty {
 		return errors.New("stable could take the traffic, and the canary keeps it")

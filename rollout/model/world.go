@@ -31,6 +31,7 @@ type Bounds struct {
 	Empties   int // stable loses its endpoints, until it has them again
 	Verbs     []rollout.Verb
 	Paused    bool // the spec says so
+	Late      bool // what people ask for is about the attempt before the newest
 }
 
 // world is one moment: what is stored, who runs, what the proxies have, and what may still happen. It is a value: a move
