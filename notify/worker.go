@@ -46,6 +46,7 @@ type WorkerConfig struct {
 	Now           func() time.Time
 	Settled       func(rollout types.NamespacedName)  // Results of this Rollout has news; must not block
 	Felt          func(notifier types.NamespacedName) // Health of this Notifier has news; must not block
+	Tried         func(Try)                           // a try was made; must not block. nil: nobody asks
 }
 
 // Worker sends what Rollouts' outboxes hold: in order per Rollout and Notifier, one note at a time per Notifier, 16 in
@@ -308,6 +309,7 @@ func timeoutOf(n *v1alpha1.Notifier) time.Duration {
 
 // land records what a try brought and tells those who want to know.
 func (w *Worker) land(l landing) {
+	w.tried(l)
 	if q := w.record(l); q != nil && q.settled != nil {
 		q.settled(q.of)
 	}

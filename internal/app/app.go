@@ -89,12 +89,16 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	outbox, err := notes(mgr, c, guard)
+	traces, err := newTracer(mgr, c)
+	if err != nil {
+		return err
+	}
+	outbox, err := notes(mgr, c, guard, traces)
 	if err != nil {
 		return err
 	}
 	commits := &commits{}
-	if err := delivery(mgr, c, deliveryParts{guard, fleet, proxies, mesh, outbox, lead, commits}); err != nil {
+	if err := delivery(mgr, c, deliveryParts{guard, fleet, proxies, mesh, outbox, lead, commits, traces}); err != nil {
 		return err
 	}
 	hooks, err := git(mgr, c, gitParts{guard, outbox, commits})

@@ -28,6 +28,7 @@ type deliveryParts struct {
 	outbox *outbox
 	lead   *leadership
 	runs   *commits
+	traces *tracer
 }
 
 // delivery is the control loop of Rollouts.
@@ -55,7 +56,8 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	if err != nil {
 		return err
 	}
-	rollouts.Tell(rolloutcontroller.Telling{Together: !c.Telemetry.PerRollout.On(), Heard: p.runs.heard})
+	rollouts.Tell(rolloutcontroller.Telling{Together: !c.Telemetry.PerRollout.On(), Arrival: p.runs.arrival,
+		Span: p.traces.tell, Environment: c.Telemetry.Traces.Environment})
 	p.lead.whenReplaced(rollouts.Replaced)
 	if err := register(rollouts.Collectors()); err != nil {
 		return fmt.Errorf("registering what is measured of Rollouts: %w", err)
@@ -96,12 +98,12 @@ type outbox struct {
 }
 
 // notes is the delivery of notes, and the status of those who ask for them.
-func notes(mgr ctrl.Manager, c Config, guard *egress.Guard) (*outbox, error) {
+func notes(mgr ctrl.Manager, c Config, guard *egress.Guard, traces *tracer) (*outbox, error) {
 	o := &outbox{}
 	var err error
 	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
 		Guard: guard, Now: Now, System: c.Namespace, Links: c.Links, Cluster: c.Git.ClusterName, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
-		SettledSource: func(key types.NamespacedName) { o.wakeSource(key) }})
+		SettledSource: func(key types.NamespacedName) { o.wakeSource(key) }, Tried: traces.noted()})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,8 @@ func (c *Config) fields() map[string]any {
 		"mesh.domainSuffix":         &c.Mesh.DomainSuffix, "mesh.rootNamespace": &c.Mesh.RootNamespace, "mesh.registryDir": &c.Mesh.RegistryDir,
 		"prometheus.url": &c.Prometheus.URL, "prometheus.servers": &c.Prometheus.Config,
 		"leader.election": &c.Leader.Election, "leader.leaseDuration": &c.Leader.Lease, "leader.actionTTL": &c.Leader.ActionTTL,
-		"metrics.perRollout": &c.Telemetry.PerRollout,
+		"metrics.perRollout": &c.Telemetry.PerRollout, "traces.endpoint": &c.Telemetry.Traces.Endpoint,
+		"traces.headersFile": &c.Telemetry.Traces.HeadersFile, "traces.environment": &c.Telemetry.Traces.Environment,
 	}
 	maps.Copy(all, c.Git.fields())
 	return all

@@ -11,12 +11,14 @@ import (
 	"github.com/sluice-dev/sluice/gitsync/gogit"
 	"github.com/sluice-dev/sluice/notify"
 	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
+	"github.com/sluice-dev/sluice/trace/otlp"
 	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
 	xdsserver "github.com/sluice-dev/sluice/xds/server"
 )
 
 // Telemetry says what is measured and told of the work itself.
 type Telemetry struct {
+	Traces     Traces // of attempts
 	PerRollout Switch // each Rollout has series of its own; off: all are measured together
 }
 
@@ -29,6 +31,7 @@ func Metrics() ([]Metric, error) {
 	all = append(all, gogit.Measured()...)
 	all = append(all, xdscontroller.Measured()...)
 	all = append(all, xdsserver.Measured()...)
+	all = append(all, otlp.Measured()...)
 	return describe(all)
 }
 

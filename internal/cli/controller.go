@@ -65,6 +65,9 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Listen.HooksKey, "hook-key", "", "file of the key of --hook-cert")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.Var(&c.Telemetry.PerRollout, "metrics-per-rollout", "give each Rollout metrics of its own; turn it off beyond 5,000 Rollouts")
+	f.StringVar(&c.Telemetry.Traces.Endpoint, "traces-endpoint", "", "URL of an OpenTelemetry collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty: no traces")
+	f.StringVar(&c.Telemetry.Traces.HeadersFile, "traces-headers-file", "", "file of headers for it, as Name: value lines")
+	f.StringVar(&c.Telemetry.Traces.Environment, "traces-environment", "", "what traces say of where this is, such as prod")
 	f.Lookup("metrics-per-rollout").NoOptDefVal = "true"
 	f.StringVar(&c.Listen.Health, "health-addr", "127.0.0.1:8081", "address of /healthz and /readyz; 0 turns it off")
 	f.StringVar(&c.Listen.Decisions, "decisions-addr", "127.0.0.1:8082", "address, of this machine, where the leader tells its decisions; 0 turns it off")

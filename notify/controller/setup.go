@@ -38,6 +38,7 @@ type Config struct {
 	Settled func(rollout types.NamespacedName) // a Rollout's delivery results have news; must not block
 
 	SettledSource func(source types.NamespacedName) // the same of a Source; nil: nobody asks
+	Tried         func(notify.Try)                  // each try to send a note; must not block. nil: nobody asks
 }
 
 // Setup adds the Worker and the Notifier reconciler to mgr and gives the Worker, the outbox of rollout/controller.
@@ -50,7 +51,7 @@ func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
 	outlet := &notify.Outlet{Guard: cfg.Guard, Secrets: read, Cluster: cfg.Cluster, Now: cfg.Now, Plot: cfg.Plot}
 	recorder := mgr.GetEventRecorder("sluice")
 	worker := notify.NewWorker(notify.WorkerConfig{
-		Sources: read, SettledSource: cfg.SettledSource, Dropped: func(key types.NamespacedName, n notify.Note, why error) {
+		Sources: read, SettledSource: cfg.SettledSource, Tried: cfg.Tried, Dropped: func(key types.NamespacedName, n notify.Note, why error) {
 			at := &v1alpha1.Notifier{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.KindNotifier},
 				ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 			recorder.Eventf(at, nil, corev1.EventTypeWarning, "NoteDropped", "Send", "note %s: %s", n.ID, problem.Clean(why.Error(), v1alpha1.MaxMessage))

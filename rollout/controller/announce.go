@@ -122,12 +122,14 @@ func warns(m rollout.Transition, next rollout.State) bool {
 // observeAcked tells the observer the first time that all connected proxies have the present traffic.
 func (c *Controller) observeAcked(p *pass) {
 	c.measureFirst(p)
+	c.notePush(p)
 	seq := p.state.Traffic.Seq
 	if seq == 0 || p.memory.acked == seq || !p.fleet.Done() || !p.returned() {
 		return
 	}
 	p.memory.acked = seq
 	c.measureZero(p)
+	c.pushed(p, "")
 	if c.config.Observe == nil {
 		return
 	}

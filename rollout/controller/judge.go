@@ -32,7 +32,9 @@ func (p *pass) judge() analysis.Report {
 	if a := p.memory.take(); a != nil && a.attempt == p.state.Attempt && a.moment.Seq == p.state.Traffic.Seq && a.moment.Step == p.state.Traffic.Step {
 		batch := analysis.Collect(p.analysis, j.evidence, a.moment, a.reads)
 		j.looked = lookedAt{at: a.moment.At, coverage: batch.Coverage, gaps: batch.Gaps}
+		before := j.report.Verdict
 		j.take(p, batch)
+		p.controller.queried(p, a.moment.At, before)
 	}
 	p.judgeLoads(j)
 	p.ask(j)

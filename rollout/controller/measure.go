@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/rollout"
+	"github.com/sluice-dev/sluice/trace"
 )
 
 // trail is what a process has seen of an attempt and nobody stores: it is for people. A process that comes later does
@@ -15,14 +16,19 @@ type trail struct {
 	reached bool      // some proxy runs the first weight
 	step    int       // that was entered
 	entered time.Time // when
+	push    push
 }
 
 // Telling says who is told of what a Controller does, and how much of it. The zero value: nobody, and each Rollout is measured.
 type Telling struct {
 	// Together measures all Rollouts together: without their names, and only what can be added up.
 	Together bool
-	// Heard says when a Source first heard of a commit; zero: not known. nil: it never is.
-	Heard func(source types.NamespacedName, commit string) time.Time
+	// Arrival says how a commit of a Source came in; nil: it is never known.
+	Arrival func(source types.NamespacedName, commit string) Arrival
+	// Span is told parts of attempts when they end; it does not block. nil: nobody wants them.
+	Span func(trace.Span)
+	// Environment is what traces say of where this is; empty: nothing.
+	Environment string
 }
 
 // account is what a Controller counts of its own work, and who is told of it.
@@ -67,10 +73,10 @@ func (c *Controller) measure(p *pass, d decision) {
 	if ended(was, is) && is.Outcome == rollout.OutcomeRolledBack && !was.Progress.SettledAt.IsZero() && !was.Kind.Observe {
 		times.detect.Observe(max(0, is.Since.Sub(was.Progress.SettledAt)).Seconds())
 	}
-	left := was.Phase.Open() && was.Traffic.Step > 0 && (is.Traffic.Step != was.Traffic.Step || !is.Phase.Open())
-	if left {
+	if leaves(was, is) {
 		times.step.Observe(max(0, is.Since.Sub(p.entered())).Seconds())
 	}
+	c.traced(p, d)
 	if t := p.trail(is); is.Phase.Open() && is.Traffic.Step != t.step {
 		t.step, t.entered = is.Traffic.Step, is.Since
 	}
@@ -87,10 +93,10 @@ func (c *Controller) measureFirst(p *pass) {
 		return
 	}
 	t.reached = true
-	if c.telling.Heard == nil || t.step == 0 { // another process began the attempt, and may have counted this
+	if t.step == 0 { // another process began the attempt, and may have counted this
 		return
 	}
-	if heard := c.telling.Heard(sourceOf(p.object), st.Canary.Commit); !heard.IsZero() {
+	if heard := c.telling.heard(sourceOf(p.object), st.Canary.Commit); !heard.IsZero() {
 		c.meters.times.pushToWeight.Observe(p.now.Sub(heard).Seconds())
 	}
 }

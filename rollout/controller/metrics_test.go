@@ -52,14 +52,18 @@ func (w *world) untilSeries(want map[string]float64) {
 	})
 }
 
-// heardNow says that every commit was heard of a second ago.
-func heardNow(types.NamespacedName, string) time.Time { return time.Now().Add(-time.Second) }
+// justNow says that every commit was heard of a second ago, and what was done since.
+func justNow(types.NamespacedName, string) controller.Arrival {
+	now := time.Now()
+	return controller.Arrival{Heard: now.Add(-time.Second), Phases: []controller.Phase{
+		{Name: "fetch", From: now.Add(-900 * time.Millisecond), To: now.Add(-800 * time.Millisecond)}, {Name: "apply", From: now.Add(-800 * time.Millisecond), To: now.Add(-700 * time.Millisecond)}}}
+}
 
 func TestMetrics_followARolloutUntilItIsGone(t *testing.T) {
 	w := newWorld(t)
 	w.prom.set(func(p *prometheus) { p.bad = 0.2 })
 	mgr := w.manager()
-	w.it.Tell(controller.Telling{Heard: heardNow})
+	w.it.Tell(controller.Telling{Arrival: justNow})
 	w.start(mgr)
 	w.rollout("v1")
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
