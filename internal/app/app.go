@@ -76,7 +76,9 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, serving := errgroup.WithContext(serving)
 	doors, err := c.doors()
 	if err != nil {
 		return err
@@ -105,9 +107,14 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	group.Go(func() error { return proxies.ListenAndServe(ctx, doors...) })
-	group.Go(func() error { return hooks(ctx) })
-	group.Go(func() error { return mgr.Start(ctx) })
+	leave := &departure{how: c.Proxies.Drain, proxies: proxies}
+	if err := mgr.AddReadyzCheck("staying", leave.staying); err != nil {
+		return err
+	}
+	group.Go(func() error { defer stop(); leave.run(ctx, serving); return nil })
+	group.Go(func() error { return proxies.ListenAndServe(serving, doors...) })
+	group.Go(func() error { return hooks(serving) })
+	group.Go(func() error { return mgr.Start(serving) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

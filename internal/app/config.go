@@ -66,6 +66,14 @@ type Proxies struct {
 	Version       string        // of this program, as they are told; "dev"
 	LoadInterval  time.Duration // between a proxy's reports of its requests, whole seconds from 1 to 60; 1 s
 	IgnoreLoads   bool          // these reports are not judged
+
+	Drain Drain // how they are sent to other replicas when this one ends
+}
+
+// Drain says how proxies are sent to other replicas when this one is told to end. Zero: their streams are cut.
+type Drain struct {
+	Delay time.Duration // this replica is not ready any more, and serves on until everybody knows
+	Time  time.Duration // then their streams are ended one after the other
 }
 
 // Mesh says how hosts are understood.

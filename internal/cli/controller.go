@@ -60,6 +60,8 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringSliceVar(&c.Proxies.StatusReaders, "csds-readers", nil, "identity that may read the status of all proxies over mutual TLS, as spiffe://...; repeats")
 	f.DurationVar(&c.Proxies.LoadInterval, "load-report-interval", time.Second, "how often proxies report their requests: whole seconds, 1s to 60s")
 	f.BoolVar(&c.Proxies.IgnoreLoads, "ignore-load-reports", false, "judge by Prometheus alone, not by what proxies report as well")
+	f.DurationVar(&c.Proxies.Drain.Delay, "drain-delay", 0, "how long a replica that is told to end serves on, not ready any more, before it sends proxies away")
+	f.DurationVar(&c.Proxies.Drain.Time, "drain-time", 0, "over how long it then sends proxies to other replicas, one after the other; 0 cuts them off")
 	f.StringVar(&c.Listen.Hooks, "hook-addr", "127.0.0.1:9292", "address of the webhook receiver; 0 turns it off")
 	f.StringVar(&c.Listen.HooksCert, "hook-cert", "", "file of the webhook receiver's certificate; a replaced file counts for new connections; empty: plain text")
 	f.StringVar(&c.Listen.HooksKey, "hook-key", "", "file of the key of --hook-cert")

@@ -21,11 +21,12 @@ import (
 )
 
 const (
-	renewEvery = 5 * time.Second
-	lookEvery  = time.Second           // acknowledgements that move no split are told of by nobody
-	lookAfter  = 50 * time.Millisecond // many proxies answer within a moment
-	callWithin = 3 * time.Second
-	retryAfter = time.Second
+	renewEvery    = 5 * time.Second
+	lookEvery     = time.Second           // acknowledgements that move no split are told of by nobody
+	lookAfter     = 50 * time.Millisecond // many proxies answer within a moment
+	callWithin    = 3 * time.Second
+	releaseWithin = time.Second // a process that ends waits for no server
+	retryAfter    = time.Second
 )
 
 // Ledger knows how far the proxies are.
@@ -97,6 +98,7 @@ func (w *Writer) Start(ctx context.Context) error {
 		changed := w.config.Ledger.Changed()
 		wait := w.work(ctx)
 		if !sleep(ctx, min(lookAfter, wait), nil) || !sleep(ctx, wait-lookAfter, changed) {
+			w.release(ctx)
 			return nil
 		}
 	}
@@ -187,6 +189,20 @@ func (w *Writer) renew(ctx context.Context) error {
 	}
 	w.lease = lease
 	return nil
+}
+
+// release says that this replica has gone: nobody then waits for what its proxies would have said.
+func (w *Writer) release(ctx context.Context) {
+	if w.lease == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
+	defer cancel()
+	lease := w.lease.DeepCopy()
+	lease.Spec.HolderIdentity = nil
+	if err := w.config.Client.Update(ctx, lease); err != nil {
+		w.config.Log.Warn("the Lease of this replica is not released; it ends by itself", "error", err)
+	}
 }
 
 func (w *Writer) held(lease *coordinationv1.Lease) *coordinationv1.Lease {

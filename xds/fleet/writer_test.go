@@ -134,6 +134,9 @@ func TestWriter_storesWhatItsLedgerCounts(t *testing.T) {
 		return s.Proxies.Synced == 3 && len(s.Splits) == 0 && len(s.Exceptions) == 0
 	})
 	stop()
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(lease), lease); err != nil || lease.Spec.HolderIdentity != nil {
+		t.Errorf("after the end the Lease is held by %v, %v: want nobody", lease.Spec.HolderIdentity, err)
+	}
 
 	defer run(t, c, ns, l)()
 	next := shows(t, c, ns, "another process", func(s v1alpha1.FleetReportStatus) bool {

@@ -103,6 +103,7 @@ func (s *Server) serveAll(ctx context.Context, entries []entrance) error {
 	for _, e := range entries {
 		g := s.endpoint(e.keys)
 		servers = append(servers, g)
+		s.life.farewell.opened(g)
 		go func() {
 			err := g.Serve(e.listener)
 			if errors.Is(err, grpc.ErrServerStopped) {
@@ -119,10 +120,13 @@ func (s *Server) serveAll(ctx context.Context, entries []entrance) error {
 	var fence sync.WaitGroup
 	fence.Go(func() { s.fence.run(proving) })
 	running := len(entries)
-	select {
-	case <-ctx.Done():
-	case err := <-failed:
-		errs, running = append(errs, err), running-1
+	for over := false; !over && running > 0; { // doors close one by one when proxies are sent away
+		select {
+		case <-ctx.Done():
+			over = true
+		case err := <-failed:
+			errs, running, over = append(errs, err), running-1, err != nil
+		}
 	}
 	s.admission.health.Shutdown()
 	close(s.life.closing)

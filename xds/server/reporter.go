@@ -76,6 +76,8 @@ func (s *Server) takeLoads(ctx context.Context, stream loadStream) error {
 		return err
 	}
 	defer s.loads.dismiss()
+	guest := s.life.farewell.arrive()
+	defer s.life.farewell.left(guest)
 	rp := &reporter{
 		server: s, stream: stream, inbox: make(chan incoming), grown: make(chan struct{}, 1),
 		relisted: make(chan struct{}, 1), stalled: make(chan struct{}, 1), done: make(chan struct{}),
@@ -96,6 +98,8 @@ func (s *Server) takeLoads(ctx context.Context, stream loadStream) error {
 		return err
 	case <-rp.stalled:
 		return status.Errorf(codes.Unavailable, "the client has not read for %s", s.timing.Stall)
+	case <-guest.leave:
+		return status.Error(codes.Unavailable, "this replica is going down: come to another")
 	case <-s.life.closing:
 		return status.Error(codes.Unavailable, "the server is going down")
 	}

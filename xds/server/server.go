@@ -53,8 +53,9 @@ type told struct {
 
 // life is what ends with the server.
 type life struct {
-	running sync.WaitGroup // goroutines of streams
-	closing chan struct{}  // closed when the server goes down
+	running  sync.WaitGroup // goroutines of streams
+	closing  chan struct{}  // closed when the server goes down
+	farewell farewell
 }
 
 // New makes a Server that serves nobody yet.

@@ -56,6 +56,8 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 		return err
 	}
 	defer s.dismiss()
+	guest := s.life.farewell.arrive()
+	defer s.life.farewell.left(guest)
 	ss := &session{server: s, wire: w, channels: channels{
 		inbox: make(chan received), wake: bell{rung: make(chan struct{}, 1)}, looks: make(chan chan<- look, 1),
 		stalled: make(chan struct{}, 1), done: make(chan struct{}),
@@ -78,6 +80,8 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 		return err
 	case <-ss.stalled:
 		return status.Errorf(codes.Unavailable, "the client has not read for %s", s.timing.Stall)
+	case <-guest.leave:
+		return status.Error(codes.Unavailable, "this replica is going down: come to another")
 	case <-s.life.closing:
 		return status.Error(codes.Unavailable, "the server is going down")
 	}

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A server that drains ends each stream with a word, spread over the time, and lets nobody in by a new connection.
+func TestDrain_sendsProxiesAwayOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	const n, over = 8, 800 * time.Millisecond
+	h := start(t, Timing{})
+	h.publish(mesh(1, 10, "r1", "a"))
+	ended := make(chan error, n)
+	for i := range n {
+		stream, err := dial(t, h.addr).DeltaAggregatedResources(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: node(fmt.Sprint("p", i)), TypeUrl: clusters.typeURL()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, err := stream.Recv()
+			ended <- err
+		}()
+	}
+	began := time.Now()
+	drained := make(chan struct{})
+	go func() { h.Drain(t.Context(), over); close(drained) }()
+	var first, last time.Duration
+	for i := range n {
+		if err := <-ended; status.Code(err) != codes.Unavailable {
+			t.Errorf("a stream ended by %v", err)
+		}
+		if last = time.Since(began); i == 0 {
+			first = last
+			if c, err := net.Dial("tcp", h.addr); err == nil {
+				t.Error("a new connection was taken")
+				_ = c.Close()
+			}
+		}
+	}
+	<-drained
+	if gap := last - first; gap < over/2 || last < over*7/8 {
+		t.Errorf("the first stream ended after %v, the last after %v: not spread over %v", first, last, over)
+	}
+	if all := time.Since(began); all > over+leaveWithin/2 {
+		t.Errorf("after %v it was not seen that everybody had left", all)
+	}
+}
+
+// A proxy that does not leave keeps a server that drains for a moment only.
+func TestDrain_isBounded(t *testing.T) {
+	t.Parallel()
+	h := start(t, Timing{})
+	conn, err := net.Dial("tcp", h.addr) // says nothing, and never goes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	began := time.Now()
+	h.Drain(t.Context(), 0)
+	if took := time.Since(began); took > leaveWithin+patience/2 {
+		t.Errorf("draining took %v", took)
+	}
+}
