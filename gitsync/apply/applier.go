@@ -68,8 +68,9 @@ func (a *Appliers) As(namespace, account string) (gitsync.Applier, error) {
 	}
 	config := rest.CopyConfig(a.config)
 	config.Timeout = requestTimeout
-	config.Impersonate = rest.ImpersonationConfig{UserName: user,
-		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}}
+	// No groups: the server adds those of a service account by itself, and to name one is a right of its own, by which a
+	// controller could act as the masters of the cluster.
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
 	c, err := client.New(config, client.Options{Mapper: a.mapper})
 	if err != nil {
 		return nil, fmt.Errorf("client for %s: %w", user, err)

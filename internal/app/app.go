@@ -137,6 +137,9 @@ func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, err
 	}
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = requestsPerSecond, requestsBurst
+	if cfg.Dial == nil {
+		cfg.Dial = dialUntilBack
+	}
 	grace := stopWithin
 	lease, renew, retry := c.Leader.Lease, c.Leader.Lease*2/3, c.Leader.Lease*2/15
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{

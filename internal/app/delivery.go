@@ -124,9 +124,7 @@ const (
 func apart(mgr ctrl.Manager) (client.Client, error) {
 	cfg := rest.CopyConfig(mgr.GetConfig())
 	cfg.QPS, cfg.Burst = rollbacksPerSecond, rollbacksBurst
-	if cfg.Dial == nil {
-		cfg.Dial = (&net.Dialer{Timeout: connectWithin}).DialContext // without one, connections are shared with the manager's client
-	}
+	cfg.Dial = (&net.Dialer{Timeout: connectWithin}).DialContext // a failure is told at once, and no connection is shared
 	out, err := client.New(cfg, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of rollbacks: %w", err)

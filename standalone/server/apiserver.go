@@ -100,7 +100,7 @@ func registry() (basecompatibility.ComponentGlobalsRegistry, error) {
 }
 
 func arguments(f files, etcd string) []string {
-	return []string{
+	return append(f.audit(), []string{
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
 		"--etcd-servers=" + etcd,
 		"--etcd-cafile=" + f.cert(pki.EtcdAuthority), "--etcd-certfile=" + f.cert(pki.Etcd), "--etcd-keyfile=" + f.key(pki.Etcd),
@@ -118,7 +118,7 @@ func arguments(f files, etcd string) []string {
 			"TaintNodesByCondition",        // taints that nobody lifts
 		}, ","),
 		"--profiling=false", "--shutdown-delay-duration=0s", "--event-ttl=24h",
-	}
+	}...)
 }
 
 // awaitReady returns when /readyz says so.

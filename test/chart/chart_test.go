@@ -3,11 +3,8 @@ package chart_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,40 +13,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"github.com/sluice-dev/sluice/test/helm"
 	"github.com/sluice-dev/sluice/test/kube"
 )
 
-const chart = "../../charts/sluice"
+const chart = helm.Chart
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
 func TestMain(m *testing.M) { kube.Main(m) }
-
-// helm runs the real Helm and gives what it prints.
-func helm(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	program := os.Getenv("SLUICE_HELM")
-	if program == "" {
-		program = filepath.Join("..", "..", ".cache", "bin", "helm")
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("no helm: run `make helm` (%v)", err)
-	}
-	cmd := exec.CommandContext(t.Context(), program, args...)
-	home := t.TempDir() // nothing of the person's own
-	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home, "KUBECONFIG="+filepath.Join(home, "none"))
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return out.String(), errors.New(errs.String())
-	}
-	return out.String(), nil
-}
 
 // variants are the installations that are looked at, by the names of their goldens.
 func variants() map[string][]string {
@@ -71,30 +46,11 @@ func variants() map[string][]string {
 
 func render(t *testing.T, flags []string) string {
 	t.Helper()
-	out, err := helm(t, append([]string{"template", "sluice", chart, "--namespace", "sluice-system"}, flags...)...)
+	out, err := helm.Run(t, append([]string{"template", "sluice", chart, "--namespace", "sluice-system"}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// objects reads what Helm rendered.
-func objects(t *testing.T, text string) []*unstructured.Unstructured {
-	t.Helper()
-	var out []*unstructured.Unstructured
-	for d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096); ; {
-		o := &unstructured.Unstructured{}
-		err := d.Decode(&o.Object)
-		if errors.Is(err, io.EOF) {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(o.Object) > 0 {
-			out = append(out, o)
-		}
-	}
 }
 
 func TestChart_lints(t *testing.T) {
@@ -102,7 +58,7 @@ func TestChart_lints(t *testing.T) {
 		if name == "all" { // helm lint knows no --api-versions
 			flags = flags[:slices.Index(flags, "--api-versions")]
 		}
-		if out, err := helm(t, append([]string{"lint", chart, "--strict"}, flags...)...); err != nil {
+		if out, err := helm.Run(t, append([]string{"lint", chart, "--strict"}, flags...)...); err != nil {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
@@ -112,7 +68,7 @@ func TestChart_rendersAsTheGoldensSay(t *testing.T) {
 	for name, flags := range variants() {
 		t.Run(name, func(t *testing.T) {
 			var text strings.Builder
-			for _, o := range objects(t, render(t, flags)) {
+			for _, o := range helm.Objects(t, render(t, flags)) {
 				if o.GetKind() == "CustomResourceDefinition" {
 					o.Object = map[string]any{"kind": o.GetKind(), "metadata": map[string]any{"name": o.GetName(), "annotations": o.Object["metadata"].(map[string]any)["annotations"]}}
 				}
@@ -171,7 +127,7 @@ func TestChart_refusesValuesThatDoNothing(t *testing.T) {
 		{"xds.port=443", "minimum"},
 		{"leader.leaseDuration=15", "got number, want string"},
 	} {
-		_, err := helm(t, "template", "sluice", chart, "--set", c.set)
+		_, err := helm.Run(t, "template", "sluice", chart, "--set", c.set)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("--set %s: %v, want an error with %q", c.set, err, c.says)
 		}
@@ -182,7 +138,7 @@ func TestChart_refusesValuesThatDoNothing(t *testing.T) {
 func TestChart_schemaCoversEveryValue(t *testing.T) {
 	values, schema := map[string]any{}, map[string]any{}
 	for path, into := range map[string]*map[string]any{"values.yaml": &values, "values.schema.json": &schema} {
-		text, err := os.ReadFile(filepath.Join(chart, path))
+		text, err := os.ReadFile(filepath.Join("..", "..", chart, path))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,12 +184,12 @@ func TestChart_isAcceptedByTheServer(t *testing.T) {
 	ns := kube.Namespace(t, cfg)
 	for name, flags := range variants() {
 		foreign := []string{"cert-manager.io", "monitoring.coreos.com"} // kinds of others, which are not here
-		text, err := helm(t, append([]string{"template", "sluice", chart, "--namespace", ns}, flags...)...)
+		text, err := helm.Run(t, append([]string{"template", "sluice", chart, "--namespace", ns}, flags...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		taken := 0
-		for _, o := range objects(t, text) {
+		for _, o := range helm.Objects(t, text) {
 			if slices.Contains(foreign, o.GroupVersionKind().Group) {
 				continue
 			}
@@ -266,7 +222,7 @@ func TestChart_carriesTheKindsOfTheProgram(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := os.ReadFile(filepath.Join(chart, "files", to, filepath.Base(path)))
+			got, err := os.ReadFile(filepath.Join("..", "..", chart, "files", to, filepath.Base(path)))
 			if err != nil || !bytes.Equal(want, got) {
 				t.Errorf("%s differs from %s: run `make generate` (%v)", filepath.Join("files", to, filepath.Base(path)), path, err)
 			}
@@ -276,7 +232,7 @@ func TestChart_carriesTheKindsOfTheProgram(t *testing.T) {
 
 // Nobody gets more rights than the chart says: no wildcard, no right to give rights, no list of all Secrets.
 func TestChart_givesNoRightThatIsTooWide(t *testing.T) {
-	for _, o := range objects(t, render(t, variants()["all"])) {
+	for _, o := range helm.Objects(t, render(t, variants()["all"])) {
 		if o.GetKind() != "ClusterRole" && o.GetKind() != "Role" {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/test/helm"
 	"github.com/sluice-dev/sluice/test/kube"
 	"github.com/sluice-dev/sluice/test/poll"
 )
@@ -42,11 +43,11 @@ func newOffice(t *testing.T) *office {
 		t.Fatal(err)
 	}
 	o := &office{admin: admin, cfg: cfg, ns: kube.Namespace(t, cfg)}
-	text, err := helm(t, "template", o.ns, chart, "--namespace", o.ns, "--set", "crds.install=false")
+	text, err := helm.Run(t, "template", o.ns, chart, "--namespace", o.ns, "--set", "crds.install=false")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range objects(t, text) {
+	for _, object := range helm.Objects(t, text) {
 		switch object.GetKind() {
 		case "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ServiceAccount":
 			o.confine(t, object)

@@ -15,6 +15,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -151,11 +152,16 @@ func (s *server) start(path string) error {
 	defer output.Close()
 	cmd := exec.Command(path, "up", "--only", "apiserver", "--state", s.dir)
 	cmd.Stdout, cmd.Stderr = output, output
+	written := filepath.Join(s.dir, "up.json") // anew by each process, when all is there
+	before, _ := os.ReadFile(written)
 	if s.process, err = child.Start(cmd); err != nil {
 		return err
 	}
 	err = s.process.Await(startTimeout, func() error {
-		_, err := os.Stat(filepath.Join(s.dir, "up.json"))
+		now, err := os.ReadFile(written)
+		if err == nil && bytes.Equal(now, before) {
+			err = errors.New("it does not say that it is ready")
+		}
 		return err
 	})
 	if err != nil {

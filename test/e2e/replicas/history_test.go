@@ -25,6 +25,7 @@ type history struct {
 type entry struct {
 	at     time.Time
 	status v1alpha1.RolloutStatus
+	gap    bool // others may have come before it that nobody saw
 }
 
 // follow keeps the history until the end of the test.
@@ -128,9 +129,12 @@ func (s *site) inSync(replica string, n int32) {
 		if err := s.client.Get(s.t.Context(), client.ObjectKey{Namespace: s.system, Name: "sluice-replica-" + replica}, lease); err != nil {
 			return err
 		}
-		st := s.reports()[replica]
-		if st.Incarnation != *lease.Spec.HolderIdentity || st.Proxies.Connected != n || st.Proxies.Synced != n {
-			return fmt.Errorf("the report of %s says %+v, its Lease is held by %s", replica, st, *lease.Spec.HolderIdentity)
+		st, holder := s.reports()[replica], ""
+		if id := lease.Spec.HolderIdentity; id != nil {
+			holder = *id
+		}
+		if st.Incarnation != holder || st.Proxies.Connected != n || st.Proxies.Synced != n {
+			return fmt.Errorf("the report of %s says %+v, its Lease is held by %s", replica, st, holder)
 		}
 		return nil
 	})

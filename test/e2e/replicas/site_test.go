@@ -47,7 +47,14 @@ type site struct {
 // open makes a site with n gateways. What is applied to it goes with the test.
 func open(t *testing.T, n int) *site {
 	t.Helper()
-	cfg := kube.Start(t)
+	s := found(t, kube.Start(t), n)
+	s.apply(s.mesh())
+	return s
+}
+
+// found makes a site on an API server that has no service yet.
+func found(t *testing.T, cfg *rest.Config, n int) *site {
+	t.Helper()
 	sch := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(sch), v1alpha1.AddToScheme(sch), apiextensionsv1.AddToScheme(sch)); err != nil {
 		t.Fatal(err)
@@ -65,7 +72,6 @@ func open(t *testing.T, n int) *site {
 	for range n {
 		s.gateways = append(s.gateways, proxy.FreePort(t))
 	}
-	s.apply(s.mesh())
 	return s
 }
 
