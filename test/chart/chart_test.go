@@ -103,7 +103,7 @@ func namesFiles(t *testing.T, o *unstructured.Unstructured) {
 	data, _, _ := unstructured.NestedStringMap(o.Object, "data")
 	for key, content := range data {
 		path := filepath.Join("files", "dashboards", key)
-		file, err := os.ReadFile(filepath.Join(chart, path))
+		file, err := os.ReadFile(filepath.Join("..", "..", chart, path))
 		if os.IsNotExist(err) {
 			continue
 		}
