@@ -13,19 +13,20 @@ const APIVersion = "view.sluice.dev/v1alpha1"
 
 // The kinds of documents.
 const (
-	KindStatusView     = "StatusView"
-	KindEvidenceReport = "EvidenceReport"
-	KindLintReport     = "LintReport"
-	KindCodeList       = "CodeList"
-	KindFleetView      = "FleetView"
-	KindProxyView      = "ProxyView"
-	KindTraceView      = "TraceView"
-	KindDiffView       = "DiffView"
-	KindTreeView       = "TreeView"
-	KindDoctorReport   = "DoctorReport"
-	KindEventsView     = "EventsView"
-	KindDescribeView   = "DescribeView"
-	KindVersionView    = "VersionView"
+	KindStatusView       = "StatusView"
+	KindEvidenceReport   = "EvidenceReport"
+	KindLintReport       = "LintReport"
+	KindCodeList         = "CodeList"
+	KindFleetView        = "FleetView"
+	KindProxyView        = "ProxyView"
+	KindTraceView        = "TraceView"
+	KindDiffView         = "DiffView"
+	KindConversionReport = "ConversionReport"
+	KindTreeView         = "TreeView"
+	KindDoctorReport     = "DoctorReport"
+	KindEventsView       = "EventsView"
+	KindDescribeView     = "DescribeView"
+	KindVersionView      = "VersionView"
 )
 
 // Object names the stored object a document was made from.

@@ -64,7 +64,7 @@ func (o *reportOptions) curves(ctx context.Context, ro *v1alpha1.Rollout, r *vie
 
 func (p *past) gone() error {
 	s := p.attempt.Stages
-	return &Exit{Code: ExitNo, Err: fmt.Errorf("Prometheus holds no samples of both versions from %s to %s any more, or never did",
+	return &Exit{Code: ExitNo, Err: fmt.Errorf("the server holds no samples of both versions from %s to %s any more, or never did",
 		s[0].From.Format(time.RFC3339), s[len(s)-1].To.Format(time.RFC3339)), Next: "a Prometheus that keeps them for longer, by --prometheus"}
 }
 

@@ -142,6 +142,7 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newJudge(s),
 		newSimulate(s),
 		newBootstrap(s),
+		newConvert(s),
 		newInit(s),
 		newSchema(s),
 		newVersion(s, version),

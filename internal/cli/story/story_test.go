@@ -135,7 +135,7 @@ func TestDocument_hostileTextIsText(t *testing.T) {
 		t.Errorf("the page holds %q", tags)
 	}
 	text := story.Markdown(d)
-	outside := regexp.MustCompile("(?s)```+text\n.*?\n```+\n").ReplaceAllString(text, "") // a block shows what is in it
+	outside := regexp.MustCompile("(?s)```+text\n.*?\n```+\n").ReplaceAllString(text, "")                 // a block shows what is in it
 	if live := regexp.MustCompile(`(^|[^\\])[\[\]`+"`"+`*!]`).FindAllString(outside, -1); len(live) > 2 { // the sentence is bold
 		t.Errorf("the text holds %q", live)
 	}
