@@ -2,6 +2,8 @@ package replicas
 
 import (
 	"cmp"
+	"errors"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,13 +72,32 @@ func (l *seenLog) check(t *testing.T) map[invariant.Rule]int {
 	t.Helper()
 	slices.SortStableFunc(l.events, func(a, b invariant.Event) int { return cmp.Compare(a.At, b.At) })
 	checker := invariant.New(zeroWithin + busy)
-	for _, e := range l.events {
+	kept := false
+	for i, e := range l.events {
 		for _, v := range checker.Add(e) {
 			t.Errorf("%v after the first status: %s", e.At.Round(time.Millisecond), v.Text)
+			if !kept {
+				kept = true
+				keep(t, l.events[:i+1])
+			}
 		}
 	}
 	t.Logf("invariants: %v over %d events", checker.Exercised(), len(l.events))
 	return checker.Exercised()
+}
+
+// keep leaves what was seen up to the first violation in a file, for invariant.Read.
+func keep(t *testing.T, events []invariant.Event) {
+	t.Helper()
+	file, err := os.CreateTemp("", "seen-*.jsonl")
+	if err == nil {
+		err = errors.Join(invariant.Write(file, events), file.Close())
+	}
+	if err != nil {
+		t.Errorf("what was seen is not kept: %v", err)
+		return
+	}
+	t.Logf("what was seen up to it: %s", file.Name())
 }
 
 func storedAs(st *v1alpha1.RolloutStatus) invariant.Stored {
