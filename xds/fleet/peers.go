@@ -29,6 +29,7 @@ type peer struct {
 	holder  string    // the process that renews it
 	changed time.Time // when the Lease was last seen to change, or anything of the replica was first seen
 	report  v1alpha1.FleetReportStatus
+	at      map[string]int    // where a split first stands in the report
 	done    map[string]doneAt // by split
 }
 
@@ -85,8 +86,11 @@ func (p *peers) released(name string) {
 // reported takes the report of a replica; the zero status: there is none.
 func (p *peers) reported(name string, st v1alpha1.FleetReportStatus, now time.Time) {
 	one := p.peer(name, now)
-	done := map[string]doneAt{}
-	for _, s := range st.Splits {
+	done, at := map[string]doneAt{}, make(map[string]int, len(st.Splits))
+	for i, s := range st.Splits {
+		if _, listed := at[s.Split]; !listed {
+			at[s.Split] = i
+		}
 		if !everywhere(s) {
 			continue
 		}
@@ -96,7 +100,7 @@ func (p *peers) reported(name string, st v1alpha1.FleetReportStatus, now time.Ti
 		}
 		done[s.Split] = next
 	}
-	one.report, one.done = st, done
+	one.report, one.at, one.done = st, at, done
 }
 
 // lives reports whether a replica counts. While nothing is seen of anybody, those that did still do.
@@ -114,10 +118,19 @@ func (p *peers) parts(key, uid string, seq uint64, now time.Time) []ir.Convergen
 		case one.report.Incarnation != one.holder:
 			out = append(out, ir.Convergence{})
 		default:
-			out = append(out, partOf(one.report, key, uid, seq, one.done[key].at.Add(settle)))
+			out = append(out, partOf(one.report.Proxies, one.split(key), ask{uid, seq}, one.done[key].at.Add(settle)))
 		}
 	}
 	return out
+}
+
+// split is the first entry of a split in the report; nil: there is none.
+func (p *peer) split(key string) *v1alpha1.FleetSplit {
+	i, listed := p.at[key]
+	if !listed {
+		return nil
+	}
+	return &p.report.Splits[i]
 }
 
 // expires is when the next of those that live does not any more; zero: nobody lives.

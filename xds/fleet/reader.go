@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,8 @@ type Own interface {
 	Convergence(key, uid string, seq uint64) ir.Convergence
 	// Changed is closed at the next change of any convergence.
 	Changed() <-chan struct{}
-	// Splits that every proxy of this replica is served as they are there, or newer, where it asks for them.
+	// Splits that every proxy of this replica is served as they are there, or newer, where it asks for them: sorted by key,
+	// and not copied.
 	Splits() []ir.SplitUse
 }
 
@@ -85,12 +87,9 @@ func (r *Reader) Convergence(key, uid string, seq uint64) ir.Convergence {
 
 // rendered reports whether this replica has rendered a split that no proxy of it asks for.
 func (r *Reader) rendered(key, uid string, seq uint64) bool {
-	for _, use := range r.config.Own.Splits() {
-		if use.Key == key {
-			return use.UID == uid && use.Seq >= seq
-		}
-	}
-	return false
+	all := r.config.Own.Splits()
+	i, found := slices.BinarySearchFunc(all, key, func(use ir.SplitUse, key string) int { return strings.Compare(use.Key, key) })
+	return found && all[i].UID == uid && all[i].Seq >= seq
 }
 
 // Changed gives a channel that is closed when some Convergence may have changed. Take it before asking.

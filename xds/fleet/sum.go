@@ -73,30 +73,32 @@ func Sum(parts ...ir.Convergence) ir.Convergence {
 	return out
 }
 
-// partOf is what the report of another replica says of a split at a seq; done is when its proxies were first seen to run
-// it all. A replica without proxies has nothing to render.
-func partOf(st v1alpha1.FleetReportStatus, key, uid string, seq uint64, done time.Time) ir.Convergence {
-	if st.Proxies.Connected == 0 && st.Proxies.Lost == 0 {
+// ask is what is asked about a split: how far proxies are with the traffic seq of the Rollout with the uid.
+type ask struct {
+	uid string
+	seq uint64
+}
+
+// partOf is what the report of another replica says of a split, nil where it does not list it; done is when its proxies were
+// first seen to run it all. A replica without proxies has nothing to render.
+func partOf(proxies v1alpha1.FleetProxies, s *v1alpha1.FleetSplit, asked ask, done time.Time) ir.Convergence {
+	switch {
+	case proxies.Connected == 0 && proxies.Lost == 0:
 		return ir.Convergence{Rendered: true}
+	case s == nil:
+		return ir.Convergence{}
+	case s.UID != asked.uid: // of a Rollout that had the name before
+		return ir.Convergence{}
 	}
-	for _, s := range st.Splits {
-		switch {
-		case s.Split != key:
-			continue
-		case s.UID != uid: // of a Rollout that had the name before
-			return ir.Convergence{}
-		}
-		out := ir.Convergence{Rendered: s.Rendered, Connected: int(s.Connected), Acked: int(s.Acked), Nacked: int(s.Nacked), Lost: int(s.Lost), Laggards: s.Pending}
-		if uint64(s.Seq) < seq { // what was counted is of the weight before
-			out = ir.Convergence{Connected: int(s.Connected), Lost: int(s.Lost)}
-		} else if f := s.FirstNack; f != nil {
-			out.First = &ir.Rejection{Node: f.Node, TypeURL: f.Type, Resource: f.Resource, Version: f.Version, Message: f.Message, At: f.At.Time}
-		}
-		out.Pending = out.Connected - out.Acked - out.Nacked
-		if out.Done() {
-			out.SettledAt = done
-		}
-		return out
+	out := ir.Convergence{Rendered: s.Rendered, Connected: int(s.Connected), Acked: int(s.Acked), Nacked: int(s.Nacked), Lost: int(s.Lost), Laggards: s.Pending}
+	if uint64(s.Seq) < asked.seq { // what was counted is of the weight before
+		out = ir.Convergence{Connected: int(s.Connected), Lost: int(s.Lost)}
+	} else if f := s.FirstNack; f != nil {
+		out.First = &ir.Rejection{Node: f.Node, TypeURL: f.Type, Resource: f.Resource, Version: f.Version, Message: f.Message, At: f.At.Time}
 	}
-	return ir.Convergence{}
+	out.Pending = out.Connected - out.Acked - out.Nacked
+	if out.Done() {
+		out.SettledAt = done
+	}
+	return out
 }

@@ -72,7 +72,10 @@ func TestPart_countsOnlyTheTrafficThatIsAskedFor(t *testing.T) {
 			ir.Convergence{Rendered: true}},
 		{"not known there, without proxies", v1alpha1.FleetReportStatus{}, 7, ir.Convergence{Rendered: true}},
 	} {
-		if diff := cmp.Diff(row.want, partOf(row.st, "shop/reviews", "u", row.seq, start)); diff != "" {
+		var all peers
+		all.reported("other", row.st, start)
+		one := all.of["other"]
+		if diff := cmp.Diff(row.want, partOf(one.report.Proxies, one.split("shop/reviews"), ask{"u", row.seq}, start)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", row.what, diff)
 		}
 	}
