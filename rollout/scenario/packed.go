@@ -65,12 +65,13 @@ func (t *Tape) Shorten() {
 	}
 	for _, m := range oldest {
 		if m.spec != nil {
-			t.origin = *m.spec
+			t.origin = m.spec
 		}
-		t.base = m.apply(t.base)
-		if next, _ := m.decide(t.origin, t.base); m.Stored {
-			t.base = kept(next)
+		base := m.apply(*t.base)
+		if next, _ := m.decide(*t.origin, base); m.Stored {
+			base = kept(next)
 		}
+		t.base = new(base)
 	}
 	t.packed = slices.Delete(t.packed, 0, 1)
 }
@@ -84,7 +85,7 @@ func (t *Tape) Size() (n int) {
 }
 
 // Rests reports that no attempt is open after the newest decision.
-func (t *Tape) Rests() bool { return t.after.Phase.Rest() }
+func (t *Tape) Rests() bool { return t.after == nil || t.after.Phase.Rest() }
 
 // all are the moments, oldest first.
 func (t *Tape) all() ([]moment, error) {

@@ -38,14 +38,17 @@ const (
 // look that changed nothing and saw what the one before it saw takes its place, so that what happened is kept for long. The
 // zero value is empty.
 type Tape struct {
-	base   rollout.State // before the first
-	origin rollout.Spec  // of the first
-	packed packed        // all but the newest
+	base   *rollout.State // before the first
+	origin *rollout.Spec  // of the first
+	packed packed         // all but the newest
 	list   []moment
-	spec   rollout.Spec  // of the newest
-	before rollout.State // as stored before the newest, by those on the tape
-	after  rollout.State // and after it
+	spec   *rollout.Spec  // of the newest
+	before *rollout.State // as stored before the newest, by those on the tape
+	after  *rollout.State // and after it
 }
+
+// Most tapes are of Rollouts at rest: the same state stands before, on and after them, and is held once. What is pointed to
+// is changed by nobody.
 
 // moment is a decision on the tape: what cannot be told from those before it.
 type moment struct {
@@ -74,24 +77,29 @@ type storedClocks struct {
 func (t *Tape) Add(d Decision) {
 	m := moment{look: look{Now: d.Now, Seen: trimmed(d.Observation), How: d.How, Stored: d.Stored, moved: d.Moved}}
 	state := kept(d.State)
-	sameSpec := len(t.list) > 0 && reflect.DeepEqual(t.spec, d.Spec)
+	sameSpec := len(t.list) > 0 && reflect.DeepEqual(*t.spec, d.Spec)
 	if n := len(t.list); n > 0 && sameSpec && !m.moved && !t.list[n-1].moved && alike(t.list[n-1].Seen, m.Seen) {
 		m.spec = t.list[n-1].spec
 		t.list, t.after = t.list[:n-1], t.before
 	}
+	if !sameSpec {
+		t.spec = new(d.Spec)
+	}
 	if len(t.list) == 0 && len(t.packed) == 0 {
-		t.base, t.origin, t.before, m.spec = state, d.Spec, state, nil
+		t.after, m.spec = new(state), nil
+		t.base, t.origin, t.before = t.after, t.spec, t.after
 	} else {
-		m.differs(t.after, state)
+		m.differs(*t.after, state)
 		if !sameSpec {
-			spec := d.Spec
-			m.spec = &spec
+			m.spec = t.spec
 		}
 		t.before = t.after
+		if m.state != nil || m.clocks != nil {
+			t.after = new(state)
+		}
 	}
-	t.spec, t.after = d.Spec, state
 	if d.Stored {
-		t.after = kept(d.Next)
+		t.after = new(kept(d.Next))
 	}
 	t.list = append(t.list, m)
 	if n := len(t.list); n > packOf || n > 1 && t.Rests() {
@@ -107,7 +115,7 @@ func (m *moment) differs(expected, is rollout.State) {
 	case reflect.DeepEqual(clocks.put(expected), is):
 		m.clocks = &clocks
 	default:
-		m.state = &is
+		m.state = new(is)
 	}
 }
 

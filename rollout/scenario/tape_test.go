@@ -124,3 +124,21 @@ func TestTape_keepsWhatHappened(t *testing.T) {
 		t.Errorf("%+v", again.State())
 	}
 }
+
+// TestTape_ofRestHoldsOneState says that a Rollout at which nothing happens takes one state, and one spec.
+func TestTape_ofRestHoldsOneState(t *testing.T) {
+	t.Parallel()
+	w, last := NewWorld(), Decision{}
+	w.Watch(func(d Decision) { last = d })
+	if _, err := w.Play("proxies 2\nready stable=4 canary=4\nwant v1\nsettle\ntick 4m\ntick 4m\n"); err != nil {
+		t.Fatal(err)
+	}
+	last.Stored, last.Moved = false, false
+	tape := &Tape{}
+	for range 3 {
+		tape.Add(last)
+		if tape.base != tape.before || tape.before != tape.after || tape.origin != tape.spec || len(tape.list) != 1 {
+			t.Errorf("%d looks: states %p %p %p, specs %p %p", len(tape.list), tape.base, tape.before, tape.after, tape.origin, tape.spec)
+		}
+	}
+}
