@@ -25,6 +25,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
 	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
 	xdsserver "github.com/sluice-dev/sluice/xds/server"
 )
@@ -172,8 +173,8 @@ func watched(c Config) map[client.Object]cache.ByObject {
 	here := cache.ByObject{Namespaces: map[string]cache.Config{c.Namespace: {}}}
 	return map[client.Object]cache.ByObject{
 		&corev1.Pod{}:           {Transform: xdscontroller.SlimPod},
-		&v1alpha1.Rollout{}:     {Transform: cache.TransformStripManagedFields()}, // who wrote which field of ten thousand
-		&coordinationv1.Lease{}: here,                                             // those of other programs are not our business
+		&v1alpha1.Rollout{}:     {Transform: rolloutcontroller.Slim()},
+		&coordinationv1.Lease{}: here, // those of other programs are not our business
 		&v1alpha1.FleetReport{}: here,
 	}
 }

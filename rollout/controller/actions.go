@@ -94,11 +94,16 @@ func (c *Controller) actionsOf(ctx context.Context, key types.NamespacedName) []
 	list := &v1alpha1.RolloutActionList{}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
-	if err := c.config.Client.List(ctx, list, client.InNamespace(key.Namespace)); err != nil {
+	if err := c.config.Client.List(ctx, list, client.InNamespace(key.Namespace), onlyLooked); err != nil {
 		log.FromContext(ctx).Error(err, "actions wait until they can be read")
 		return nil
 	}
-	out := slices.DeleteFunc(list.Items, func(a v1alpha1.RolloutAction) bool { return a.Spec.Rollout != key.Name })
+	var out []v1alpha1.RolloutAction // copies: thousands of Rollouts of a namespace may have some
+	for i := range list.Items {
+		if list.Items[i].Spec.Rollout == key.Name {
+			out = append(out, *list.Items[i].DeepCopy())
+		}
+	}
 	slices.SortStableFunc(out, func(a, b v1alpha1.RolloutAction) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	return out
 }

@@ -65,14 +65,24 @@ func (c *Controller) differs(m concern) bool {
 	return m.objects || !reflect.DeepEqual(c.config.Mesh.Facts(m.split), m.facts)
 }
 
+// rejected reports that a proxy has rejected the object's traffic.
+func (c *Controller) rejected(m concern) bool {
+	return c.config.Fleet.Convergence(m.split.Key, m.split.UID, m.split.Seq).Nacked > 0
+}
+
 // wakeAll lets those objects be looked at to whom a change matters. One that was never looked at is on the queue.
-func (c *Controller) wakeAll(ctx context.Context, matters func(concern) bool) {
-	for key, m := range c.memories.copied() {
+func (c *Controller) wakeAll(ctx context.Context, f follower) {
+	matters := f.matters()
+	for _, m := range c.memories.listed() {
 		if ctx.Err() != nil {
 			return
 		}
-		if seen := m.seen(); seen != nil && matters(*seen) {
-			c.wake.now(key)
+		switch seen := m.seen(); {
+		case seen == nil || !matters(*seen):
+		case f.first != nil && f.first(*seen):
+			c.wake.first(m.key)
+		default:
+			c.wake.now(m.key)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -59,8 +60,15 @@ func New(c Config) (*Controller, error) {
 	return out, nil
 }
 
-// Reconcile looks at one object until nothing is left to do at once.
+// Reconcile looks at one object until nothing is left to do at once. Whatever brought it here, next time it comes in turn.
 func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	c.wake.looking(req.NamespacedName)
+	out, err := c.look(ctx, req)
+	out.Priority = ptr.To(inTurn)
+	return out, err
+}
+
+func (c *Controller) look(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	if _, err := c.fence.take(ctx); err != nil {
 		return ctrl.Result{}, ignoreFenced(err)
 	}
@@ -82,10 +90,12 @@ func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		case err == nil:
 			ro = live
 		default: // nor does a server that fell silent before the cache had what it stored
-			ro = m.last
+			ro = m.newest(ro)
 		}
+	} else {
+		m.last = nil // the cache has it, or something newer
 	}
-	return c.repeat(ctx, ro.DeepCopy())
+	return c.repeat(ctx, ro)
 }
 
 // repeat makes passes over an object, which it may keep and change, until nothing is left to do at once. After a conflict
@@ -94,6 +104,8 @@ func (c *Controller) repeat(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.Res
 	for range maxSteps {
 		again, after, err := c.once(ctx, ro)
 		switch {
+		case err == nil && again && c.wake.pressing() && isBack(ro):
+			return ctrl.Result{RequeueAfter: time.Millisecond}, nil // what is left of it waits until the others are at 0, too
 		case err == nil && again:
 		case err == nil:
 			return ctrl.Result{RequeueAfter: after}, nil
@@ -113,6 +125,11 @@ func (c *Controller) repeat(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.Res
 		}
 	}
 	return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+}
+
+// isBack reports that an object's way back is stored.
+func isBack(ro *v1alpha1.Rollout) bool {
+	return ro.Status != nil && ro.Status.Phase == v1alpha1.PhaseRollingBack
 }
 
 // ignoreFenced is nil for an error that ends the whole process soon anyway.

@@ -95,7 +95,7 @@ func (c *Controller) watchFreezes(ctx context.Context) {
 	for {
 		for _, namespace := range c.freezes.namespaces() {
 			if c.refreeze(ctx, namespace) {
-				c.wakeAll(ctx, func(m concern) bool { return strings.HasPrefix(m.split.Key, namespace+"/") })
+				c.wakeAll(ctx, follower{matters: always(func(m concern) bool { return strings.HasPrefix(m.split.Key, namespace+"/") })})
 			}
 		}
 		select {

@@ -39,6 +39,11 @@ func (c *Controller) failing(canary []string, since time.Time) bool {
 	return failed >= failingAtAll
 }
 
+// fails reports that an object's canary has just failed some requests.
+func (c *Controller) fails(m concern) bool {
+	return c.failing(m.facts.CanaryClusters, c.config.Now().Add(-failingFor))
+}
+
 // judgeLoads folds in what proxies have reported since the last pass. That goes on while metrics cannot be read, and what
 // the newest look at them held stands meanwhile. Before the first look of this process at the step, load reports alone
 // only roll back.

@@ -58,7 +58,7 @@ func (m *memory) understand(ro *v1alpha1.Rollout) (rollout.Spec, error) {
 // written is what became of this process's writes.
 type written struct {
 	wrote   string            // resourceVersion after our last write
-	last    *v1alpha1.Rollout // as that stored it
+	last    *v1alpha1.Rollout // as that stored it, until the cache has it; nil: it has
 	wroteAt time.Duration     // of the monotonic clock
 	failed  int               // rollback writes that were not stored, since the phase last changed
 	refusal refusal           // newest write that the server would not store
@@ -82,8 +82,15 @@ type judged struct {
 
 // memories are the memories of all objects.
 type memories struct {
-	mu  sync.Mutex // guards all
-	all map[types.NamespacedName]*memory
+	mu   sync.Mutex // guards all
+	all  map[types.NamespacedName]*memory
+	list []remembered // the same, changed by nobody; nil: to be made
+}
+
+// remembered is an object with its memory.
+type remembered struct {
+	key types.NamespacedName
+	*memory
 }
 
 // of gives the memory of an object. Another uid under the same name is another object; gone is then the one before.
@@ -100,7 +107,7 @@ func (m *memories) of(key types.NamespacedName, uid types.UID) (out *memory, gon
 	if have != nil {
 		gone = have.uid
 	}
-	m.all[key] = &memory{uid: uid}
+	m.all[key], m.list = &memory{uid: uid}, nil
 	return m.all[key], gone
 }
 
@@ -112,14 +119,29 @@ func (m *memories) forget(key types.NamespacedName) (gone types.UID) {
 		gone = have.uid
 	}
 	delete(m.all, key)
+	m.list = nil
 	return gone
 }
 
-// copied are all memories as they are now.
+// copied are all memories as they are now, by name.
 func (m *memories) copied() map[types.NamespacedName]*memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.all)
+}
+
+// listed are all memories as they are now. The list is made once and serves until there is another object: each
+// acknowledgement of a proxy goes through it.
+func (m *memories) listed() []remembered {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.list == nil {
+		m.list = make([]remembered, 0, len(m.all))
+		for key, one := range m.all {
+			m.list = append(m.list, remembered{key, one})
+		}
+	}
+	return m.list
 }
 
 // behind reports that a version of the object is older than our own last write.
@@ -129,6 +151,14 @@ func (m *memory) behind(version string) bool {
 	}
 	order, err := resourceversion.CompareResourceVersion(version, m.wrote)
 	return err == nil && order < 0
+}
+
+// newest is what our last write stored, which its caller may change; that from the cache where nothing newer is kept.
+func (m *memory) newest(cached *v1alpha1.Rollout) *v1alpha1.Rollout {
+	if m.last == nil {
+		return cached
+	}
+	return m.last.DeepCopy()
 }
 
 // begin marks a query as under way, unless one is.

@@ -42,13 +42,13 @@ func noted(was, is []v1alpha1.PendingNote, next rollout.State, m *rollout.Transi
 
 // countNotes holds the notes of a status against rule C14. A status that breaks it is stored all the same, and says so: nothing
 // waits for notes.
-func (c *Controller) countNotes(ctx context.Context, p *pass, before *v1alpha1.Rollout, s *v1alpha1.RolloutStatus, d decision) {
+func (c *Controller) countNotes(ctx context.Context, p *pass, s *v1alpha1.RolloutStatus, d decision) {
 	if c.config.Outbox == nil {
 		return
 	}
 	var was []v1alpha1.PendingNote
-	if before.Status != nil {
-		was = before.Status.Notes
+	if before := p.object.Status; before != nil {
+		was = before.Notes
 	}
 	if broken := noted(was, s.Notes, d.next, d.actions.Transition, p.asked.listen); broken != nil {
 		log.FromContext(ctx).Error(broken, "notes are not those of the transition", "phase", p.state.Phase.String(), "seq", p.state.Seq)

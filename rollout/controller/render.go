@@ -15,7 +15,7 @@ import (
 // maxLaggards is how many proxies that have not answered are named.
 const maxLaggards = 5
 
-// status is the whole status that a decision leads to. The object is left alone.
+// status is the status that a decision leads to, but that finish adds what is costly to write out. The object is left alone.
 func (p *pass) status(ctx context.Context, d decision) (*v1alpha1.RolloutStatus, error) {
 	s := p.object.Status.DeepCopy()
 	if s == nil {
@@ -34,7 +34,19 @@ func (p *pass) status(ctx context.Context, d decision) (*v1alpha1.RolloutStatus,
 	s.Proxies = p.proxies()
 	s.Display = p.display(d, s)
 	s.Conditions = p.conditions(d, s)
-	return s, fit(s, p.analysis.Criteria)
+	return s, nil
+}
+
+// finish makes a status the one to be stored: with the evidence, and small enough.
+func (p *pass) finish(s *v1alpha1.RolloutStatus) error {
+	if j := &p.memory.judged; s.Analysis != nil && p.state.Phase.Open() && j.evidence.Begun() {
+		text, err := j.evidence.MarshalText()
+		if err != nil { // it cannot be kept: the next look starts afresh, which never promotes too early
+			text = nil
+		}
+		s.Analysis.Evidence = string(text)
+	}
+	return fit(s, p.analysis.Criteria)
 }
 
 // analysisStatus shows the newest report of the attempt and keeps the evidence. It survives the attempt, until the next
@@ -47,11 +59,7 @@ func (p *pass) analysisStatus(was *v1alpha1.AnalysisStatus, d decision) *v1alpha
 	if !p.state.Phase.Open() || !j.evidence.Begun() {
 		return was
 	}
-	text, err := j.evidence.MarshalText()
-	if err != nil { // it cannot be kept: the next look starts afresh, which never promotes too early
-		text = nil
-	}
-	out := &v1alpha1.AnalysisStatus{Evidence: string(text)}
+	out := &v1alpha1.AnalysisStatus{}
 	if was != nil {
 		out.Verdict, out.Reason, out.Message, out.Metrics = was.Verdict, was.Reason, was.Message, was.Metrics
 	}

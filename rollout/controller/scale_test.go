@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -70,6 +71,20 @@ type crowd struct {
 	phases   map[string]rollout.Phase
 	zero     map[string]time.Time
 	passes   atomic.Int64
+	writes   atomic.Int64
+}
+
+// counted counts requests that change something.
+type counted struct {
+	http.RoundTripper
+	writes *atomic.Int64
+}
+
+func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		c.writes.Add(1)
+	}
+	return c.RoundTripper.RoundTrip(r)
 }
 
 func many(b *testing.B, n int) {
@@ -90,15 +105,18 @@ func many(b *testing.B, n int) {
 	c.until("a tenth bakes", func() bool { return count(c.phases, rollout.Baking) == len(open) })
 	report(time.Since(began).Seconds(), "s/first-weight")
 
-	passes, spent := c.passes.Load(), spentCPU(b)
+	passes, writes, spent := c.passes.Load(), c.writes.Load(), spentCPU(b)
 	c.rest(steady)
 	report((spentCPU(b)-spent).Seconds()/steady.Seconds(), "cores/steady")
 	report(float64(c.passes.Load()-passes)/steady.Seconds(), "passes/s")
+	report(float64(c.writes.Load()-writes)/steady.Seconds(), "writes/s")
 	heap, resident := memory(b)
 	report(heap, "MB/heap")
 	report(resident, "MB/resident")
 
+	writes = c.writes.Load()
 	report(c.fail(failing[:len(failing)/2], c.nacked, types.NamespacedName.String).Seconds(), "s/zero-nack")
+	report(float64(c.writes.Load()-writes), "writes/zero-nack")
 	report(c.fail(failing[len(failing)/2:], c.failing, canaryOf).Seconds(), "s/zero-loads")
 	b.ReportMetric(0, "ns/op")
 }
@@ -199,8 +217,9 @@ func (c *crowd) each(keys []types.NamespacedName, do func(context.Context, types
 // start runs a controller until the benchmark ends.
 func (c *crowd) start() {
 	cfg := kube.Start(c.b)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return counted{next, &c.writes} })
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{Scheme: c.client.Scheme(), Logger: logr.Discard(), Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.Rollout{}: {Transform: cache.TransformStripManagedFields()}}}}) // as the process has it
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.Rollout{}: {Transform: controller.Slim()}}}}) // as the process has it
 	if err != nil {
 		c.b.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -31,6 +30,8 @@ const (
 	retryLongest = 5 * time.Second
 	gatherFleet  = 5 * time.Millisecond
 	gatherMesh   = 50 * time.Millisecond
+	gatherMost   = 100 * time.Millisecond
+	restFor      = 3 // times what the last look through all objects took: many proxies that answer one by one leave time for passes
 )
 
 // onlyLooked is for lists of which nothing is kept and nothing changed: thousands of objects are not copied for each change
@@ -53,6 +54,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(source.Func(c.wake.start)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
+			UsePriorityQueue:        ptr.To(true), // a canary that may have failed waits for no others
 			SkipNameValidation:      ptr.To(true), // a process may run one after the other
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryLongest),
 		}).
@@ -97,8 +99,12 @@ func (c *Controller) run(ctx context.Context) error {
 	defer cancel()
 	c.queries.start(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, matters: always(c.moved)}) })
-	running.Go(func() { c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.pulse()}) })
+	running.Go(func() {
+		c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, matters: always(c.moved), first: c.rejected})
+	})
+	running.Go(func() {
+		c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.pulse(), first: c.fails})
+	})
 	running.Go(func() { c.watchFreezes(ctx) })
 	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, matters: always(c.differs)}) })
 	var err error
@@ -117,6 +123,7 @@ func (c *Controller) run(ctx context.Context) error {
 type follower struct {
 	gather  time.Duration
 	matters func() func(concern) bool // asked at each change
+	first   func(concern) bool        // of those to whom it matters, who goes before all others; nil: nobody
 }
 
 func always(matters func(concern) bool) func() func(concern) bool {
@@ -129,39 +136,19 @@ func (c *Controller) follow(ctx context.Context, changed func() <-chan struct{},
 	defer timer.Stop()
 	for {
 		news := changed()
-		c.wakeAll(ctx, f.matters())
+		began := c.config.Now()
+		c.wakeAll(ctx, f)
+		took := c.config.Now().Sub(began)
 		select {
 		case <-news:
 		case <-ctx.Done():
 			return
 		}
-		timer.Reset(f.gather)
+		timer.Reset(max(f.gather, min(restFor*took, gatherMost)))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// waker puts objects on the queue of a running controller.
-type waker struct {
-	mu    sync.Mutex // guards queue
-	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-}
-
-func (w *waker) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.queue = queue
-	return nil
-}
-
-// now makes an object be looked at soon; without a running controller it does nothing.
-func (w *waker) now(key types.NamespacedName) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.queue != nil {
-		w.queue.Add(reconcile.Request{NamespacedName: key})
 	}
 }

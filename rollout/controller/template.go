@@ -55,8 +55,10 @@ func (p *pass) readAnalysis(ctx context.Context) error {
 	p.analysis, p.analysisErr = spec.Config(p.object.Spec.Analysis, p.state.Stage().Min, p.templates.own)
 	p.analysisErr = errors.Join(p.analysisErr, errors.Join(p.analysis.Validate()...))
 	if p.analysisErr == nil {
-		usable := p.analysis
-		j.config = &usable
+		j.config = nil // at rest nothing is judged, and an attempt does not start with what cannot be used
+		if !p.state.Phase.Rest() {
+			j.config = new(p.analysis)
+		}
 	} else {
 		p.standIn(j)
 	}
@@ -148,7 +150,7 @@ func (p *pass) usable(t *v1alpha1.MetricTemplate, args []v1alpha1.Argument) (spe
 // keep remembers for the attempt what can be used, and puts it where that is not so any more.
 func (j *judged) keep(t *templates) {
 	if !t.unusable() {
-		j.own, j.servers = t.own, &t.servers
+		j.own, j.servers = t.own, new(t.servers) // a copy: a pointer into the pass would keep all of it
 		return
 	}
 	t.servers.rest(j.servers)

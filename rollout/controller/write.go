@@ -30,18 +30,24 @@ var errRefused = errors.New("the status was refused")
 
 // write stores what is worth storing in one conditional patch, then lets everything follow that follows from it.
 func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool, err error) {
-	before := p.object.DeepCopy()
 	status, err := p.status(ctx, d)
 	if err != nil {
 		return false, err
 	}
-	c.countNotes(ctx, p, before, status, d)
+	if p.nothingDue(d, status) {
+		return false, nil
+	}
+	if err := p.finish(status); err != nil {
+		return false, err
+	}
+	c.countNotes(ctx, p, status, d)
 	p.showFaults(status)
 	moved := d.actions.Transition != nil
 	decided := d.actions.Consumed != nil
-	if !moved && (!decided && !p.due(before.Status, status) || p.memory.refusal.holds(p, d)) {
+	if !moved && (!decided && !p.due(p.object.Status, status) || p.memory.refusal.holds(p, d)) {
 		return false, nil
 	}
+	before := p.object.DeepCopy()
 	status.Epoch = p.epoch
 	p.object.Status = status
 	if err := c.patchStatus(ctx, p, before, d); err != nil {
@@ -77,6 +83,7 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 		}
 		return err
 	}
+	stored.ManagedFields = nil // nor does the cache keep who wrote which field
 	m := p.memory
 	if m.pruned || d.actions.Transition != nil {
 		m.pruned = pruned(p.object.Status, stored.Status)
@@ -219,6 +226,19 @@ func (l *link) done() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probing = false
+}
+
+// nothingDue reports that a status is surely not to be written now, though its evidence is not written out yet and its size
+// not known. Most looks end here.
+func (p *pass) nothingDue(d decision, is *v1alpha1.RolloutStatus) bool {
+	was := p.object.Status
+	switch {
+	case d.actions.Transition != nil, d.actions.Consumed != nil, was == nil, p.broken != "", p.memory.refusal.text != "", p.memory.pruned:
+		return false
+	case len(was.Notes) > 0, len(is.Notes) > 0, p.mono-p.memory.wroteAt >= persistEvery:
+		return false
+	}
+	return !urgent(was, is)
 }
 
 // due reports that a status without a transition is to be written now: at once what people or the engine wait for,
