@@ -95,5 +95,6 @@ func (r Reference) Open() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Gather = -1 // nobody else asks
 	return New(cfg)
 }
