@@ -62,7 +62,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	if err := register(rollouts.Collectors()); err != nil {
 		return fmt.Errorf("registering what is measured of Rollouts: %w", err)
 	}
-	p.outbox.wakeRollout = rollouts.Wake
+	p.outbox.wakeRollout, p.outbox.plots.of = rollouts.Wake, rollouts.Curves
 	if c.Listen.Decisions != "0" {
 		err := localOnly(c.Listen.Decisions)
 		if err == nil {
@@ -95,6 +95,7 @@ type outbox struct {
 	worker      *notify.Worker
 	wakeRollout func(types.NamespacedName)
 	wakeSource  func(types.NamespacedName)
+	plots       plots
 }
 
 // notes is the delivery of notes, and the status of those who ask for them.
@@ -102,7 +103,7 @@ func notes(mgr ctrl.Manager, c Config, guard *egress.Guard, traces *tracer) (*ou
 	o := &outbox{}
 	var err error
 	o.worker, err = notifycontroller.Setup(mgr, notifycontroller.Config{
-		Guard: guard, Now: Now, System: c.Namespace, Links: c.Links, Cluster: c.Git.ClusterName, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
+		Guard: guard, Now: Now, System: c.Namespace, Links: c.Links, Cluster: c.Git.ClusterName, Plot: &o.plots, Settled: func(key types.NamespacedName) { o.wakeRollout(key) },
 		SettledSource: func(key types.NamespacedName) { o.wakeSource(key) }, Tried: traces.noted()})
 	if err != nil {
 		return nil, err

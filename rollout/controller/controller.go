@@ -186,6 +186,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 		return false, openTick, c.unknownState(ctx, p, err)
 	}
 	d := c.decide(ctx, p)
+	c.curves.see(p, d)
 	if !c.mayWrite() {
 		c.onlyBrake(ctx, p, d)
 		c.tapes.add(p, d, false)

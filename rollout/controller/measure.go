@@ -33,6 +33,7 @@ type Telling struct {
 
 // account is what a Controller counts of its own work, and who is told of it.
 type account struct {
+	curves  curves
 	meters  meters
 	telling Telling
 }

@@ -17,7 +17,7 @@ import (
 // system is the namespace of the controller itself, whose Notifiers may be about all others.
 func (c *Controller) system() string { return c.config.Lead.Lease.Namespace }
 
-// notifiers are those of the Rollout's namespace and of the controller's.
+// notifiers are those of the Rollout's namespace and of the controller's; beside an error those that could be read.
 func (p *pass) notifiers(ctx context.Context) ([]v1alpha1.Notifier, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -28,7 +28,7 @@ func (p *pass) notifiers(ctx context.Context) ([]v1alpha1.Notifier, error) {
 		}
 		list := &v1alpha1.NotifierList{}
 		if err := p.controller.config.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, list.Items...)
 	}
