@@ -12,7 +12,7 @@ import (
 // newBootstrap prints the file that a proxy starts with.
 func newBootstrap(s Streams) *cobra.Command {
 	var o bootstrap.Options
-	var kind, output string
+	var kind, output, secret string
 	cmd := &cobra.Command{
 		Use:   "bootstrap --namespace NS",
 		Short: "Print the file that a proxy starts with",
@@ -28,6 +28,8 @@ func newBootstrap(s Streams) *cobra.Command {
 			var data []byte
 			var err error
 			switch {
+			case secret != "":
+				data, err = bootstrap.Secret(o, secret)
 			case output == "json" || output == "" && o.Kind == ir.KindGRPC:
 				data, err = bootstrap.JSON(o)
 			case output == "yaml" || output == "":
@@ -51,6 +53,8 @@ func newBootstrap(s Streams) *cobra.Command {
 	f.StringVar(&o.TLS.Cert, "cert", "", "file of the proxy's certificate, as the proxy sees it; its URI name is spiffe://DOMAIN/ns/NS/sa/ACCOUNT")
 	f.StringVar(&o.TLS.Key, "key", "", "file of the key of --cert")
 	f.StringVar(&o.TLS.CA, "ca", "", "file of the authorities that sign the certificate of the discovery service")
+	f.StringVar(&o.Renewed, "renewed", "", "directory, as Envoy sees it, of the files that --secret prints: renewed certificates then count without a restart")
+	f.StringVar(&secret, "secret", "", "print this file of --renewed instead: "+bootstrap.ProxySecret+" or "+bootstrap.AuthoritiesSecret)
 	f.StringVar(&o.Admin, "admin", "", "host:port or unix:PATH of Envoy's administration interface; empty: "+bootstrap.DefaultAdmin)
 	f.StringVarP(&output, "output", "o", "", "yaml or json; empty: yaml, json for grpc")
 	return cmd

@@ -56,8 +56,14 @@ func New(t testing.TB) *Authority {
 // URI.
 func (a *Authority) Issue(t testing.TB, dir string, names ...string) Files {
 	t.Helper()
+	return a.IssueFor(t, time.Hour, dir, names...)
+}
+
+// IssueFor issues a certificate that ends after a time.
+func (a *Authority) IssueFor(t testing.TB, life time.Duration, dir string, names ...string) Files {
+	t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: serial(t), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: serial(t), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	for _, n := range names {

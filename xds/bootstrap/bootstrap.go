@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -33,6 +32,7 @@ type Options struct {
 	Labels    map[string]string // that Gateways select by
 	XDS       string            // host:port of Sluice's discovery service; on this machine where it speaks plain text
 	TLS       TLS               // zero: plain text
+	Renewed   string            // directory of the files of Secret, as Envoy sees it: renewed certificates count. Empty: those of the start
 	Admin     string            // host:port on this machine, or "unix:<path>"; empty: DefaultAdmin. Not for KindGRPC
 }
 
@@ -62,15 +62,7 @@ func JSON(o Options) ([]byte, error) {
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("making a bootstrap: %w", err)
 	}
-	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
-	if err != nil {
-		return nil, fmt.Errorf("making a bootstrap: %w", err)
-	}
-	var plain any // protojson varies its white space on purpose
-	if err := json.Unmarshal(data, &plain); err != nil {
-		return nil, fmt.Errorf("making a bootstrap: %w", err)
-	}
-	return indented(plain)
+	return stable(b)
 }
 
 // YAML makes the file in YAML.
@@ -108,6 +100,9 @@ func (o Options) validate() error {
 	}
 	if o.TLS.used() && (o.TLS.Cert == "" || o.TLS.Key == "" || o.TLS.CA == "") {
 		errs = append(errs, errors.New("the certificate of the proxy, its key and the authorities of the discovery service are needed together"))
+	}
+	if o.Renewed != "" && (!o.TLS.used() || o.Kind == ir.KindGRPC) {
+		errs = append(errs, errors.New("a directory of renewed certificates needs certificates, and an Envoy: a gRPC client reads them again by itself"))
 	}
 	if o.Kind == ir.KindGRPC {
 		if o.Admin != "" {

@@ -160,6 +160,7 @@ func TestJSON_refusals(t *testing.T) {
 		{"no port", func(o *bootstrap.Options) { o.XDS = "127.0.0.1" }, "not host:port"},
 		{"admin for everybody", func(o *bootstrap.Options) { o.Admin = "0.0.0.0:19000" }, "administration interface"},
 		{"half of the certificates", func(o *bootstrap.Options) { o.TLS = bootstrap.TLS{Cert: "c", CA: "a"} }, "needed together"},
+		{"renewed without certificates", func(o *bootstrap.Options) { o.Renewed = "/etc/envoy" }, "needs certificates"},
 		{"no host", func(o *bootstrap.Options) { o.XDS, o.TLS = ":15012", files() }, "not host:port"},
 		{"no namespace", func(o *bootstrap.Options) { o.Namespace = "" }, "namespace"},
 		{"unknown kind", func(o *bootstrap.Options) { o.Kind = "router" }, `"router"`},
@@ -170,6 +171,51 @@ func TestJSON_refusals(t *testing.T) {
 		tt.change(&o)
 		if _, err := bootstrap.JSON(o); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error with %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// An Envoy that is to take renewed certificates is told where they lie by files, and looks there when something moves.
+func TestSecret_saysWhereCertificatesLie(t *testing.T) {
+	o := gateway()
+	o.XDS, o.TLS, o.Renewed = "sluice.example:15012", files(), "/etc/envoy"
+	context := at(t, decoded(t, o), "static_resources", "clusters", 0, "transport_socket", "typed_config", "common_tls_context")
+	secret := func(name string) any {
+		data, err := bootstrap.Secret(o, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc any
+		if err := json.Unmarshal(data, &doc); err != nil {
+			t.Fatal(err)
+		}
+		return at(t, doc, "resources", 0)
+	}
+	place := func(name string) any {
+		return map[string]any{"path": "/etc/envoy/" + name, "watched_directory": map[string]any{"path": "/etc/envoy"}}
+	}
+	for _, row := range []struct{ got, want any }{
+		{at(t, context, "tls_certificate_sds_secret_configs", 0, "sds_config", "path_config_source"), place(bootstrap.ProxySecret)},
+		{at(t, context, "combined_validation_context", "validation_context_sds_secret_config", "sds_config", "path_config_source"), place(bootstrap.AuthoritiesSecret)},
+		{at(t, context, "combined_validation_context", "default_validation_context", "match_typed_subject_alt_names", 0, "matcher", "exact"), "sluice.example"},
+		{at(t, context, "tls_certificates"), nil},
+		{at(t, secret(bootstrap.ProxySecret), "tls_certificate", "watched_directory", "path"), "/tls"},
+		{at(t, secret(bootstrap.ProxySecret), "tls_certificate", "private_key", "filename"), "/tls/key"},
+		{at(t, secret(bootstrap.AuthoritiesSecret), "validation_context", "trusted_ca", "filename"), "/tls/ca"},
+		{at(t, secret(bootstrap.AuthoritiesSecret), "validation_context", "watched_directory", "path"), "/tls"},
+	} {
+		if diff := cmp.Diff(row.want, row.got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+	for _, wrong := range []func(o *bootstrap.Options) string{
+		func(*bootstrap.Options) string { return "other.json" },
+		func(o *bootstrap.Options) string { o.Renewed = ""; return bootstrap.ProxySecret },
+	} {
+		odd := o
+		name := wrong(&odd)
+		if _, err := bootstrap.Secret(odd, name); err == nil {
+			t.Errorf("%s of %q is made", name, odd.Renewed)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func discoveryCluster(o Options) (*clusterv3.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure, err := transport(o.TLS, host)
+	secure, err := transport(o.TLS, o.Renewed, host)
 	if err != nil {
 		return nil, err
 	}

@@ -12,12 +12,9 @@ import (
 
 // transport is how Envoy reaches the discovery service on host; nil: in plain text. The service has to prove that the
 // host is its own, else any proxy of the same authority could pose as it.
-func transport(t TLS, host string) (*corev3.TransportSocket, error) {
+func transport(t TLS, renewed, host string) (*corev3.TransportSocket, error) {
 	if !t.used() {
 		return nil, nil
-	}
-	file := func(path string) *corev3.DataSource {
-		return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: path}}
 	}
 	name := &tlsv3.SubjectAltNameMatcher{
 		SanType: tlsv3.SubjectAltNameMatcher_DNS,
@@ -27,17 +24,22 @@ func transport(t TLS, host string) (*corev3.TransportSocket, error) {
 	if net.ParseIP(host) != nil {
 		name.SanType, sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // an address is no server name
 	}
-	config, err := anypb.New(&tlsv3.UpstreamTlsContext{
-		Sni: sni,
-		CommonTlsContext: &tlsv3.CommonTlsContext{
-			TlsParams:       &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3},
-			AlpnProtocols:   []string{"h2"},
-			TlsCertificates: []*tlsv3.TlsCertificate{{CertificateChain: file(t.Cert), PrivateKey: file(t.Key)}},
-			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-				TrustedCa: file(t.CA), MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{name},
-			}},
-		},
-	})
+	check := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{name}}
+	common := &tlsv3.CommonTlsContext{
+		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_3, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3},
+		AlpnProtocols: []string{"h2"},
+	}
+	if renewed != "" {
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{watched(renewed, ProxySecret)}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext: check, ValidationContextSdsSecretConfig: watched(renewed, AuthoritiesSecret),
+		}}
+	} else {
+		check.TrustedCa = file(t.CA)
+		common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: file(t.Cert), PrivateKey: file(t.Key)}}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: check}
+	}
+	config, err := anypb.New(&tlsv3.UpstreamTlsContext{Sni: sni, CommonTlsContext: common})
 	if err != nil {
 		return nil, fmt.Errorf("making a bootstrap: %w", err)
 	}
