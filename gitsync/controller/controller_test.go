@@ -61,6 +61,7 @@ type world struct {
 	appliers   Identities
 	hooks      *httptest.Server
 	ns         string
+	cache      string // directory of the repositories
 	git        *gitserver.Server
 	tree       *gitserver.WorkTree
 	deliveries int
@@ -116,7 +117,8 @@ func newWorldWith(t testing.TB, want special) *world {
 	if w.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		t.Fatal(err)
 	}
-	repositories, err := gogit.New(gogit.Config{Dir: t.TempDir(), Now: time.Now})
+	w.cache = t.TempDir()
+	repositories, err := gogit.New(gogit.Config{Dir: w.cache, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

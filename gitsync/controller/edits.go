@@ -39,6 +39,23 @@ func (p *pass) unchanged() edit {
 	}
 }
 
+// advanced is after a commit that changes nothing here: what is said of the one before holds for it.
+func (p *pass) advanced() edit {
+	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
+		p.unchanged()(s, c)
+		s.Ref = p.memory.revision.commit.Ref
+		p.credit(s)
+	}
+}
+
+// credit says that the revision at hand is applied.
+func (p *pass) credit(s *v1alpha1.SourceStatus) {
+	commit := p.memory.revision.commit
+	s.LastAppliedRevision = commit.Revision()
+	s.Commit = &v1alpha1.CommitStatus{ID: commit.ID, Author: commit.Author, Subject: commit.Subject, Signer: commit.Signer,
+		Time: ptr.To(metav1.NewTime(commit.Time)), Followed: followed(p.src)}
+}
+
 // failed is after a fetch that did not work: nothing but the failure itself is written.
 func (p *pass) failed(ctx context.Context, err error) error {
 	m := p.memory
@@ -158,9 +175,7 @@ func (p *pass) applied(r *result) edit {
 		}
 		s.Held = append(s.Held, waitingUnits(r.set.Waiting, maxHeld-len(s.Held))...)
 		if len(held) == 0 && len(r.set.Waiting) == 0 && r.put == 0 {
-			s.LastAppliedRevision = rev.commit.Revision()
-			s.Commit = &v1alpha1.CommitStatus{ID: rev.commit.ID, Author: rev.commit.Author, Subject: rev.commit.Subject, Signer: rev.commit.Signer,
-				Time: ptr.To(metav1.NewTime(rev.commit.Time)), Followed: followed(p.src)}
+			p.credit(s)
 		}
 		s.AdoptingSince = p.adopted(s)
 		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.prune.gone))

@@ -98,7 +98,7 @@ func (p *pass) keep(ctx context.Context, ref gitsync.Ref, cause error) {
 	if err != nil {
 		return
 	}
-	if err := p.render(ctx, tree, options); err != nil {
+	if _, err := p.render(ctx, tree, options); err != nil {
 		return
 	}
 	m.revision.commit.Ref, m.revision.listedAt = nameOf(p.src.Status.LastAppliedRevision), time.Time{} // not at the ref: it proves nothing

@@ -26,20 +26,28 @@ func (p *pass) await(id string) {
 	}
 }
 
-// render builds the tree, unless everything that a build before has read is the same.
-func (p *pass) render(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (err error) {
+// render builds the tree, unless everything that a build before has read is the same: then it is kept.
+func (p *pass) render(ctx context.Context, tree gitsync.Tree, options gitsync.Options) (kept bool, err error) {
 	m := p.memory
 	next := &revision{commit: tree.Commit(), key: p.key(options), listedAt: p.started, values: options.Variables}
 	if last := m.revision; last != nil && last.key == next.key && !last.open && len(last.build.Reads) > 0 && rereads(tree, last.build.Reads) {
 		next.build = last.build
 		m.revision = next
-		return nil
+		return true, nil
 	}
 	if next.build, next.open, err = p.build(ctx, tree, options); err != nil {
-		return fmt.Errorf("rendering %s: %w", next.commit.Revision(), err)
+		return false, fmt.Errorf("rendering %s: %w", next.commit.Revision(), err)
 	}
 	m.revision, m.settled = next, false
-	return nil
+	return false, nil
+}
+
+// untouched reports whether a commit that changes nothing which the Source reads follows one that is wholly applied, and
+// nothing else is due: then it is applied as it is.
+func (p *pass) untouched(before *revision) bool {
+	m, s := p.memory, p.src.Status
+	return before != nil && m.settled && !m.waits.Load() && m.preemption.left == nil && p.boots() == nil && p.started.Before(m.resync) &&
+		m.revision.build.Reason == "" && len(s.Held) == 0 && s.Commit != nil && s.Commit.ID == before.commit.ID
 }
 
 // scope is what the Source lets itself do of what the operator allows.

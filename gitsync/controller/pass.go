@@ -59,15 +59,28 @@ func (p *pass) look(ctx context.Context) error {
 	}
 	return p.preemptible(ctx, func(run context.Context) error {
 		if !same || m.revision.open {
-			since := c.config.Now()
-			if err := p.render(ctx, tree, options); err != nil {
+			since, before := c.config.Now(), m.revision
+			kept, err := p.render(ctx, tree, options)
+			if err != nil {
 				return p.failed(ctx, err)
 			}
 			p.took(phaseRender, since)
 			p.noteRun(tree.Commit().ID, func(r *Run) { r.Render = Span{since, c.config.Now()} })
+			if kept && !changed && p.untouched(before) {
+				return p.advance(ctx)
+			}
 		}
 		return p.proceed(ctx, run)
 	})
+}
+
+// advance notes a commit that changes nothing here as applied.
+func (p *pass) advance(ctx context.Context) error {
+	if err := p.write(ctx, p.advanced()); err != nil {
+		return err
+	}
+	p.arrived()
+	return nil
 }
 
 // resume goes on with a commit that waits for a Rollout or is tried again, without asking the remote: it may be gone.
