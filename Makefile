@@ -126,8 +126,8 @@ bench-rollouts: $(FULL) ## one controller with SCALE Rollouts on the real API se
 	scripts/with-apiserver go test ./rollout/controller -run '^$$' -bench Scale -benchtime 1x -timeout 1800s -args -scale=$(or $(SCALE),10000)
 
 .PHONY: bench-git
-bench-git: $(FULL) ## from a push to applied, looks, fetches, builds and plans; BENCH=regexp selects, BENCHTIME=5x is quick
-	scripts/with-apiserver go test -p 1 ./gitsync ./gitsync/gogit ./gitsync/render ./gitsync/hook ./gitsync/controller -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),40x) -benchmem -timeout 1800s
+bench-git: $(FULL) ## from a push to applied, looks, fetches, builds, plans, memory; BENCH=regexp selects, BENCHTIME=1x is quick, SHORT=-short fetches 100 times, not 1,000
+	scripts/with-apiserver go test $(SHORT) -p 1 ./gitsync ./gitsync/gogit ./gitsync/render ./gitsync/hook ./gitsync/apply ./gitsync/controller -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),40x) -benchmem -timeout 3600s
 
 .PHONY: arch
 arch: ## the rules of the house: imports, limits, documentation

@@ -75,16 +75,17 @@ func (a *Appliers) As(namespace, account string) (gitsync.Applier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client for %s: %w", user, err)
 	}
-	made := &Applier{client: c, stamps: a.stamps, slots: a.slots, memory: map[gitsync.ID]memo{}}
+	made := &Applier{client: c, stamps: a.stamps, slots: a.slots, parallel: parallel, memory: map[gitsync.ID]memo{}}
 	a.known[user] = made
 	return made, nil
 }
 
 // Applier implements gitsync.Applier.
 type Applier struct {
-	client client.Client
-	stamps Stamps
-	slots  *semaphore.Weighted
+	client   client.Client
+	stamps   Stamps
+	slots    *semaphore.Weighted
+	parallel int // objects of one run
 
 	mu     sync.Mutex
 	memory map[gitsync.ID]memo // what our last apply left; guarded by mu

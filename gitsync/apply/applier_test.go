@@ -24,14 +24,14 @@ func TestMain(m *testing.M) { kube.Main(m) }
 
 // world is a namespace with an account that may do what a Source does.
 type world struct {
-	*testing.T
+	testing.TB
 	admin   client.Client
 	applier gitsync.Applier
 	ns      string
 	have    gitsync.Inventory
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	config := kube.Start(t)
 	ns := kube.Namespace(t, config)
@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{T: t, admin: admin, applier: applier, ns: ns}
+	return &world{TB: t, admin: admin, applier: applier, ns: ns}
 }
 
 func (w *world) object(version, kind, name string, fields map[string]any) gitsync.Object {

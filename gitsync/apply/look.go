@@ -20,7 +20,7 @@ func (a *Applier) Look(ctx context.Context, entries []gitsync.Entry) (map[gitsyn
 	found := make([]*gitsync.Live, len(entries))
 	refused := make([]*gitsync.Refusal, len(entries))
 	group, running := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(a.parallel)
 	for i, e := range entries {
 		if live, ok := a.unread(ctx, e); ok {
 			found[i] = live

@@ -87,7 +87,7 @@ type task struct {
 // kept in the task; a server that cannot be talked to ends the work.
 func (r *run) each(ctx context.Context, chosen func(*task) bool, work func(context.Context, *task) error) error {
 	group, running := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(r.applier.parallel)
 	for i := range r.tasks {
 		t := &r.tasks[i]
 		if r.out[t.item.Unit] || !chosen(t) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -185,4 +186,65 @@ func peak(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	return kib << 10
+}
+
+// BenchmarkThousandFetches follows a branch of a repository of 10 MB through 1,000 commits (100 with -short), each of which
+// changes two files, and tells the largest that the cache and the resident memory of this process have been on the way.
+func BenchmarkThousandFetches(b *testing.B) {
+	w := newBench(b)
+	commits := 1000
+	if testing.Short() {
+		commits = 100
+	}
+	var first strings.Builder
+	first.WriteString("reset refs/heads/main\ncommit refs/heads/main\ncommitter Demo <demo@sluice.example> 1700000000 +0000\ndata 1\nc\n")
+	for n := range 10 {
+		fmt.Fprintf(&first, "M 100644 inline big/%d\ndata %d\n%s\n", n, 1<<20, noise(uint64(n), 1<<20))
+	}
+	tip := w.fastImport(first.String())
+	w.look("", tip)
+	size, begun := w.disk(), time.Now()
+	debug.FreeOSMemory()
+	peak(b)
+	resident, largest := peak(b), size
+	for i := range commits {
+		next := w.fastImport(fmt.Sprintf("commit refs/heads/main\ncommitter Demo <demo@sluice.example> %d +0000\ndata 1\nc\nfrom %s\nM 100644 inline a/%d\ndata 65536\n%s\nM 100644 inline b\ndata 2\n%d\n\n",
+			1_700_000_001+i, tip, i%100, noise(uint64(i), 65536), i%10))
+		w.look(tip, next)
+		tip, largest = next, max(largest, w.disk())
+	}
+	took, grown := time.Since(begun), peak(b)-resident
+	for b.Loop() { // one history is enough
+		w.disk()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(took.Seconds()*1e3/float64(commits), "ms/fetch")
+	b.ReportMetric(float64(largest)/float64(size), "disk/first")
+	b.ReportMetric(float64(grown)/(1<<20), "peak-MiB")
+	if largest > 3*size+recycleSlack {
+		b.Errorf("the cache grew from %d to %d bytes", size, largest)
+	}
+}
+
+// fastImport writes commits into the bare repository, and gives where main is then.
+func (w *bench) fastImport(stream string) string {
+	w.Helper()
+	cmd := exec.CommandContext(w.Context(), "git", "fast-import", "--quiet", "--force")
+	cmd.Dir, cmd.Env, cmd.Stdin = w.bare, gitserver.Environment(w.bare), strings.NewReader(stream)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.Fatalf("git fast-import: %v: %s", err, out)
+	}
+	tip, err := w.git.Git(w.Context(), "app", "rev-parse", "refs/heads/main")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return tip
+}
+
+// disk gives the bytes of the cache.
+func (w *bench) disk() (sum int64) {
+	for _, h := range w.r.handles {
+		sum += h.size.Load()
+	}
+	return sum
 }
