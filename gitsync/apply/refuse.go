@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/gitsync"
@@ -47,7 +49,7 @@ func refusalOf(it gitsync.Item, err error) *gitsync.Refusal {
 	p := problem.Problem{Severity: problem.Error, Object: it.Object.ID.Ref(), Path: it.Object.Path, Line: it.Object.Line}
 	text := message(err)
 	switch {
-	case meta.IsNoMatchError(err):
+	case meta.IsNoMatchError(err), unserved(err):
 		p.Code, p.Field, p.Hint = "S412", "kind", "install the CustomResourceDefinition first"
 		text = "the cluster has no kind " + it.Object.ID.GroupKind() + " in version " + it.Object.Version
 	case apierrors.IsForbidden(err) && (strings.Contains(text, "admission") || strings.Contains(text, "denied the request")):
@@ -77,6 +79,17 @@ func refusalOf(it gitsync.Item, err error) *gitsync.Refusal {
 	}
 	p.Message = problem.Clean(text, problem.MaxMessage)
 	return &gitsync.Refusal{ID: it.Object.ID, Unit: it.Unit, Problem: p}
+}
+
+// unserved reports whether the server knows no such kind any more, though it did when it was asked for its kinds: nothing
+// answers at the address of the object, and not that the object is missing.
+func unserved(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && slices.ContainsFunc(details.Causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeUnexpectedServerResponse })
 }
 
 // message gives the server's own words where there are any.

@@ -21,8 +21,9 @@ type valve struct {
 	mu      sync.Mutex
 	written []string // requests that change something, with the code of the answer
 	holds   func(*http.Request) bool
-	open    chan struct{} // closed: what is held goes on
-	arrived chan struct{} // closed once something is held
+	breaks  func(next http.RoundTripper, req *http.Request) (*http.Response, error) // nil, nil: it lets the request through
+	open    chan struct{}                                                           // closed: what is held goes on
+	arrived chan struct{}                                                           // closed once something is held
 }
 
 func (g *valve) before(config *clientrest.Config) *clientrest.Config {
@@ -42,7 +43,7 @@ func (g *valve) pass(next http.RoundTripper, req *http.Request) (*http.Response,
 		return next.RoundTrip(req)
 	}
 	g.mu.Lock()
-	held, open := g.holds != nil && g.holds(req), g.open
+	held, open, breaks := g.holds != nil && g.holds(req), g.open, g.breaks
 	if held {
 		close(g.arrived)
 		g.holds = nil
@@ -54,7 +55,14 @@ func (g *valve) pass(next http.RoundTripper, req *http.Request) (*http.Response,
 		case <-req.Context().Done():
 		}
 	}
-	res, err := next.RoundTrip(req)
+	var res *http.Response
+	var err error
+	if breaks != nil {
+		res, err = breaks(next, req)
+	}
+	if res == nil && err == nil {
+		res, err = next.RoundTrip(req)
+	}
 	answer := fmt.Sprint(err)
 	if err == nil {
 		answer = fmt.Sprint(res.StatusCode)
@@ -73,6 +81,13 @@ func (g *valve) hold(t *testing.T, chosen func(*http.Request) bool) (arrived <-c
 	release = sync.OnceFunc(func() { close(g.open) })
 	t.Cleanup(release)
 	return g.arrived, release
+}
+
+// spoil answers requests in place of the server; nil ends that.
+func (g *valve) spoil(breaks func(next http.RoundTripper, req *http.Request) (*http.Response, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.breaks = breaks
 }
 
 func (g *valve) log() []string {

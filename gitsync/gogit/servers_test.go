@@ -2,6 +2,8 @@ package gogit
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -154,5 +157,49 @@ func TestFetch_oneListingForAllWhoWait(t *testing.T) {
 	fetch(t, r, later, "")
 	if n := s.Count("/app.git/git-upload-pack") - before; n != 3 {
 		t.Errorf("who comes later is told by an old listing (%d requests)", n)
+	}
+}
+
+// full is a remote whose fetches find the disk full.
+type full struct{ transport }
+
+func (full) advertise(context.Context) (io.ReadCloser, error) {
+	return nil, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", syscall.ENOSPC))
+}
+
+func (full) rest() {}
+
+func (full) hangUp() {}
+
+func (full) spoken() []string { return nil }
+
+// A full disk makes those repositories go that nobody uses; what is read from them stays readable.
+func TestFetch_aFullDiskDropsIdleRepositories(t *testing.T) {
+	t.Parallel()
+	s := gittest.Start(t, gitserver.Config{})
+	w := gittest.Repository(t, s, "app")
+	gittest.Push(t, w, "first", map[string]string{"a": "1\n"})
+	r := repositories(t, Limits{})
+	tree := fetch(t, r, branch(s, "app"), "")
+	other := gitsync.Ref{Remote: gitsync.Remote{URL: "https://git.example.com/other"}, Branch: "main"}
+	h, err := r.open(other.Remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.remote = full{}
+	if _, err := r.Fetch(t.Context(), other, ""); reasonOf(t, err) != gitsync.StorageFailed || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("%v, want StorageFailed by a full disk", err)
+	}
+	r.mu.Lock()
+	left := len(r.handles)
+	r.mu.Unlock()
+	if left != 1 {
+		t.Errorf("%d repositories are kept, want the one in use alone", left)
+	}
+	if got, err := tree.ReadFile("a"); err != nil || string(got) != "1\n" {
+		t.Errorf("a tree that is open: %q, %v", got, err)
+	}
+	if got, err := fetch(t, r, branch(s, "app"), "").ReadFile("a"); err != nil || string(got) != "1\n" {
+		t.Errorf("fetched again: %q, %v", got, err)
 	}
 }
