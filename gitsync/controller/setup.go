@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
@@ -43,6 +44,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(c.ofRollout)).
 		Watches(&v1alpha1.Source{}, handler.EnqueueRequestsFromMapFunc(c.dependents), builder.WithPredicates(advanced())).
 		WatchesRawSource(source.Func(c.wake.start)).
+		WithLogConstructor(lineOf(mgr.GetLogger())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
 			SkipNameValidation:      ptr.To(true), // a process may run one after the other
@@ -83,5 +85,15 @@ func (w *waker) after(name types.NamespacedName, wait time.Duration) {
 	defer w.mu.Unlock()
 	if w.queue != nil {
 		w.queue.AddAfter(reconcile.Request{NamespacedName: name}, wait)
+	}
+}
+
+// lineOf is the log of passes over one object.
+func lineOf(base logr.Logger) func(*reconcile.Request) logr.Logger {
+	return func(r *reconcile.Request) logr.Logger {
+		if r == nil {
+			return base
+		}
+		return base.WithValues("namespace", r.Namespace, "source", r.Name)
 	}
 }

@@ -54,7 +54,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if temporary {
 		defer func() {
 			if left := os.RemoveAll(c.Git.CacheDir); left != nil {
-				c.Log.Warn("removing the repositories", "error", left)
+				c.Log.Warn("removing the repositories", "err", left)
 			}
 		}()
 	}
@@ -182,7 +182,7 @@ func watched(c Config) map[client.Object]cache.ByObject {
 // traffic is the data plane's side: the xDS server and the projection loop that feeds it.
 func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Controller, error) {
 	proofs, err := newProver(&prover{
-		path: c.Proxies.Identities, now: Now, warn: func(err error) { c.Log.Error("the identities of proxies stay as they were", "error", err) },
+		path: c.Proxies.Identities, now: Now, warn: func(err error) { c.Log.Error("the identities of proxies stay as they were", "err", err) },
 	})
 	if err != nil {
 		return nil, nil, err

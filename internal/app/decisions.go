@@ -43,7 +43,7 @@ func (d *decisions) NeedLeaderElection() bool { return false }
 func (d *decisions) Start(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.addr)
 	if err != nil {
-		d.log.Warn("decisions are not served", "error", err)
+		d.log.Warn("decisions are not served", "err", err)
 		return nil
 	}
 	server := &http.Server{Handler: d.handler(), ReadHeaderTimeout: decisionsTimeout, ReadTimeout: decisionsTimeout, WriteTimeout: decisionsTimeout,
@@ -72,7 +72,7 @@ func (d *decisions) handler() http.Handler {
 		script, err := d.of(key)
 		switch {
 		case err != nil:
-			d.log.Error("decisions cannot be printed", "error", err)
+			d.log.Error("decisions cannot be printed", "err", err)
 			http.Error(w, "they cannot be printed", http.StatusInternalServerError)
 		case script == "":
 			http.Error(w, "this replica has decided nothing on Rollout "+key.String(), http.StatusNotFound)

@@ -60,7 +60,7 @@ func ofServer(ctx context.Context, server string, log *slog.Logger) []netip.Pref
 		addrs, err = addresses(ctx, u.Hostname())
 	}
 	if err != nil {
-		log.Warn("the addresses of the API server are not known, so that receivers are not kept from them", "error", err)
+		log.Warn("the addresses of the API server are not known, so that receivers are not kept from them", "err", err)
 	}
 	var out []netip.Prefix
 	for _, a := range addrs {

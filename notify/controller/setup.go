@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -73,6 +75,7 @@ func Setup(mgr ctrl.Manager, cfg Config) (*notify.Worker, error) {
 		Named("notifier").
 		For(&v1alpha1.Notifier{}).
 		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).
+		WithLogConstructor(lineOf(mgr.GetLogger())).
 		WithOptions(ctrlcontroller.Options{SkipNameValidation: ptr.To(true)}). // a process may run one after the other
 		Complete(r)
 	if err != nil {
@@ -119,4 +122,14 @@ func missing(err error) error {
 		return notify.ErrNotFound
 	}
 	return err
+}
+
+// lineOf is the log of passes over one object.
+func lineOf(base logr.Logger) func(*reconcile.Request) logr.Logger {
+	return func(r *reconcile.Request) logr.Logger {
+		if r == nil {
+			return base
+		}
+		return base.WithValues("namespace", r.Namespace, "notifier", r.Name)
+	}
 }

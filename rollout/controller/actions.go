@@ -79,7 +79,7 @@ func (p *pass) choose(ctx context.Context) {
 		}
 		live, err := p.controller.liveAction(ctx, p.asked.named(next.UID))
 		if err != nil {
-			log.FromContext(ctx).Error(err, "an action waits until it can be read", "uid", next.UID)
+			log.FromContext(ctx).Error(fmt.Errorf("action of uid %s: %w", next.UID, err), "an action waits until it can be read")
 		} else if live != nil && live.Status.Result == "" {
 			p.asked.offered = next
 			return
@@ -214,7 +214,7 @@ func (c *Controller) answer(ctx context.Context, a *v1alpha1.RolloutAction, stat
 	case err == nil:
 		*a = *told
 	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
-		log.FromContext(ctx).Error(err, "an action is told its result later", "action", a.Name)
+		log.FromContext(ctx).Error(fmt.Errorf("action %s: %w", a.Name, err), "an action is told its result later")
 	}
 }
 
@@ -227,7 +227,7 @@ func (c *Controller) tidy(ctx context.Context, a *v1alpha1.RolloutAction) {
 	defer cancel()
 	err := c.config.Client.Delete(ctx, a, client.Preconditions{UID: &a.UID, ResourceVersion: &a.ResourceVersion})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		log.FromContext(ctx).Error(err, "an old action is removed later", "action", a.Name)
+		log.FromContext(ctx).Error(fmt.Errorf("action %s: %w", a.Name, err), "an old action is removed later")
 	}
 }
 

@@ -77,9 +77,10 @@ func told(ro *v1alpha1.Rollout, all []v1alpha1.Notifier, kind v1alpha1.NoteKind)
 }
 
 // announce says what was stored: event, observer, outbox. It comes after the write, and only then.
-func (c *Controller) announce(p *pass, d decision) {
+func (c *Controller) announce(ctx context.Context, p *pass, d decision) {
 	ro := p.object
 	if m := d.actions.Transition; m != nil {
+		c.logged(ctx, p, d)
 		if !d.says { // there was an event when it was refused
 			c.config.Recorder.Eventf(ro, nil, eventType(warns(*m, d.next)), string(m.Reason), "Transition", "%s", problem.Clean(m.Text, maxNote))
 		}
@@ -91,6 +92,7 @@ func (c *Controller) announce(p *pass, d decision) {
 		}
 	}
 	if a := d.actions.Consumed; a != nil && a.Answer == rollout.Refused {
+		c.line(ctx, p, d.next).Info("an action is refused", "reason", string(a.Verb)+" "+string(a.Code))
 		c.config.Recorder.Eventf(ro, nil, eventType(false), "ActionRefused", "Decide", "%s is refused: %s", a.Verb, a.Code)
 	}
 	if p.reset {

@@ -90,7 +90,7 @@ func (c *Controller) engage(ctx context.Context, p *pass, d decision) {
 		return
 	}
 	c.config.Lead.Braker.Brake(p.key.String(), string(p.object.UID), p.state.Attempt)
-	log.FromContext(ctx).Info("a rollback that cannot be stored brakes", "attempt", one.attempt, "reason", string(one.reason), "decided", p.wallClock())
+	log.FromContext(ctx).Info("a rollback that cannot be stored brakes", "attempt", one.attempt, "reason", string(one.reason))
 	c.config.Recorder.Eventf(p.object, nil, eventType(true), reasonBrakeEngaged, "Brake",
 		"%s gets no traffic from the proxies of this process: %s, which cannot be stored", p.state.Canary.Name, d.next.Reason)
 }

@@ -227,7 +227,7 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 	}
 	d.next, d.actions = rollout.Step(p.spec, p.state, obs, p.wallClock())
 	if broken := rollout.Check(p.spec, p.state, d.next, obs, p.wallClock()); broken != nil {
-		log.FromContext(ctx).Error(broken, "a step was refused", "phase", p.state.Phase.String(), "seq", p.state.Seq)
+		log.FromContext(ctx).Error(broken, "a step was refused", "seq", p.state.Seq)
 		c.meters.violated(broken)
 		p.broken = "a decision broke a rule and was thrown away: " + broken.Error()
 		d.next, d.actions = rollout.Fail(p.spec, p.state, obs, p.wallClock(), rollout.InvariantBroken)

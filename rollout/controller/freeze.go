@@ -111,7 +111,7 @@ func (c *Controller) watchFreezes(ctx context.Context) {
 func (c *Controller) refreeze(ctx context.Context, namespace string) bool {
 	why, err := c.freezeOf(ctx, namespace)
 	if err != nil {
-		log.FromContext(ctx).V(1).Info("a namespace cannot be read", "namespace", namespace, "error", err.Error())
+		log.FromContext(ctx).V(1).Info("a namespace cannot be read", "namespace", namespace, "err", err.Error())
 		return c.freezes.unreadable(namespace, err)
 	}
 	return c.freezes.set(namespace, why)

@@ -51,7 +51,7 @@ func (c *Controller) countNotes(ctx context.Context, p *pass, s *v1alpha1.Rollou
 		was = before.Notes
 	}
 	if broken := noted(was, s.Notes, d.next, d.actions.Transition, p.asked.listen); broken != nil {
-		log.FromContext(ctx).Error(broken, "notes are not those of the transition", "phase", p.state.Phase.String(), "seq", p.state.Seq)
+		log.FromContext(ctx).Error(broken, "notes are not those of the transition", "seq", p.state.Seq)
 		c.meters.violated(broken)
 		p.broken = "the notes of a transition broke a rule: " + broken.Error()
 	}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,7 +31,7 @@ const maxRefusal = 160
 func refused(err error) bool { return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) }
 
 // refuse remembers what the server refused, and says so once.
-func (c *Controller) refuse(p *pass, d decision, err error) {
+func (c *Controller) refuse(ctx context.Context, p *pass, d decision, err error) {
 	if d.says {
 		p.memory.refusal.mute = true
 		return
@@ -47,6 +48,7 @@ func (c *Controller) refuse(p *pass, d decision, err error) {
 	}
 	if was := p.memory.refusal; was.text != now.text || was.seq != now.seq || was.reason != now.reason {
 		c.meters.refused.Inc()
+		c.line(ctx, p, p.state).Info("a status was refused", "reason", string(now.reason), "err", now.text)
 		c.config.Recorder.Eventf(p.object, nil, eventType(true), "StatusRefused", "Write", "%s", now.text)
 	}
 	p.memory.refusal = now

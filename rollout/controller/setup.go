@@ -52,6 +52,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Notifier{}, handler.EnqueueRequestsFromMapFunc(c.ofNotifier), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.MetricTemplate{}, handler.EnqueueRequestsFromMapFunc(c.ofTemplate)).
 		WatchesRawSource(source.Func(c.wake.start)).
+		WithLogConstructor(lineOf(mgr.GetLogger())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
 			UsePriorityQueue:        ptr.To(true), // a canary that may have failed waits for no others
@@ -80,7 +81,7 @@ func (c *Controller) ofTemplate(ctx context.Context, o client.Object) []reconcil
 func (c *Controller) requests(ctx context.Context, o client.Object, concerned func(*v1alpha1.Rollout) bool, among client.ListOption) []reconcile.Request {
 	list := &v1alpha1.RolloutList{}
 	if err := c.config.Client.List(ctx, list, among, onlyLooked); err != nil {
-		log.FromContext(ctx).Error(err, "the Rollouts of an object are not looked at", "object", client.ObjectKeyFromObject(o).String())
+		log.FromContext(ctx).Error(fmt.Errorf("%s: %w", client.ObjectKeyFromObject(o), err), "the Rollouts of an object are not looked at")
 		return nil
 	}
 	var out []reconcile.Request

@@ -57,7 +57,7 @@ func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool
 	if moved {
 		p.memory.watch = p.memory.watch.Seen(d.next, p.mono)
 	}
-	c.announce(p, d)
+	c.announce(ctx, p, d)
 	return moved || decided, nil
 }
 
@@ -78,7 +78,7 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 	}
 	if err != nil {
 		if refused(err) {
-			c.refuse(p, d, err)
+			c.refuse(ctx, p, d, err)
 			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 		return err

@@ -184,7 +184,7 @@ func (c *Controller) admit(ctx context.Context) {
 			break
 		}
 		if ctx.Err() == nil {
-			c.config.Log.Warn("no proxy is served until it is known that nothing newer exists", "error", err)
+			c.config.Log.Warn("no proxy is served until it is known that nothing newer exists", "err", err)
 		}
 		select {
 		case <-time.After(wait):

@@ -142,7 +142,7 @@ func (c *Controller) publish(ctx context.Context, of ir.ProxyClass, before, next
 	err := c.config.Publisher.Publish(ctx, of, next.resources)
 	next.published = err == nil
 	if err != nil && ctx.Err() == nil {
-		c.config.Log.Error("publishing to proxies", "kind", of.Kind, "namespace", of.Namespace, "error", err)
+		c.config.Log.Error("publishing to proxies", "namespace", of.Namespace, "reason", string(of.Kind), "err", err)
 	}
 	return next
 }

@@ -261,7 +261,7 @@ func (c *Controller) retry(ctx context.Context) {
 			continue
 		}
 		if err := c.begin(ctx, w); err != nil && ctx.Err() == nil {
-			c.config.Log.Warn("asking for a kind that was not served; it is asked for again", "error", err)
+			c.config.Log.Warn("asking for a kind that was not served; it is asked for again", "err", err)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func (c *Controller) refresh() {
 	if err != nil {
 		if text := err.Error(); text != c.files.failure { // once for each cause
 			c.files.failure = text
-			c.config.Log.Error("the registry stays as it was", "error", err)
+			c.config.Log.Error("the registry stays as it was", "err", err)
 		}
 		return
 	}
@@ -165,7 +165,7 @@ func (c *Controller) refresh() {
 		return
 	}
 	for _, p := range said.problems {
-		c.config.Log.Warn("registry file", "problem", p.String())
+		c.config.Log.Warn("registry file", "reason", p.String())
 	}
 	c.note(c.world.setWritten(said))
 }

@@ -112,7 +112,7 @@ func (c *Controller) followRunning(ctx context.Context) {
 		return
 	}
 	if err := c.begin(ctx, c.running); err != nil && ctx.Err() == nil {
-		c.config.Log.Warn("watching the addresses of pods; it is tried again", "error", err)
+		c.config.Log.Warn("watching the addresses of pods; it is tried again", "err", err)
 	}
 }
 
@@ -125,7 +125,7 @@ func (c *Controller) settled(ctx context.Context) error {
 	defer cancel()
 	for _, w := range c.watches {
 		if w.aside && w.registration != nil && !toolscache.WaitForCacheSync(soon.Done(), w.registration.HasSynced) && ctx.Err() == nil {
-			c.config.Log.Info("kind cannot be read; what it says is unknown", "kind", w.kind())
+			c.config.Log.Info("kind cannot be read; what it says is unknown", "reason", w.kind())
 		}
 	}
 	return nil

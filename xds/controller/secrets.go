@@ -127,7 +127,7 @@ func (s *secrets) refused(w *secretWatch, name types.NamespacedName, err error) 
 	w.failed = true
 	s.mu.Unlock()
 	if !told {
-		s.log.Warn("reading a Secret that an object names; it counts as missing until it can be read", "namespace", name.Namespace, "name", name.Name, "error", err)
+		s.log.Warn("reading a Secret that an object names; it counts as missing until it can be read", "namespace", name.Namespace, "reason", name.Name, "err", err)
 		s.wake()
 	}
 }

@@ -45,7 +45,8 @@ func (c *Controller) verify(ctx context.Context) bool {
 		c.metrics.seconds.WithLabelValues("full").Observe(v.took.Seconds())
 		for _, d := range v.differ {
 			c.config.Log.Error("what was compiled change by change is not what is compiled from nothing; the latter is published",
-				"kind", d.class.Kind, "namespace", d.class.Namespace, "labels", d.class.Labels, "step", d.step, "full", d.full)
+				"namespace", d.class.Namespace,
+				"reason", fmt.Sprintf("%s of %v: change by change %v, from nothing %v", d.class.Kind, d.class.Labels, d.step, d.full))
 		}
 		if len(v.differ) > 0 {
 			c.metrics.mismatches.Inc()

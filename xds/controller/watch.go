@@ -82,7 +82,7 @@ func (c *Controller) begin(ctx context.Context, w *watch) error {
 	informer, err := c.config.Cache.GetInformer(ctx, w.object, cache.BlockUntilSynced(false))
 	if meta.IsNoMatchError(err) && w.optional {
 		if !w.told {
-			c.config.Log.Info("kind is not served by the cluster; it has no effect until it is", "kind", w.kind())
+			c.config.Log.Info("kind is not served by the cluster; it has no effect until it is", "reason", w.kind())
 			w.told = true
 		}
 		return nil

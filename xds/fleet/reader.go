@@ -235,7 +235,7 @@ func (r *Reader) removeDead(ctx context.Context) {
 	for _, name := range dead {
 		if err := r.remove(ctx, name); err != nil {
 			if ctx.Err() == nil {
-				r.config.Log.Warn("what is left of a replica stays for now", "replica", name, "error", err)
+				r.config.Log.Warn("what is left of a replica stays for now", "reason", name, "err", err)
 			}
 			continue
 		}

@@ -162,7 +162,7 @@ func (w *Writer) attempt(what string, due time.Time, call func() error) {
 	w.waits[what] = w.config.Now().Add(retryAfter)
 	if text := err.Error(); w.said[what] != text && !errors.Is(err, context.Canceled) {
 		w.said[what] = text
-		w.config.Log.Warn("this replica does not get through to the API server; it goes on trying", "what", what, "error", err)
+		w.config.Log.Warn("this replica does not get through to the API server; it goes on trying", "reason", what, "err", err)
 	}
 }
 

@@ -99,7 +99,7 @@ func (f *fence) run(ctx context.Context) {
 			pause.Reset(proofEvery)
 		case ctx.Err() == nil:
 			if !told {
-				f.log.Warn("proxies keep what they have until it is known that nothing newer exists", "error", err)
+				f.log.Warn("proxies keep what they have until it is known that nothing newer exists", "err", err)
 			}
 			told = true
 			pause.Reset(wait)

@@ -57,7 +57,7 @@ func (k *keyring) fresh() *tls.Config {
 	}
 	if err := k.reload(); err != nil && err.Error() != k.failure {
 		k.failure = err.Error()
-		k.log.Error("the new certificates are not used", "error", err)
+		k.log.Error("the new certificates are not used", "err", err)
 	}
 	return k.current
 }

@@ -140,7 +140,7 @@ func (s *Server) ownSecrets(of ir.ProxyClass, in []envoy.Resource) []envoy.Resou
 		if !foreign(r) {
 			return false
 		}
-		s.log.Error("a secret was published to proxies of another namespace and is left out", "secret", r.Name, "namespace", of.Namespace)
+		s.log.Error("a secret was published to proxies of another namespace and is left out", "reason", r.Name, "namespace", of.Namespace)
 		return true
 	})
 }

@@ -105,9 +105,9 @@ func (ss *session) tell(outcomes []outcome) {
 		if o.what != rejected {
 			continue
 		}
-		ss.server.log.Warn("a proxy rejects a resource; others like it keep the last good one", "code", "S093",
-			"node", ss.who.id, "namespace", ss.class.of.Namespace, "type", o.kind.String(), "resource", o.name,
-			"version", o.item.version, "message", problem.Clean(o.message, maxMessage), "objects", objects(o.item.origins))
+		ss.server.log.Warn("a proxy rejects a resource; others like it keep the last good one", "reason", "S093",
+			"proxy", ss.who.id, "namespace", ss.class.of.Namespace, "err", fmt.Sprintf("%s %s of version %s, made of %s: %s",
+				o.kind, o.name, o.item.version, strings.Join(objects(o.item.origins), ", "), problem.Clean(o.message, maxMessage)))
 	}
 }
 

@@ -64,7 +64,7 @@ func TestRejected_isWrittenDownOnce(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("written %d times: %q", len(got), got)
 	}
-	for _, want := range []string{"node=n", "type=rds", "resource=http.80", "version=t2", `message="no such filter"`, "VirtualService/shop/reviews"} {
+	for _, want := range []string{"proxy=n", "rds http.80 of version t2", "no such filter", "VirtualService/shop/reviews"} {
 		if !strings.Contains(got[0], want) {
 			t.Errorf("%q lacks %q", got[0], want)
 		}

@@ -273,7 +273,7 @@ func (rp *reporter) take(in *loadservice.LoadStatsRequest) error {
 // complain logs the first report that makes no sense.
 func (rp *reporter) complain(err error) {
 	if !rp.wrong {
-		rp.server.log.Warn("a load report is left out", "node", rp.who.id, "error", err)
+		rp.server.log.Warn("a load report is left out", "proxy", rp.who.id, "err", err)
 	}
 	rp.wrong = true
 }

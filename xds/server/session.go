@@ -93,7 +93,7 @@ func (ss *session) contain(f func() error) error { return ss.server.contain(&ss.
 func (s *Server) contain(who *identity, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("an xds stream panicked", "node", who.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.log.Error("an xds stream panicked", "proxy", who.id, "err", fmt.Sprintf("%v\n%s", p, debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
 	}()
@@ -287,7 +287,7 @@ func (ss *session) deliver() (time.Time, error) {
 	ss.enter()
 	if ss.talk.timeouts > 0 {
 		ss.server.meters.gateTimeouts.Add(float64(ss.talk.timeouts))
-		ss.server.log.Warn("routes went out before their clusters were acknowledged", "node", ss.who.id, "count", ss.talk.timeouts)
+		ss.server.log.Warn("routes went out before their clusters were acknowledged", "proxy", ss.who.id, "reason", fmt.Sprintf("%d of them", ss.talk.timeouts))
 		ss.talk.timeouts = 0
 	}
 	for _, r := range out {
