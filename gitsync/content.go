@@ -14,6 +14,7 @@ const (
 	AnnotationDigest  = "sluice.dev/digest"
 	AnnotationCommit  = "sluice.dev/commit"
 	AnnotationAuthor  = "sluice.dev/commit-author"
+	AnnotationEmail   = "sluice.dev/commit-email" // of Rollouts only: messages find the author by it
 	AnnotationSubject = "sluice.dev/commit-subject"
 	AnnotationTime    = "sluice.dev/commit-time"
 	AnnotationPath    = "sluice.dev/path"

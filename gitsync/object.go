@@ -8,11 +8,12 @@ import (
 	"github.com/sluice-dev/sluice/api/problem"
 )
 
-// Commit is what a tree was read from. Author is a name without an address, Signer a key's fingerprint.
+// Commit is what a tree was read from. Author is a name without its address, Email, Signer a key's fingerprint.
 type Commit struct {
-	ID, Ref, Author, Subject, Signer string
-	Time                             time.Time
-	Unproven                         bool // the server could not show whether it descends from the commit before; dates speak for it
+	ID, Ref, Author, Email, Subject, Signer string
+
+	Time     time.Time
+	Unproven bool // the server could not show whether it descends from the commit before; dates speak for it
 }
 
 // Revision gives "main@sha1:<40 hex>", the form that statuses show; empty for the zero Commit.

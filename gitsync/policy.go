@@ -114,7 +114,7 @@ func (in Input) provenance(o Object, digest string, changed bool, into map[strin
 		}
 	}
 	if same && Annotation(live, AnnotationCommit) != "" {
-		for _, k := range [...]string{AnnotationCommit, AnnotationAuthor, AnnotationSubject, AnnotationTime} {
+		for _, k := range [...]string{AnnotationCommit, AnnotationAuthor, AnnotationEmail, AnnotationSubject, AnnotationTime} {
 			set(k, Annotation(live, k))
 		}
 		return
@@ -122,6 +122,9 @@ func (in Input) provenance(o Object, digest string, changed bool, into map[strin
 	c := in.Commit
 	set(AnnotationCommit, c.ID)
 	set(AnnotationAuthor, c.Author)
+	if o.ID.GroupKind() == kindRollout {
+		set(AnnotationEmail, c.Email)
+	}
 	set(AnnotationSubject, c.Subject)
 	if !c.Time.IsZero() {
 		set(AnnotationTime, c.Time.UTC().Format(time.RFC3339))

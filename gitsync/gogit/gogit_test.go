@@ -58,7 +58,7 @@ func TestFetch_firstThenIncremental(t *testing.T) {
 	first := gittest.Push(t, w, "first: all of it\n\nbody", map[string]string{"prod/a.yaml": "a: 1\n", "prod/sub/b.yaml": "b: 1\n", "big": big})
 	r := repositories(t, Limits{})
 	tree := fetch(t, r, branch(s, "app"), "")
-	if c := tree.Commit(); c.ID != first || c.Ref != "main" || c.Subject != "first: all of it" || c.Author == "" || c.Time.IsZero() {
+	if c := tree.Commit(); c.ID != first || c.Ref != "main" || c.Subject != "first: all of it" || c.Author == "" || !strings.Contains(c.Email, "@") || strings.ContainsAny(c.Email, "<> ") || c.Time.IsZero() {
 		t.Errorf("commit = %+v, want %s on main with author, subject and time", c, first)
 	}
 	if got, err := fs.ReadFile(tree, "prod/sub/b.yaml"); err != nil || string(got) != "b: 1\n" {

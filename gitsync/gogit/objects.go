@@ -26,6 +26,7 @@ const (
 type commitObject struct {
 	tree           plumbing.Hash
 	author         string
+	email          string // of the author
 	committed      time.Time
 	message        string
 	parents        []string
@@ -87,7 +88,8 @@ func parseCommit(raw []byte) (commitObject, error) {
 				c.parents = append(c.parents, rest)
 			}
 		case "author":
-			c.author, _, _ = strings.Cut(rest, " <")
+			c.author, rest, _ = strings.Cut(rest, " <")
+			c.email, _, _ = strings.Cut(rest, ">")
 		case "committer":
 			c.committed, c.lacksCommitter = signedAt(rest), false
 		}

@@ -38,7 +38,7 @@ func openTree(g *generation, l Limits, to target) (gitsync.Tree, error) {
 	subject, _, _ := strings.Cut(strings.TrimLeft(c.message, "\n"), "\n")
 	g.pins++
 	return &tree{g: g, limits: l, root: c.tree, dirs: map[plumbing.Hash][]treeEntry{}, commit: gitsync.Commit{
-		ID: to.commit, Ref: to.name, Author: clean(c.author), Subject: clean(subject), Time: c.committed, Signer: to.signer, Unproven: to.unproven}}, nil
+		ID: to.commit, Ref: to.name, Author: clean(c.author), Email: clean(c.email), Subject: clean(subject), Time: c.committed, Signer: to.signer, Unproven: to.unproven}}, nil
 }
 
 // Commit implements gitsync.Tree.
