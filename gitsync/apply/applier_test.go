@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,12 +16,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/test/kube"
 )
 
-func TestMain(m *testing.M) { kube.Main(m) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	kube.Main(m)
+}
 
 // world is a namespace with an account that may do what a Source does.
 type world struct {
