@@ -55,14 +55,15 @@ func TestPreemption_noUnitStaysHalfApplied(t *testing.T) {
 				return nil
 			})
 			release()
-			s := w.ready(row.reason, newer)
+			w.ready(row.reason, newer)
 			w.until("whole", func(v1alpha1.SourceStatus) bool { return w.subset() == "v2" })
 			service := &corev1.Service{}
 			if err := w.client.Get(t.Context(), types.NamespacedName{Namespace: w.ns, Name: "reviews"}, service); err != nil {
 				t.Errorf("the unit's Service: %v", err)
 			}
 			want := map[string]string{"base": base, "older": older}[row.applied]
-			if s = w.status(); !strings.HasSuffix(s.LastAppliedRevision, want) || w.data("gone") == nil {
+			s := w.status()
+			if !strings.HasSuffix(s.LastAppliedRevision, want) || w.data("gone") == nil {
 				t.Errorf("applied %s, gone = %v; want %s, and nothing pruned for a commit that is not the newest", s.LastAppliedRevision, w.data("gone"), row.applied)
 			}
 			if other := w.data("other")["k"]; row.applied == "base" && other != "three" || row.applied == "older" && other != "two" {
