@@ -102,6 +102,7 @@ type Braker interface {
 type Patience struct {
 	Write    time.Duration // 10 s
 	Rollback time.Duration // 1 s; after it the brake is engaged
+	Read     time.Duration // 2 s; of what is not watched here, or not known to be
 	Action   time.Duration // 1 s; of all actions of one pass, which are looked at again in the next one
 }
 
@@ -125,6 +126,9 @@ func (c Config) validate() error {
 func (c Config) defaulted() Config {
 	if c.Lead.Patience.Write == 0 {
 		c.Lead.Patience.Write = writeTimeout
+	}
+	if c.Lead.Patience.Read == 0 {
+		c.Lead.Patience.Read = readTimeout
 	}
 	if c.Lead.Patience.Action == 0 {
 		c.Lead.Patience.Action = actionTimeout

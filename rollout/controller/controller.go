@@ -22,7 +22,7 @@ import (
 // Times of the controller.
 const (
 	persistEvery = 15 * time.Second // evidence, clocks, deliveries, confirmations
-	readTimeout  = 2 * time.Second  // of what is not watched here, or not known to be: a pass waits no longer for it
+	readTimeout  = 2 * time.Second  // Patience.Read: of what is not watched here, or not known to be: a pass waits no longer for it
 	openTick     = time.Second      // how often an unsettled object is looked at when nothing happens
 	restTick     = 1 * time.Minute  // and one at rest
 	maxSteps     = 16               // transitions in one pass
@@ -142,7 +142,7 @@ func ignoreFenced(err error) error {
 
 // live reads an object from the server.
 func (c *Controller) live(ctx context.Context, key types.NamespacedName) (*v1alpha1.Rollout, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Read)
 	defer cancel()
 	ro := &v1alpha1.Rollout{}
 	return ro, c.config.Live.Get(ctx, key, ro)

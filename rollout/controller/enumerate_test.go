@@ -84,7 +84,7 @@ func (p *play) begin() {
 	p.it, err = controller.New(controller.Config{
 		Client: c, Live: c, Recorder: events.NewFakeRecorder(10000), Fleet: p.proxies(), Mesh: p.mesh, Servers: p.prom, CheckSource: prom.CheckSource,
 		Now: func() time.Time { return p.clock }, Outbox: p.outbox, Observe: p.observe,
-		Lead: controller.Lead{Lease: p.lease(), Braker: p.mesh, Patience: controller.Patience{Write: time.Minute, Rollback: time.Minute, Action: time.Minute}},
+		Lead: controller.Lead{Lease: p.lease(), Braker: p.mesh, Patience: controller.Patience{Write: time.Minute, Rollback: time.Minute, Read: time.Minute, Action: time.Minute}},
 	})
 	if err != nil {
 		p.t.Fatal(err)

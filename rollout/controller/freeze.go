@@ -120,7 +120,7 @@ func (c *Controller) refreeze(ctx context.Context, namespace string) bool {
 func (c *Controller) freezeOf(ctx context.Context, namespace string) (string, error) {
 	ns := &metav1.PartialObjectMetadata{}
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Read)
 	defer cancel()
 	if err := c.config.Live.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil && !apierrors.IsNotFound(err) {
 		return "", err

@@ -19,7 +19,7 @@ func (c *Controller) system() string { return c.config.Lead.Lease.Namespace }
 
 // notifiers are those of the Rollout's namespace and of the controller's; beside an error those that could be read.
 func (p *pass) notifiers(ctx context.Context) ([]v1alpha1.Notifier, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.controller.config.Lead.Patience.Read)
 	defer cancel()
 	var out []v1alpha1.Notifier
 	for _, namespace := range slices.Compact([]string{p.object.Namespace, p.controller.system()}) {

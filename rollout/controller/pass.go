@@ -94,7 +94,7 @@ func (p *pass) readWant(ctx context.Context) {
 	p.want.Deleting = !ro.DeletionTimestamp.IsZero()
 	digest := ro.Annotations[v1alpha1.AnnotationDigest]
 	if digest == "" && p.controller.config.Digest != nil {
-		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		ctx, cancel := context.WithTimeout(ctx, p.controller.config.Lead.Patience.Read)
 		digest, p.wantErr = p.controller.config.Digest(ctx, ro)
 		cancel()
 	}
