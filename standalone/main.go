@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -25,9 +24,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	streams := cli.Standard(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
-	env := up.Env{StateRoot: stateRoot(), Envoy: envoy(), Run: app.Run, Now: app.Now}
+	env := up.Env{StateRoot: cli.StateRoot(os.Getenv), Envoy: envoy(), Run: app.Run, Now: app.Now}
 	code := cli.Main(ctx, os.Args[1:], streams, cli.Build{
-		Version: version, Program: os.Args[0],
+		Version: version, Program: os.Args[0], State: cli.StateRoot(os.Getenv),
 		Extra: []*cobra.Command{up.NewUp(streams, env), up.NewDown(streams, env), demo.New(streams, demoEnv())},
 	})
 	stop()
@@ -41,15 +40,6 @@ func demoEnv() demo.Env {
 	}
 	return demo.Env{Program: self, Envoy: envoy(), Temp: os.TempDir(), Run: app.Run, Now: app.Now,
 		Width: func() int { return demo.TerminalWidth(os.Stdout) }}
-}
-
-// stateRoot is where the state of each name goes: $XDG_STATE_HOME/sluice, or its default.
-func stateRoot() string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = os.TempDir()
-	}
-	return filepath.Join(cmp.Or(os.Getenv("XDG_STATE_HOME"), filepath.Join(home, ".local", "state")), "sluice")
 }
 
 // envoy is the proxy to start when no flag names one: $SLUICE_ENVOY, else the one that make envoy has put beside this

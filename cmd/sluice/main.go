@@ -15,7 +15,9 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := cli.Main(ctx, os.Args[1:], cli.Standard(os.Stdin, os.Stdout, os.Stderr, os.Getenv), cli.Build{Version: version, Program: os.Args[0]})
+	code := cli.Main(ctx, os.Args[1:], cli.Standard(os.Stdin, os.Stdout, os.Stderr, os.Getenv), cli.Build{
+		Version: version, Program: os.Args[0], State: cli.StateRoot(os.Getenv),
+	})
 	stop()
 	os.Exit(code)
 }

@@ -117,6 +117,9 @@ func (o *actOptions) run(ctx context.Context, s Streams, arg string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 	defer cancel()
 	made, err := o.create(ctx, verb, name)
+	if err != nil && context.Cause(ctx) != nil {
+		return ended(ctx, fmt.Sprintf("rollout %s cannot be asked to %s", name, verb), o.timeout, "sluice status "+name)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,17 +3,24 @@ package cli
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/klog/v2"
+
+	"github.com/sluice-dev/sluice/api/problem"
 )
 
 // defaultWidth is how wide text is that goes nowhere in particular.
 const defaultWidth = 120
 
-// Standard gives the streams of a process as its environment, which getenv knows, wants them.
+// Standard gives the streams of a process as its environment, which getenv knows, wants them. It silences what client
+// libraries say by themselves: a verb says how it failed, once, and the controller logs it.
 func Standard(in, out, errs *os.File, getenv func(string) string) Streams {
+	klog.SetLogger(logr.Discard())
 	s := Streams{In: in, Out: out, Err: errs, Colour: Coloured(out, getenv), ASCII: !speaksUnicode(getenv)}
 	if term.IsTerminal(int(out.Fd())) {
 		s.Live = term.IsTerminal(int(in.Fd())) && getenv("TERM") != "dumb"
@@ -26,6 +33,19 @@ func Standard(in, out, errs *os.File, getenv func(string) string) Streams {
 		}
 	}
 	return s
+}
+
+// StateRoot is where the state directories of `sluice up` are: $XDG_STATE_HOME/sluice, as getenv knows it, or its default
+// below the home directory.
+func StateRoot(getenv func(string) string) string {
+	if root := getenv("XDG_STATE_HOME"); root != "" {
+		return filepath.Join(root, "sluice")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = os.TempDir()
+	}
+	return filepath.Join(home, ".local", "state", "sluice")
 }
 
 // Coloured reports whether text for f may have colours: it is a terminal, and neither NO_COLOR nor TERM=dumb, as getenv
@@ -83,4 +103,18 @@ func (l *look) on(s Streams) (screen, error) {
 		out.width = s.Width()
 	}
 	return out, nil
+}
+
+// onScreen gives text that the screen can show.
+func onScreen(text string, on screen) string {
+	text = problem.Clean(text, problem.MaxMessage)
+	if !on.ascii {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		if r > 0x7e {
+			return '?'
+		}
+		return r
+	}, text)
 }

@@ -7,9 +7,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/klog/v2"
 
 	"github.com/sluice-dev/sluice/internal/app"
 )
@@ -37,6 +39,7 @@ func newController(s Streams, version string) *cobra.Command {
 				return &Exit{Code: ExitUnreachable, Err: fmt.Errorf("finding the API server: %w", err), Next: "sluice controller --kubeconfig FILE"}
 			}
 			c.Log = slog.New(slog.NewJSONHandler(s.Err, nil))
+			klog.SetLogger(logr.FromSlogHandler(c.Log.Handler()))
 			return app.Run(cmd.Context(), cfg, c)
 		},
 	}

@@ -97,7 +97,7 @@ type description struct {
 
 func (d *description) line(format string, args ...any) {
 	if d.err == nil {
-		_, d.err = fmt.Fprintf(d.out, format+"\n", args...)
+		_, d.err = fmt.Fprintln(d.out, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 	}
 }
 

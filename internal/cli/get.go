@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -258,6 +259,11 @@ func answer(ctx context.Context, req *rest.Request) ([]byte, error) {
 func decodeRows(table *metav1.Table) error {
 	for i := range table.Rows {
 		row := &table.Rows[i]
+		for n, cell := range row.Cells {
+			if text, ok := cell.(string); ok {
+				row.Cells[n] = problem.Clean(text, 4*problem.MaxMessage)
+			}
+		}
 		if len(row.Object.Raw) == 0 {
 			continue
 		}

@@ -40,7 +40,11 @@ func (o *getOptions) watch(ctx context.Context, s Streams, kind resource, name s
 		done, err := w.round(ctx)
 		switch {
 		case context.Cause(ctx) != nil:
-			return ended(ctx, strings.TrimSpace(kind.plural+" "+name)+" do not rest", o.watching.timeout, "sluice get "+kind.plural)
+			what := kind.plural + " do not rest"
+			if name != "" {
+				what = strings.TrimSuffix(kind.plural, "s") + " " + name + " does not rest"
+			}
+			return ended(ctx, what, o.watching.timeout, "sluice get "+kind.plural)
 		case err != nil:
 			return err
 		case done:

@@ -51,6 +51,9 @@ func (c *cluster) connect() error {
 	metav1.AddToGroupVersion(scheme, metav1.SchemeGroupVersion)
 	loader := c.flags.ToRawKubeConfigLoader()
 	cfg, err := loader.ClientConfig()
+	if raw, rerr := loader.RawConfig(); err == nil && rerr == nil && len(raw.Clusters) == 0 && cfg.BearerTokenFile == "" {
+		err = errUnconfigured // and the flags would mean whatever listens on this machine
+	}
 	if err != nil {
 		return &Exit{Code: ExitUnreachable, Err: fmt.Errorf("reading the kubeconfig: %w", unconfigured(err)), Next: "sluice up, or name a cluster by --kubeconfig"}
 	}
@@ -82,10 +85,13 @@ func unmarshal(raw []byte, into any) error {
 // unconfigured shortens what client-go says when there is no kubeconfig at all.
 func unconfigured(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
-		return errors.New("no cluster is configured")
+		return errUnconfigured
 	}
 	return err
 }
+
+// errUnconfigured says that neither a kubeconfig nor a Pod's account names a cluster.
+var errUnconfigured = errors.New("no cluster is configured")
 
 // failed turns an error of a request into an exit that says what was asked for.
 func failed(what string, err error) error {
@@ -96,6 +102,11 @@ func failed(what string, err error) error {
 		exit.Code = ExitInterrupted
 	case apierrors.IsNotFound(err) && !strings.Contains(err.Error(), "could not find the requested resource"):
 		exit.Code, exit.Next = ExitNotFound, "sluice get rollouts -A"
+		for _, kind := range []string{"source", "notifier"} {
+			if strings.Contains(what, kind) {
+				exit.Next = "sluice get " + kind + "s -A"
+			}
+		}
 	case apierrors.IsNotFound(err):
 		exit.Code = ExitNotFound
 		exit.Err = fmt.Errorf("%s: the server does not know the kinds of %s", what, v1alpha1.Group)

@@ -31,6 +31,7 @@ type desk struct {
 	client     client.Client
 	ns         string
 	kubeconfig string
+	state      string // directory of a sluice up; empty: none
 }
 
 func newDesk(t *testing.T) *desk {

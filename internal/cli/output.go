@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -114,18 +115,39 @@ func asMap(v any) (map[string]any, error) {
 }
 
 func (o *output) json(w io.Writer, _ map[string]any, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if !o.stream {
 		enc.SetIndent("", "  ")
 	}
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escaped(b.String()))
+	return err
+}
+
+// escaped writes what would steer a terminal or the direction of text as JSON's escapes: the meaning stays.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r > 0x7e && problem.Clean(string(r), 8) == " " {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 func (o *output) yaml(w io.Writer, doc map[string]any, _ any) error {
 	text, err := yaml.Marshal(doc)
 	if err != nil {
 		return err
+	}
+	if shown := escaped(string(text)); shown != string(text) {
+		return o.json(w, doc, doc) // YAML's plain words have no escapes, and JSON is YAML
 	}
 	if o.stream {
 		text = append([]byte("---\n"), text...)
@@ -152,7 +174,7 @@ var errNameless = errors.New("-o name: it is about nothing that has a name")
 // printNames prints what a document is, or is about, as kind.group/name.
 func printNames(w io.Writer, doc map[string]any, _ any) error {
 	names := namesOf(doc)
-	if len(names) == 0 {
+	if _, list := doc["items"]; len(names) == 0 && !list {
 		return &Exit{Code: ExitUsage, Err: errNameless}
 	}
 	for _, name := range names {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -62,6 +63,7 @@ const (
 type Build struct {
 	Version string           // as git describes it
 	Program string           // path it was called by; a base name of kubectl-sluice makes help say "kubectl sluice"
+	State   string           // directory of the state directories of up
 	Extra   []*cobra.Command // verbs that only this build has; they replace those of the same name
 }
 
@@ -80,6 +82,9 @@ func Main(ctx context.Context, args []string, s Streams, b Build) int {
 	}
 	if err != nil {
 		fmt.Fprintf(s.Err, "error: %v\n", err)
+	}
+	if rest, ours := strings.CutPrefix(next, "sluice "); ours && root.Annotations != nil {
+		next = "kubectl sluice " + rest
 	}
 	if next != "" {
 		fmt.Fprintf(s.Err, "next: %s\n", next)
@@ -102,18 +107,35 @@ func newRoot(s Streams, b Build) *cobra.Command {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	root.AddCommand(verbs(s, b.Version)...)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(verbs(s, b)...)
 	for _, c := range b.Extra {
 		if old, _, err := root.Find([]string{c.Name()}); err == nil && old != root {
 			root.RemoveCommand(old)
 		}
 		root.AddCommand(c)
 	}
+	if root.Annotations != nil {
+		asPlugin(root)
+	}
 	return root
 }
 
+// asPlugin makes examples say what is typed where kubectl calls the program.
+func asPlugin(cmd *cobra.Command) {
+	lines := strings.Split(cmd.Example, "\n")
+	for i, line := range lines {
+		lines[i] = strings.ReplaceAll(strings.ReplaceAll(line, "  sluice ", "  kubectl sluice "), "| sluice ", "| kubectl sluice ")
+	}
+	cmd.Example = strings.Join(lines, "\n")
+	for _, sub := range cmd.Commands() {
+		asPlugin(sub)
+	}
+}
+
 // verbs lists what every build can do, in the order of the help.
-func verbs(s Streams, version string) []*cobra.Command {
+func verbs(s Streams, b Build) []*cobra.Command {
+	version := b.Version
 	var out []*cobra.Command
 	for _, a := range acts() {
 		cmd := newAct(s, a)
@@ -126,9 +148,12 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newGet(s),
 		newStatus(s),
 		newDescribe(s),
+		newTree(s),
 		newEvents(s),
+		newLogs(s, b.State),
 		newWait(s),
 		newReport(s),
+		newDoctor(s, version),
 		newProxyStatus(s),
 		newRoute(s),
 		newLint(s, version),
@@ -145,6 +170,9 @@ func verbs(s Streams, version string) []*cobra.Command {
 		newConvert(s),
 		newInit(s),
 		newSchema(s),
+		newNotify(s),
+		newWebhook(s),
+		newCompletion(s),
 		newVersion(s, version),
 		newController(s, version),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),

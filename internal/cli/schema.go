@@ -11,6 +11,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/sluice-dev/sluice/api/crd"
+	"github.com/sluice-dev/sluice/api/view"
 )
 
 // newSchema prints the JSON Schema of a kind, for editors and other tools.
@@ -18,9 +19,10 @@ func newSchema(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema KIND",
 		Short: "Print the JSON Schema of a kind, for editors",
-		Long: "Print the JSON Schema of Rollout, Source, Notifier, MetricTemplate, RolloutAction or FleetReport, as this program was built\n" +
-			"with. No network is needed.\n\nExit code: 0 printed, 2 wrong usage, 5 there is no such kind.",
-		Example: "  sluice schema rollout > rollout.schema.json",
+		Long: "Print the JSON Schema of Rollout, Source, Notifier, MetricTemplate, RolloutAction or FleetReport, or of a document that\n" +
+			"-o json prints, such as StatusView, as this program was built with. No network is needed.\n\n" +
+			"Exit code: 0 printed, 2 wrong usage, 5 there is no such kind.",
+		Example: "  sluice schema rollout > rollout.schema.json\n  sluice schema statusview",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(_ *cobra.Command, args []string) error { return printSchema(s, args[0]) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -31,6 +33,9 @@ func newSchema(s Streams) *cobra.Command {
 			var out []string
 			for _, d := range defs {
 				out = append(out, d.Spec.Names.Singular)
+			}
+			for _, kind := range view.Schemas() {
+				out = append(out, strings.ToLower(kind))
 			}
 			return out, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -55,7 +60,11 @@ func printSchema(s Streams, word string) error {
 			return err
 		}
 	}
-	return &Exit{Code: ExitNotFound, Err: fmt.Errorf("%q is no kind of ours; there are %s", word, strings.Join(slices.Sorted(maps.Keys(kinds)), ", ")), Next: "sluice schema rollout"}
+	if text, ok := view.Schema(word); ok {
+		_, err = s.Out.Write(text)
+		return err
+	}
+	return &Exit{Code: ExitNotFound, Err: fmt.Errorf("%q is no kind of ours; there are %s", word, strings.Join(append(slices.Sorted(maps.Keys(kinds)), view.Schemas()...), ", ")), Next: "sluice schema rollout"}
 }
 
 // document is the schema of a definition's stored version as a document of its own.

@@ -31,6 +31,7 @@ func TestScripts_printWhatTheySay(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Chdir(t.TempDir())
+			t.Setenv("KUBECONFIG", "none")
 			run := -1
 			for i, f := range archive.Files {
 				if f.Name == "run" {

@@ -125,6 +125,9 @@ func (o *sourceOptions) run(ctx context.Context, s Streams, command string, args
 	}
 	asked := &v1alpha1.Source{}
 	err = o.cluster.client.Patch(types.MergePatchType).Namespace(o.cluster.namespace).Resource("sources").Name(name).Body(body).Do(ctx).Into(asked)
+	if err != nil && context.Cause(ctx) != nil {
+		return ended(ctx, "source "+name+" cannot be asked", o.timeout, o.describe(name))
+	}
 	if err != nil {
 		return failed(o.called+" "+name, err)
 	}

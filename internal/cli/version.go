@@ -1,32 +1,29 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/api/view"
 )
 
-// versionOf is what a build says of itself.
-type versionOf struct {
-	Version  string `json:"version"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
-	Commit   string `json:"commit,omitempty"` // where the build knows it
-}
-
 func newVersion(s Streams, version string) *cobra.Command {
-	output := ""
+	var output *output
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Say which version this is",
+		Long:    "Say which version this program is, and what it was built with. No cluster is asked.\n\nExit code: 0 printed, 2 wrong usage.",
 		Example: "  sluice version\n  sluice version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := versionOf{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			if err := output.ready(); err != nil {
+				return err
+			}
+			v := view.VersionView{APIVersion: view.APIVersion, Kind: view.KindVersionView, Version: version, Go: runtime.Version(),
+				Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, setting := range info.Settings {
 					if setting.Key == "vcs.revision" {
@@ -34,29 +31,9 @@ func newVersion(s Streams, version string) *cobra.Command {
 					}
 				}
 			}
-			return v.print(s, output)
+			return output.show(s, v, func() string { return fmt.Sprintf("sluice %s (%s, %s)\n", v.Version, v.Go, v.Platform) })
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "json or yaml")
+	output = addOutput(cmd)
 	return cmd
-}
-
-func (v versionOf) print(s Streams, output string) error {
-	text := []byte(fmt.Sprintf("sluice %s (%s, %s)", v.Version, v.Go, v.Platform))
-	var err error
-	switch output {
-	case "":
-	case "json":
-		text, err = json.MarshalIndent(v, "", "  ")
-	case "yaml":
-		text, err = yaml.Marshal(v)
-		text = text[:max(0, len(text)-1)]
-	default:
-		err = &Exit{Code: ExitUsage, Err: fmt.Errorf("--output %q: want json or yaml", output)}
-	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(s.Out, string(text))
-	return err
 }
