@@ -39,6 +39,11 @@ type TreeNode struct {
 	Children []TreeNode `json:"children"`
 }
 
+// Leaf makes a node that nothing hangs on yet.
+func Leaf(kind TreeKind, name, state string) TreeNode {
+	return TreeNode{Kind: kind, Name: name, State: state, Children: []TreeNode{}}
+}
+
 // Label is a node in a line.
 func (n TreeNode) Label() string {
 	label := string(n.Kind) + " " + n.Name

@@ -117,10 +117,13 @@ func proven() map[string][]string {
 	refused := []string{"1"} // TestAct_saysWhatCameOfIt, TestSourceVerbs: by a controller
 	return map[string][]string{
 		"pause": refused, "resume": refused, "abort": refused, "rollback": refused, "retry": refused, "reconcile": refused, "suspend": refused, "resume source": refused,
-		"judge":          {"3", "4", "6"}, // TestJudge_exitCodes
-		"proxy-status":   {"7"},
-		"render":         {"5", "6", "7"}, // of a Git server
-		"webhook listen": {"1", "130"},    // TestWebhookListen
+		"judge":          {"3", "4", "6"},                       // TestJudge_exitCodes
+		"proxy-status":   {"5", "7"},                            // TestProxyStatus
+		"diff":           {"1", "7"},                            // TestDiff
+		"init":           {"5", "6", "7"},                       // TestInit_from
+		"report":         {"1", "3", "4", "5", "6", "7", "124"}, // TestReport
+		"render":         {"5", "6", "7"},                       // of a Git server
+		"webhook listen": {"1", "130"},                          // TestWebhookListen
 	}
 }
 
@@ -186,5 +189,42 @@ func exitCodes() [][2]string {
 		{"0", "done; clean, no difference, ready or moving"}, {"1", "the answer is no: differences, findings, a failed check, a bad signature, a refusal"},
 		{"2", "wrong usage, or a failure not listed here"}, {"3", "the attempt ended in a rollback"}, {"4", "paused, inconclusive or waiting for somebody"},
 		{"5", "not found"}, {"6", "the API server or Prometheus does not answer"}, {"7", "not authorised"}, {"124", "--timeout passed"}, {"130", "interrupted"},
+	}
+}
+
+// TestSchemas_ofKindsAreCurrent compares the schemas in the docs with the definitions.
+func TestSchemas_ofKindsAreCurrent(t *testing.T) {
+	for _, kind := range []string{"rollout", "source", "notifier", "metrictemplate", "rolloutaction", "fleetreport"} {
+		path := "../../docs/schemas/" + kind + ".json"
+		want, errs := &strings.Builder{}, &strings.Builder{}
+		if code := Main(t.Context(), []string{"schema", kind}, Streams{Out: want, Err: errs}, Build{}); code != 0 {
+			t.Fatalf("schema %s: exit %d, %s", kind, code, errs)
+		}
+		if *rewriteDocs {
+			if err := os.WriteFile(path, []byte(want.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != want.String() {
+			t.Errorf("%s is not what the definition says: %v; run scripts/generate", path, err)
+		}
+	}
+}
+
+// TestReasons_allHaveTexts holds the texts of reasons against the constants of the API.
+func TestReasons_allHaveTexts(t *testing.T) {
+	source, err := os.ReadFile("../../api/v1alpha1/conditions.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, found := reasons(), 0
+	for _, m := range regexp.MustCompile(`(?m)^\tReason[A-Za-z]+ += "([A-Za-z]+)"`).FindAllStringSubmatch(string(source), -1) {
+		found++
+		if text := texts[m[1]]; text.Means == "" || text.Do == "" {
+			t.Errorf("reason %s has no text in reasons.txt", m[1])
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d reasons were found", found)
 	}
 }

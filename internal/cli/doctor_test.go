@@ -61,7 +61,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		}
 	}
 	code, found, _ := d.checkup(t)
-	wants(t, found, "client kubeconfig: ok", "cluster server: ok", "cluster definitions: ok", "cluster names: ok", "cluster rights: ok",
+	wants(t, found, "client kubeconfig: ok", "cluster definitions: ok", "cluster names: ok", "cluster rights: ok",
 		"controller replicas: fail", "controller leader: fail", "proxies connected: warn", "metrics answers: warn", "notes outbox: ok")
 	if code != cli.ExitNo {
 		t.Errorf("nothing runs: exit %d, want %d", code, cli.ExitNo)

@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/internal/app"
+	"github.com/sluice-dev/sluice/internal/cli/lines"
 )
 
 // What the chart calls the controllers.
@@ -93,9 +94,9 @@ func (o *logsOptions) run(ctx context.Context, s Streams, arg string) error {
 	if err != nil {
 		return err
 	}
-	p := &logPrinter{options: o, streams: s, want: logFilter{namespace: o.cluster.namespace, rollout: name, attempt: o.attempt}, printed: map[string]bool{}}
+	p := &logPrinter{options: o, streams: s, want: lines.Filter{Namespace: o.cluster.namespace, Rollout: name, Attempt: o.attempt}, printed: map[string]bool{}}
 	if o.since > 0 {
-		p.want.from = app.Now().Add(-o.since)
+		p.want.From = app.Now().Add(-o.since)
 	}
 	if o.watch {
 		return o.follow(ctx, name, func() error { return p.show(ctx, read) })
@@ -206,7 +207,7 @@ func (o *logsOptions) pods(ctx context.Context) ([]io.ReadCloser, error) {
 type logPrinter struct {
 	options *logsOptions
 	streams Streams
-	want    logFilter
+	want    lines.Filter
 	printed map[string]bool
 }
 
@@ -215,29 +216,29 @@ func (p *logPrinter) show(ctx context.Context, read reads) error {
 	if err != nil {
 		return err
 	}
-	var lines []logLine
+	var found []lines.Line
 	for _, text := range texts {
 		in := bufio.NewScanner(io.LimitReader(text, maxLogs))
 		in.Buffer(make([]byte, 0, 64<<10), maxLine)
 		for in.Scan() {
-			if line, ok := parseLog(in.Text()); ok && p.want.takes(line) && !p.printed[in.Text()] {
+			if line, ok := lines.Parse(in.Text()); ok && p.want.Takes(line) && !p.printed[in.Text()] {
 				p.printed[in.Text()] = true
-				lines = append(lines, line)
+				found = append(found, line)
 			}
 		}
 		if err := errors.Join(in.Err(), text.Close()); err != nil {
 			return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading logs: %w", err)}
 		}
 	}
-	slices.SortStableFunc(lines, func(a, b logLine) int { return a.at.Compare(b.at) })
-	for _, line := range lines {
+	slices.SortStableFunc(found, func(a, b lines.Line) int { return a.At.Compare(b.At) })
+	for _, line := range found {
 		if !p.options.output.people() {
-			if err := p.options.output.document(p.streams.Out, line.document()); err != nil {
+			if err := p.options.output.document(p.streams.Out, line.Document()); err != nil {
 				return err
 			}
 			continue
 		}
-		if _, err := fmt.Fprintln(p.streams.Out, strings.TrimSpace(line.text())); err != nil {
+		if _, err := fmt.Fprintln(p.streams.Out, strings.TrimSpace(line.Text())); err != nil {
 			return err
 		}
 	}

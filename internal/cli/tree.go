@@ -8,9 +8,15 @@ import (
 
 	lgtree "charm.land/lipgloss/v2/tree"
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
+	"github.com/sluice-dev/sluice/internal/cli/grove"
 )
 
 // treeOptions are the flags of `sluice tree`.
@@ -76,16 +82,16 @@ func (o *treeOptions) run(ctx context.Context, s Streams, arg string) error {
 func (o *treeOptions) tree(ctx context.Context, ro *v1alpha1.Rollout) (view.TreeView, error) {
 	st := view.Status(ro)
 	v := view.TreeView{APIVersion: view.APIVersion, Kind: view.KindTreeView, Rollout: st.Rollout}
-	g := &grove{rollout: ro, domain: o.domain}
-	if err := g.read(ctx, o.cluster); err != nil {
+	g, err := o.cluster.grove(ctx, ro, o.domain)
+	if err != nil {
 		return v, err
 	}
-	node := leaf(view.TreeRollout, ro.Name, st.Reason)
+	node := view.Leaf(view.TreeRollout, ro.Name, st.Reason)
 	if st.Place != nil {
 		node.Weight = &st.Place.Weight
 	}
-	node.Children = append(node.Children, g.routes()...)
-	node.Children = append(node.Children, g.host())
+	node.Children = append(node.Children, g.RouteNodes()...)
+	node.Children = append(node.Children, g.Host())
 	proxies, err := o.proxies(ctx, ro)
 	if err != nil {
 		return v, err
@@ -93,7 +99,7 @@ func (o *treeOptions) tree(ctx context.Context, ro *v1alpha1.Rollout) (view.Tree
 	node.Children = append(node.Children, proxies...)
 	v.Root = node
 	if name := ro.Labels[v1alpha1.LabelSourceName]; name != "" {
-		source := leaf(view.TreeSource, cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace)+"/"+name, "n/a")
+		source := view.Leaf(view.TreeSource, cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace)+"/"+name, "n/a")
 		if src := o.cluster.sourceOf(ctx, ro); src != nil {
 			source.State = src.Status.LastAppliedRevision
 			if ready := v1alpha1.Condition(src.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
@@ -106,8 +112,33 @@ func (o *treeOptions) tree(ctx context.Context, ro *v1alpha1.Rollout) (view.Tree
 	return v, nil
 }
 
-func leaf(kind view.TreeKind, name, state string) view.TreeNode {
-	return view.TreeNode{Kind: kind, Name: name, State: state, Children: []view.TreeNode{}}
+// grove reads the objects of the rollout's namespace. Kinds that the cluster lacks, or that may not be read, are none.
+func (c *cluster) grove(ctx context.Context, ro *v1alpha1.Rollout, domain string) (grove.Grove, error) {
+	g := grove.Grove{Rollout: ro, Domain: domain}
+	client, err := dynamic.NewForConfig(c.config)
+	if err != nil {
+		return g, err
+	}
+	mesh := schema.GroupVersion{Group: "networking.istio.io", Version: "v1"}
+	discovery := schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"}
+	for _, kind := range []struct {
+		of   schema.GroupVersionResource
+		into *[]unstructured.Unstructured
+	}{
+		{mesh.WithResource("virtualservices"), &g.Routes}, {mesh.WithResource("destinationrules"), &g.Rules},
+		{mesh.WithResource("serviceentries"), &g.Entries}, {discovery.WithResource("endpointslices"), &g.Slices},
+		{schema.GroupVersionResource{Version: "v1", Resource: "pods"}, &g.Pods},
+	} {
+		list, err := client.Resource(kind.of).Namespace(ro.Namespace).List(ctx, metav1.ListOptions{})
+		switch {
+		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		case err != nil:
+			return g, failed("listing "+kind.of.Resource, err)
+		default:
+			*kind.into = list.Items
+		}
+	}
+	return g, nil
 }
 
 // proxies are the replicas that report the split of ro, each with its proxies that do not run it.
@@ -118,26 +149,26 @@ func (o *treeOptions) proxies(ctx context.Context, ro *v1alpha1.Rollout) ([]view
 		if err := failed("listing fleetreports", err); errors.As(err, &exit) && exit.Code != ExitUnauthorized && exit.Code != ExitNotFound {
 			return nil, err
 		}
-		return []view.TreeNode{leaf(view.TreeProxies, "n/a", "their reports may not be read")}, nil
+		return []view.TreeNode{view.Leaf(view.TreeProxies, "n/a", "their reports may not be read")}, nil
 	}
 	var out []view.TreeNode
 	for _, s := range view.Fleet(list.Items).Splits {
 		if s.Split != ro.Namespace+"/"+ro.Name {
 			continue
 		}
-		node := leaf(view.TreeProxies, "of "+s.Replica, fmt.Sprintf("%d of %d run seq %d", s.Acked, s.Connected, s.Seq))
+		node := view.Leaf(view.TreeProxies, "of "+s.Replica, fmt.Sprintf("%d of %d run seq %d", s.Acked, s.Connected, s.Seq))
 		weight := s.Weight
 		node.Weight = &weight
 		for _, id := range s.Pending {
-			node.Children = append(node.Children, leaf(view.TreeProxy, id, "pending"))
+			node.Children = append(node.Children, view.Leaf(view.TreeProxy, id, "pending"))
 		}
 		if n := s.FirstNack; n != nil {
-			node.Children = append(node.Children, leaf(view.TreeProxy, n.Node, "rejected: "+n.Message))
+			node.Children = append(node.Children, view.Leaf(view.TreeProxy, n.Node, "rejected: "+n.Message))
 		}
 		out = append(out, node)
 	}
 	if len(out) == 0 {
-		out = append(out, leaf(view.TreeProxies, "n/a", "no replica reports it"))
+		out = append(out, view.Leaf(view.TreeProxies, "n/a", "no replica reports it"))
 	}
 	return out, nil
 }

@@ -1,17 +1,17 @@
-package cli
+// Package grove finds what a Rollout's traffic hangs on, among the objects of its namespace: the routes that it divides, its
+// versions with their shares, and their endpoints. `sluice tree` calls it with what it has read.
+//
+//	g := grove.Grove{Rollout: ro, Domain: "cluster.local", Routes: virtualServices, Rules: destinationRules}
+//	nodes := append(g.RouteNodes(), g.Host())
+package grove
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
@@ -20,71 +20,38 @@ import (
 // maxEndpoints is how many endpoints of a version a tree shows.
 const maxEndpoints = 20
 
-// grove is what a rollout's traffic hangs on, as the cluster has it.
-type grove struct {
-	rollout  *v1alpha1.Rollout
-	domain   string
-	services []unstructured.Unstructured // VirtualServices
-	rules    []unstructured.Unstructured // DestinationRules
-	entries  []unstructured.Unstructured // ServiceEntries
-	slices   []unstructured.Unstructured // EndpointSlices
-	pods     map[string]unstructured.Unstructured
-}
-
-// read lists the objects of the rollout's namespace. Kinds that the cluster lacks, or that may not be read, are none.
-func (g *grove) read(ctx context.Context, c *cluster) error {
-	client, err := dynamic.NewForConfig(c.config)
-	if err != nil {
-		return err
-	}
-	mesh := schema.GroupVersion{Group: "networking.istio.io", Version: "v1"}
-	slices := schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"}
-	var pods []unstructured.Unstructured
-	for _, kind := range []struct {
-		of   schema.GroupVersionResource
-		into *[]unstructured.Unstructured
-	}{
-		{mesh.WithResource("virtualservices"), &g.services}, {mesh.WithResource("destinationrules"), &g.rules},
-		{mesh.WithResource("serviceentries"), &g.entries}, {slices.WithResource("endpointslices"), &g.slices},
-		{schema.GroupVersionResource{Version: "v1", Resource: "pods"}, &pods},
-	} {
-		list, err := client.Resource(kind.of).Namespace(g.rollout.Namespace).List(ctx, metav1.ListOptions{})
-		switch {
-		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
-		case err != nil:
-			return failed("listing "+kind.of.Resource, err)
-		default:
-			*kind.into = list.Items
-		}
-	}
-	g.pods = map[string]unstructured.Unstructured{}
-	for _, p := range pods {
-		g.pods[p.GetName()] = p
-	}
-	return nil
+// Grove is a Rollout with the objects of its namespace that traffic depends on.
+type Grove struct {
+	Rollout *v1alpha1.Rollout
+	Domain  string                      // of the cluster's services
+	Routes  []unstructured.Unstructured // VirtualServices
+	Rules   []unstructured.Unstructured // DestinationRules
+	Entries []unstructured.Unstructured // ServiceEntries
+	Slices  []unstructured.Unstructured // EndpointSlices
+	Pods    []unstructured.Unstructured
 }
 
 // isHost reports whether a name, as an object of the namespace writes it, is the rollout's host.
-func (g *grove) isHost(name string) bool {
-	ns := g.rollout.Namespace
+func (g Grove) isHost(name string) bool {
+	ns := g.Rollout.Namespace
 	full := func(n string) string {
 		switch {
-		case strings.HasSuffix(n, ".svc."+g.domain) || strings.Count(n, ".") > 1 && !strings.HasSuffix(n, ".svc"):
+		case strings.HasSuffix(n, ".svc."+g.Domain) || strings.Count(n, ".") > 1 && !strings.HasSuffix(n, ".svc"):
 			return n
 		case strings.HasSuffix(n, ".svc"):
-			return n + "." + g.domain
+			return n + "." + g.Domain
 		case strings.Contains(n, "."):
 			return n
 		}
-		return n + "." + ns + ".svc." + g.domain
+		return n + "." + ns + ".svc." + g.Domain
 	}
-	return full(name) == full(g.rollout.Spec.Host)
+	return full(name) == full(g.Rollout.Spec.Host)
 }
 
-// routes are the routes of VirtualServices that send to the host.
-func (g *grove) routes() []view.TreeNode {
+// RouteNodes are the routes of VirtualServices that send to the host.
+func (g Grove) RouteNodes() []view.TreeNode {
 	out := []view.TreeNode{}
-	for _, vs := range g.services {
+	for _, vs := range g.Routes {
 		for _, protocol := range []string{"http", "tls", "tcp"} {
 			rules, _, _ := unstructured.NestedSlice(vs.Object, "spec", protocol)
 			for i, rule := range rules {
@@ -106,7 +73,7 @@ func (g *grove) routes() []view.TreeNode {
 }
 
 // destinations are the subsets of the host that a rule names; the bare host is "".
-func (g *grove) destinations(rule map[string]any) (subsets []string, takes bool) {
+func (g Grove) destinations(rule map[string]any) (subsets []string, takes bool) {
 	list, _, _ := unstructured.NestedSlice(rule, "route")
 	for _, item := range list {
 		one, ok := item.(map[string]any)
@@ -122,14 +89,14 @@ func (g *grove) destinations(rule map[string]any) (subsets []string, takes bool)
 }
 
 // route is a route with what becomes of its requests: those to the stable version and to the bare host are divided.
-func (g *grove) route(name string, subsets []string) view.TreeNode {
-	st := g.rollout.Status
-	node := leaf(view.TreeRoute, name, "")
+func (g Grove) route(name string, subsets []string) view.TreeNode {
+	st := g.Rollout.Status
+	node := view.Leaf(view.TreeRoute, name, "")
 	if st == nil {
 		return node
 	}
 	divided := slices.ContainsFunc(subsets, func(s string) bool { return s == "" || s == st.Stable.Name || slices.Contains(st.Managed, s) })
-	if only := g.rollout.Spec.Routes; len(only) > 0 && !slices.ContainsFunc(only, func(r string) bool { return strings.HasSuffix(name, "/"+r) }) {
+	if only := g.Rollout.Spec.Routes; len(only) > 0 && !slices.ContainsFunc(only, func(r string) bool { return strings.HasSuffix(name, "/"+r) }) {
 		divided = false
 	}
 	if !divided {
@@ -138,7 +105,7 @@ func (g *grove) route(name string, subsets []string) view.TreeNode {
 	}
 	for _, share := range g.shares() {
 		weight := share.weight
-		child := leaf(view.TreeSubset, share.name, share.role)
+		child := view.Leaf(view.TreeSubset, share.name, share.role)
 		child.Weight = &weight
 		node.Children = append(node.Children, child)
 	}
@@ -152,8 +119,8 @@ type portion struct {
 	weight int32
 }
 
-func (g *grove) shares() []portion {
-	st := g.rollout.Status
+func (g Grove) shares() []portion {
+	st := g.Rollout.Status
 	if st == nil || st.Stable.Name == "" {
 		return nil
 	}
@@ -163,11 +130,11 @@ func (g *grove) shares() []portion {
 	return []portion{{st.Stable.Name, "stable", 100 - st.Weight}, {st.Canary.Name, "canary", st.Weight}}
 }
 
-// host is the host with its versions and their endpoints.
-func (g *grove) host() view.TreeNode {
-	node := leaf(view.TreeHost, g.rollout.Spec.Host, "")
+// Host is the host with its versions and their endpoints.
+func (g Grove) Host() view.TreeNode {
+	node := view.Leaf(view.TreeHost, g.Rollout.Spec.Host, "")
 	shares := g.shares()
-	for _, rule := range g.rules {
+	for _, rule := range g.Rules {
 		host, _, _ := unstructured.NestedString(rule.Object, "spec", "host")
 		if !g.isHost(host) {
 			continue
@@ -189,8 +156,8 @@ func (g *grove) host() view.TreeNode {
 	return node
 }
 
-func (g *grove) subset(name string, selector labels.Selector, shares []portion) view.TreeNode {
-	node := leaf(view.TreeSubset, name, "takes no part")
+func (g Grove) subset(name string, selector labels.Selector, shares []portion) view.TreeNode {
+	node := view.Leaf(view.TreeSubset, name, "takes no part")
 	if i := slices.IndexFunc(shares, func(s portion) bool { return s.name == name }); i >= 0 {
 		weight := shares[i].weight
 		node.State, node.Weight = shares[i].role, &weight
@@ -200,15 +167,15 @@ func (g *grove) subset(name string, selector labels.Selector, shares []portion) 
 		node.State += "  no endpoint"
 	}
 	if more := len(node.Children) - maxEndpoints; more > 0 {
-		node.Children = append(node.Children[:maxEndpoints], leaf(view.TreeEndpoint, "...", fmt.Sprintf("and %d more", more)))
+		node.Children = append(node.Children[:maxEndpoints], view.Leaf(view.TreeEndpoint, "...", fmt.Sprintf("and %d more", more)))
 	}
 	return node
 }
 
 // endpoints are those of the host with these labels, by name.
-func (g *grove) endpoints(selector labels.Selector) []view.TreeNode {
+func (g Grove) endpoints(selector labels.Selector) []view.TreeNode {
 	var out []view.TreeNode
-	for _, slice := range g.slices {
+	for _, slice := range g.Slices {
 		if !g.isHost(slice.GetLabels()["kubernetes.io/service-name"]) {
 			continue
 		}
@@ -219,7 +186,7 @@ func (g *grove) endpoints(selector labels.Selector) []view.TreeNode {
 			}
 		}
 	}
-	for _, entry := range g.entries {
+	for _, entry := range g.Entries {
 		hosts, _, _ := unstructured.NestedStringSlice(entry.Object, "spec", "hosts")
 		if !slices.ContainsFunc(hosts, g.isHost) {
 			continue
@@ -232,7 +199,7 @@ func (g *grove) endpoints(selector labels.Selector) []view.TreeNode {
 			}
 			marks, _, _ := unstructured.NestedStringMap(one, "labels")
 			if address, _ := one["address"].(string); selector.Matches(labels.Set(marks)) {
-				out = append(out, leaf(view.TreeEndpoint, address, "of a ServiceEntry"))
+				out = append(out, view.Leaf(view.TreeEndpoint, address, "of a ServiceEntry"))
 			}
 		}
 	}
@@ -241,10 +208,10 @@ func (g *grove) endpoints(selector labels.Selector) []view.TreeNode {
 }
 
 // sliceEndpoint is an endpoint of an EndpointSlice, if its pod has these labels.
-func (g *grove) sliceEndpoint(one map[string]any, selector labels.Selector) []view.TreeNode {
+func (g Grove) sliceEndpoint(one map[string]any, selector labels.Selector) []view.TreeNode {
 	name, _, _ := unstructured.NestedString(one, "targetRef", "name")
-	pod, known := g.pods[name]
-	if !known || !selector.Matches(labels.Set(pod.GetLabels())) {
+	i := slices.IndexFunc(g.Pods, func(p unstructured.Unstructured) bool { return p.GetName() == name })
+	if i < 0 || !selector.Matches(labels.Set(g.Pods[i].GetLabels())) {
 		return nil
 	}
 	addresses, _, _ := unstructured.NestedStringSlice(one, "addresses")
@@ -252,5 +219,5 @@ func (g *grove) sliceEndpoint(one map[string]any, selector labels.Selector) []vi
 	if ready, given, _ := unstructured.NestedBool(one, "conditions", "ready"); given && !ready {
 		state = "not ready"
 	}
-	return []view.TreeNode{leaf(view.TreeEndpoint, strings.TrimSpace(name+" "+strings.Join(addresses, ",")), state)}
+	return []view.TreeNode{view.Leaf(view.TreeEndpoint, strings.TrimSpace(name+" "+strings.Join(addresses, ",")), state)}
 }
