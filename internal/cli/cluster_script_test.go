@@ -135,6 +135,9 @@ func (d *desk) play(t *testing.T, script string) string {
 		}
 		b.WriteString(line)
 		code, out, errs := d.as(t, strings.TrimPrefix(m[1], "@"), strings.Fields(strings.NewReplacer("-n NS", "-n "+d.ns, "--state STATE", "--state "+d.state).Replace(m[2])))
+		if code == cli.ExitTimeout {
+			errs = "" // how far it came depends on how busy the machine is
+		}
 		b.WriteString(d.constant(out))
 		for text := range strings.Lines(d.constant(errs)) {
 			b.WriteString("! " + text)
