@@ -29,7 +29,7 @@ func documents() map[string]any {
 		view.KindCodeList: view.CodeList{}, view.KindFleetView: view.FleetView{}, view.KindProxyView: view.ProxyView{},
 		view.KindTraceView: view.TraceView{}, view.KindDiffView: view.DiffView{}, view.KindTreeView: view.TreeView{},
 		view.KindDoctorReport: view.DoctorReport{}, view.KindEventsView: view.EventsView{}, view.KindDescribeView: view.DescribeView{},
-		view.KindVersionView: view.VersionView{},
+		view.KindVersionView: view.VersionView{}, view.KindConversionReport: view.ConversionReport{},
 	}
 }
 
