@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,8 +23,12 @@ func TestDocs_commandsPrintWhatTheySay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	examples, err := filepath.Glob("examples/*/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ran := 0
-	for _, page := range append(pages, "README.md", "examples/bakery/README.md") {
+	for _, page := range slices.Concat(pages, examples, []string{"README.md"}) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
