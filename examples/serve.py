@@ -5,6 +5,7 @@ Each answer names its version, in the body and in the header x-demo-version; so 
 import argparse
 import http.server
 import random
+import sys
 import threading
 
 arguments = argparse.ArgumentParser(description=__doc__)
@@ -29,7 +30,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-servers = [http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) for port in options.ports]
+
+
+def serve(port):
+    try:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except OSError as err:
+        sys.exit(f"error: port {port} of version {options.version}: {err.strerror}\nnext: end what listens there, perhaps another run of the example")
+
+
+servers = [serve(port) for port in options.ports]
 for server in servers[1:]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 servers[0].serve_forever()
