@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -86,7 +87,7 @@ func openExample(t *testing.T, name string, gateway int, rollouts ...string) *ex
 	return ex
 }
 
-// serve starts what the file names: lines of a version and its ports.
+// serve starts what the file names: lines of a version, its ports and its errors.
 func (ex *example) serve(path string) {
 	ex.t.Helper()
 	f, err := os.Open(path)
@@ -99,8 +100,16 @@ func (ex *example) serve(path string) {
 		if len(words) == 0 || words[0] == "#" {
 			continue
 		}
-		for _, port := range words[1:] {
-			ex.listen(words[0], port)
+		for i, word := range words[1:] {
+			if word == "--errors" {
+				percent, err := strconv.Atoi(words[i+2])
+				if err != nil {
+					ex.t.Fatal(err)
+				}
+				ex.served[words[0]].errors.Store(int64(10 * percent))
+				break
+			}
+			ex.listen(words[0], word)
 		}
 	}
 }
@@ -315,15 +324,14 @@ func TestExample_mirror(t *testing.T) {
 
 func TestExample_sloGuard(t *testing.T) {
 	ex := openExample(t, "slo-guard", 19500, "payments")
-	ex.served["v2"].errors.Store(50)
 	users := ex.visit("/")
-	ex.release("deploy/rollout.yaml", "v2")
+	ex.release("deploy/rollout.yaml", "v3")
 	ex.until("payments", "the way back", func(st *v1alpha1.RolloutStatus) bool {
 		return st.Outcome == v1alpha1.OutcomeRolledBack && st.Stable.Name == "v1" && st.Weight == 0
 	})
 	ex.from("v1", "payments.example", "/")
-	if tally := users.Record().Tally(time.Time{}, time.Time{}); tally.FailedBut("v2") != 0 {
-		t.Errorf("failures that v2 did not make: %+v", tally)
+	if tally := users.Record().Tally(time.Time{}, time.Time{}); tally.FailedBut("v3") != 0 {
+		t.Errorf("failures that v3 did not make: %+v", tally)
 	}
 }
 
