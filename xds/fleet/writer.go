@@ -201,7 +201,7 @@ func (w *Writer) release(ctx context.Context) {
 	lease := w.lease.DeepCopy()
 	lease.Spec.HolderIdentity = nil
 	if err := w.config.Client.Update(ctx, lease); err != nil {
-		w.config.Log.Warn("the Lease of this replica is not released; it ends by itself", "error", err)
+		w.config.Log.Warn("the Lease of this replica is not released; it ends by itself", "err", err)
 	}
 }
 

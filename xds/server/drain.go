@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -77,7 +78,7 @@ const leaveWithin = 2 * time.Second
 func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	s.admission.health.Shutdown()
 	doors, guests := s.life.farewell.begin()
-	s.log.Info("proxies are sent to other replicas", "streams", len(guests), "over", over.String())
+	s.log.Info(fmt.Sprintf("the proxies of %d streams are sent to other replicas within %v", len(guests), over))
 	empty := make(chan struct{})
 	go func() {
 		defer close(empty)
