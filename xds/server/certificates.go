@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Certificates are the files that one side of a mutual TLS connection needs, in PEM. They may be replaced at any time:
@@ -60,6 +61,18 @@ func (k *keyring) fresh() *tls.Config {
 		k.log.Error("the new certificates are not used", "err", err)
 	}
 	return k.current
+}
+
+// ends is when the newest usable certificate does.
+func (k *keyring) ends() time.Time { return k.fresh().Certificates[0].Leaf.NotAfter }
+
+// certificateEnds is when the certificate ends that proxies are shown, in Unix time; 0: there is none.
+func (s *Server) certificateEnds() float64 {
+	k := s.life.keys.Load()
+	if k == nil {
+		return 0
+	}
+	return float64(k.ends().Unix())
 }
 
 func sameFile(a, b os.FileInfo) bool {

@@ -64,6 +64,7 @@ func (s *Server) enterBy(ctx context.Context, d Door) (entrance, error) {
 		if e.keys, err = newKeyring(*d.Certificates, s.log); err != nil {
 			return e, fmt.Errorf("listening for proxies on %s: %w", d.Addr, err)
 		}
+		s.life.keys.Store(e.keys)
 	} else if network == "tcp" {
 		if err = checkLoopback(d.Addr); err != nil {
 			return e, err

@@ -91,6 +91,9 @@ func (s *Server) Collectors() []prometheus.Collector {
 	return append(s.loads.collectors(),
 		m.streams, m.responses, m.responseBytes, m.ack, m.publishToAck, m.nacks, m.gateWait, m.gateTimeouts, m.barrier, m.refused, m.pending,
 		newStanding(s),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_xds_certificate_expiry_timestamp_seconds", Help: "When the certificate ends that proxies are shown, in Unix time; 0 where they are shown none.",
+		}, s.certificateEnds),
 	)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -56,6 +57,7 @@ type life struct {
 	running  sync.WaitGroup // goroutines of streams
 	closing  chan struct{}  // closed when the server goes down
 	farewell farewell
+	keys     atomic.Pointer[keyring] // of the door for certificates; nil: there is none
 }
 
 // New makes a Server that serves nobody yet.

@@ -87,6 +87,10 @@ func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
 		t.Errorf("before its end a certificate is refused: %d %s", code, errs)
 	}
 
+	const ends = "sluice_xds_certificate_expiry_timestamp_seconds"
+	if left := time.Until(time.Unix(int64(r.metric(ends, "")), 0)); left <= 0 || left > life {
+		t.Errorf("the metric says that the certificate ends in %v", left)
+	}
 	connections := e.counter(`^cluster\.sluice-xds;\.upstream_cx_total$`)
 	server.renew(lasting(time.Hour, "127.0.0.1"))
 	mine.renew(lasting(time.Hour, gateway))
@@ -96,6 +100,9 @@ func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
 		}
 		return nil
 	})
+	if left := time.Until(time.Unix(int64(r.metric(ends, "")), 0)); left < life {
+		t.Errorf("after the renewal the metric says that the certificate ends in %v", left)
+	}
 	over := time.NewTimer(time.Until(issued.Add(life + time.Second)))
 	<-over.C
 	if n := e.counter(`^cluster\.sluice-xds;\.upstream_cx_total$`); n != connections || e.counter(`^control_plane\.connected_state$`) != 1 {
