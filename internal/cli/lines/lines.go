@@ -94,7 +94,7 @@ func pairs(text string) func(yield func(string, any) bool) {
 			if !ok || strings.ContainsAny(key, " \"") {
 				return
 			}
-			value := rest
+			var value string
 			if quoted, err := strconv.QuotedPrefix(rest); err == nil {
 				value, _ = strconv.Unquote(quoted)
 				text = rest[len(quoted):]
