@@ -321,7 +321,7 @@ func (v *verdicts) comparable() {
 	if !st.Phase.Open() {
 		return
 	}
-	status, reason, message := metav1.ConditionFalse, v1alpha1.ReasonSameMix, ""
+	status, reason, message := metav1.ConditionFalse, v1alpha1.ReasonSameMix, "both versions get the same mix of requests"
 	switch stage := st.Stage(); {
 	case len(stage.Match) > 0:
 		reason, message = v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
@@ -336,7 +336,7 @@ func (v *verdicts) comparable() {
 	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
 		reason, message = v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
 	default:
-		status, message = metav1.ConditionTrue, "both versions get the same mix of requests"
+		status = metav1.ConditionTrue
 	}
 	v.list.Set(v1alpha1.ConditionComparable, status, reason, message)
 }

@@ -20,7 +20,7 @@ func peoplesStories() []story {
 			p.asks("resume", v1alpha1.RolloutActionSpec{Verb: v1alpha1.ActionResume})
 			p.goes("at 50", at(v1alpha1.PhaseBaking, 50))
 			p.asks("too-late", v1alpha1.RolloutActionSpec{Verb: v1alpha1.ActionPromote, IfAttempt: 7})
-			p.told()
+			p.goes("told that it is too late", func(*v1alpha1.Rollout) bool { return p.answerTo("too-late") != "" })
 			p.asks("promote", v1alpha1.RolloutActionSpec{Verb: v1alpha1.ActionPromote, IfAttempt: 1})
 			p.goes("judged at 100", judged(100))
 			p.asks("abort", v1alpha1.RolloutActionSpec{Verb: v1alpha1.ActionAbort})

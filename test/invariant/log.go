@@ -23,7 +23,7 @@ type line struct {
 // Write puts events into a log: a line of JSON each, in order.
 func Write(to io.Writer, events []Event) error {
 	for i, e := range events {
-		kind := ""
+		var kind string
 		switch e.Body.(type) {
 		case Stored:
 			kind = "stored"
