@@ -59,6 +59,7 @@ func (m *mount) renew(issue func(dir string) authority.Files) {
 // end. The stream stays; after the first ones have ended, Envoy comes back with the renewed one, and who has only the first
 // is refused.
 func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
+	t.Parallel()
 	const life = 30 * time.Second
 	s := open(t, 1)
 	ca := authority.New(t)

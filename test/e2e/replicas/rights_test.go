@@ -166,6 +166,7 @@ func seldom() map[right]string {
 // TestRights_whatTheChartGivesIsWhatIsUsed runs two replicas with the rights of the chart and no others through a release
 // from Git: nothing that they ask for is denied, and there is no right that they do not use.
 func TestRights_whatTheChartGivesIsWhatIsUsed(t *testing.T) {
+	t.Parallel()
 	server := kube.Own(t, kube.Options{Port: proxy.FreePort(t), Audit: audited})
 	s := found(t, server.Config(t), 1)
 	kubeconfig, granted := s.installed("--set", "certificates[0].namespace="+s.shop, "--set", "certificates[0].names={front,front-cacert}")
