@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"slices"
@@ -64,7 +65,7 @@ func regionOf(ref string) (region, bool) {
 func (g *grafana) Send(ctx context.Context, n Note) (Receipt, error) {
 	var out Receipt
 	at := n.Report.At.UnixMilli()
-	drawn := annotation{Dashboard: g.spec.DashboardUID, Time: at, Tags: g.tags(n), Text: n.Line()}
+	drawn := annotation{Dashboard: g.spec.DashboardUID, Time: at, Tags: g.tags(n), Text: html.EscapeString(n.Line())}
 	if acked := n.Report.AckedAt; acked != nil && !acked.After(n.Report.At) {
 		step := drawn
 		step.Time, step.TimeEnd = acked.UnixMilli(), at

@@ -9,7 +9,7 @@ import (
 
 // The bounds of the receipts of a Rollout: entries in all, attempts they are of, and bytes of a reference.
 const (
-	MaxReceipts = 8
+	MaxReceipts = 16
 	MaxRef      = 128
 	keptFor     = 2
 )

@@ -50,7 +50,7 @@ func TestKeep_refusesWhatDoesNotFit(t *testing.T) {
 		t.Errorf("kept %+v", got)
 	}
 	var many []notify.Result
-	for i := range 12 {
+	for i := range notify.MaxReceipts + 4 {
 		many = append(many, notify.Result{Attempt: 1, Notifier: fmt.Sprint("n", i), Ref: "x"})
 	}
 	if got := notify.Keep(nil, many); len(got) != notify.MaxReceipts {

@@ -91,9 +91,22 @@ func (l *limited) Write(b []byte) (int, error) {
 	return l.Buffer.Write(b)
 }
 
+// maxBetween bounds a text between two functions, in bytes. Each json doubles backslashes: without a bound, a short template
+// with many of them would take all memory of the process that sends notes, which is the one that decides.
+const maxBetween = 16 << 10
+
+// short gives a text that is within maxBetween.
+func short(text string) (string, error) {
+	if len(text) > maxBetween {
+		return "", fmt.Errorf("a text has more than %d bytes on its way", maxBetween)
+	}
+	return text, nil
+}
+
 func lineFunctions() template.FuncMap {
 	return template.FuncMap{
-		"upper": strings.ToUpper, "lower": strings.ToLower,
+		"upper": func(text string) (string, error) { return short(strings.ToUpper(text)) },
+		"lower": func(text string) (string, error) { return short(strings.ToLower(text)) },
 		// truncate N TEXT keeps at most N characters.
 		"truncate": func(n int, text string) string {
 			if n < 1 || utf8.RuneCountInString(text) <= n {
@@ -103,7 +116,10 @@ func lineFunctions() template.FuncMap {
 		},
 		"json": func(v any) (string, error) {
 			text, err := json.Marshal(v)
-			return string(text), err
+			if err != nil {
+				return "", err
+			}
+			return short(string(text))
 		},
 	}
 }

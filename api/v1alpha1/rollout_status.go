@@ -137,7 +137,7 @@ type RolloutStatus struct {
 	// Receipts of the notes of the last two attempts, newest first.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=16
 	Receipts []Receipt `json:"receipts,omitempty"`
 	// History of ended attempts, newest first.
 	// +optional

@@ -77,6 +77,7 @@ func (p *pass) look(ctx context.Context) error {
 // advance notes a commit that changes nothing here as applied.
 func (p *pass) advance(ctx context.Context) error {
 	if err := p.write(ctx, p.advanced()); err != nil {
+		p.memory.settled = false // the status still tells of the commit before: the next look says it again
 		return err
 	}
 	p.arrived()
@@ -176,6 +177,7 @@ func (p *pass) finish(ctx, run context.Context, r *result) error {
 	m.settled = !waits && len(r.outcome.Refused) == 0 && r.put == 0 && !r.prune.left
 	p.controller.config.Watch.Follow(ctx, p.owner(), r.inventory)
 	if err := p.write(ctx, p.applied(r)); err != nil {
+		m.settled = false // the status still tells of the run before
 		return err
 	}
 	p.arrived()

@@ -42,6 +42,8 @@ type doctor struct {
 	now        func() time.Time
 	kube       kubernetes.Interface
 	rollouts   []v1alpha1.Rollout
+	sourced    []v1alpha1.Source // found on the way
+	unlisted   error             // why one of the two lists is not known
 	report     view.DoctorReport
 }
 

@@ -94,7 +94,7 @@ func (d *desk) serves(t *testing.T) {
 	t.Helper()
 	marks := map[string]string{"app.kubernetes.io/name": "sluice", "app.kubernetes.io/component": "controller"}
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "sluice", Namespace: d.ns, Labels: marks},
-		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "xds", Port: 15012}}}}
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "grpc-xds", Port: 15012}}}}
 	if _, err := d.core(t).CoreV1().Services(d.ns).Create(t.Context(), service, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -218,8 +218,12 @@ func (d *doctor) before(ctx context.Context) {
 	var lacking []string
 	for _, resource := range []string{"virtualservices", "destinationrules", "gateways", "serviceentries"} {
 		_, err := d.kube.Discovery().RESTClient().Get().AbsPath("/apis/networking.istio.io/v1", resource).Param("limit", "1").DoRaw(ctx)
-		if codeOf(err) == ExitNotFound {
+		switch {
+		case codeOf(err) == ExitNotFound:
 			lacking = append(lacking, resource)
+		case err != nil:
+			d.unknown(areaCluster, "mesh kinds", failed("listing "+resource, err))
+			return
 		}
 	}
 	if len(lacking) > 0 {

@@ -143,18 +143,20 @@ func (d *doctor) address(ctx context.Context) {
 	}
 	for _, s := range services.Items {
 		for _, port := range s.Spec.Ports {
-			if port.Name != "xds" {
+			if port.Name != "grpc-xds" { // the chart's name
 				continue
 			}
 			at := fmt.Sprintf("%s.%s.svc:%d", s.Name, s.Namespace, port.Port)
 			slices, err := d.kube.DiscoveryV1().EndpointSlices(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + s.Name})
+			if err != nil {
+				d.unknown(areaProxies, "xds address", failed("listing the endpoints of service "+s.Name, err))
+				return
+			}
 			ready := 0
-			if err == nil {
-				for _, slice := range slices.Items {
-					for _, e := range slice.Endpoints {
-						if e.Conditions.Ready == nil || *e.Conditions.Ready {
-							ready++
-						}
+			for _, slice := range slices.Items {
+				for _, e := range slice.Endpoints {
+					if e.Conditions.Ready == nil || *e.Conditions.Ready {
+						ready++
 					}
 				}
 			}
@@ -174,6 +176,7 @@ func (d *doctor) metrics(ctx context.Context) {
 	list := &v1alpha1.RolloutList{}
 	if err := d.cluster.client.Get().Resource("rollouts").Do(ctx).Into(list); err != nil {
 		d.unknown(areaMetrics, "rollouts", failed("listing rollouts", err))
+		d.unlisted = failed("listing rollouts", err)
 	}
 	d.rollouts = list.Items
 	var blind, oneArmed []string
@@ -264,9 +267,11 @@ func (d *doctor) skew(ctx context.Context) {
 func (d *doctor) sources(ctx context.Context) {
 	list := &v1alpha1.SourceList{}
 	if err := d.cluster.client.Get().Resource("sources").Do(ctx).Into(list); err != nil {
-		d.unknown(areaGit, "sources", failed("listing sources", err))
+		d.unlisted = failed("listing sources", err)
+		d.unknown(areaGit, "sources", d.unlisted)
 		return
 	}
+	d.sourced = list.Items
 	fine := 0
 	for i := range list.Items {
 		src := &list.Items[i]
@@ -279,6 +284,8 @@ func (d *doctor) sources(ctx context.Context) {
 			d.warn(areaGit, name, "not known: no controller has looked at it", "kubectl describe source "+src.Name+" -n "+src.Namespace)
 		case ready.Status == metav1.ConditionFalse:
 			d.fail(areaGit, name, ready.Reason+": "+ready.Message, "kubectl describe source "+src.Name+" -n "+src.Namespace)
+		case ready.Status != metav1.ConditionTrue:
+			d.warn(areaGit, name, ready.Reason+": "+ready.Message, "kubectl describe source "+src.Name+" -n "+src.Namespace)
 		default:
 			fine++
 		}
@@ -288,23 +295,36 @@ func (d *doctor) sources(ctx context.Context) {
 	}
 }
 
-// notes looks at what is still to be sent, and at those who send it.
-func (d *doctor) notes(ctx context.Context) {
+// outbox looks for a note that waits for long, of a Rollout or a Source.
+func (d *doctor) outbox() {
 	oldest, owner := time.Time{}, ""
-	for _, ro := range d.rollouts {
-		if ro.Status == nil || len(ro.Status.Notes) == 0 {
-			continue
-		}
-		if at := ro.Status.Notes[0].At.Time; owner == "" || at.Before(oldest) {
-			oldest, owner = at, ro.Namespace+"/"+ro.Name
+	look := func(of metav1.ObjectMeta, notes []v1alpha1.PendingNote) {
+		if len(notes) > 0 && (owner == "" || notes[0].At.Time.Before(oldest)) {
+			oldest, owner = notes[0].At.Time, of.Namespace+"/"+of.Name
 		}
 	}
-	if age := d.now().Sub(oldest); owner != "" && age > maxOutboxAge {
+	for _, ro := range d.rollouts {
+		if ro.Status != nil {
+			look(ro.ObjectMeta, ro.Status.Notes)
+		}
+	}
+	for _, src := range d.sourced {
+		look(src.ObjectMeta, src.Status.Notes)
+	}
+	switch age := d.now().Sub(oldest); {
+	case owner != "" && age > maxOutboxAge:
 		ns, _, _ := strings.Cut(owner, "/")
 		d.fail(areaNotes, "outbox", fmt.Sprintf("a note of %s waits for %v", owner, age.Round(time.Second)), "kubectl get notifiers -n "+ns)
-	} else {
+	case d.unlisted != nil:
+		d.unknown(areaNotes, "outbox", d.unlisted)
+	default:
 		d.ok(areaNotes, "outbox", "no note waits longer than %v", maxOutboxAge)
 	}
+}
+
+// notes looks at what is still to be sent, and at those who send it.
+func (d *doctor) notes(ctx context.Context) {
+	d.outbox()
 	list := &v1alpha1.NotifierList{}
 	if err := d.cluster.client.Get().Resource("notifiers").Do(ctx).Into(list); err != nil {
 		d.unknown(areaNotes, "notifiers", failed("listing notifiers", err))

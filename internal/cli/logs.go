@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/internal/app"
@@ -49,6 +50,7 @@ type logsOptions struct {
 	since   time.Duration
 	attempt int64
 	timeout time.Duration
+	errs    io.Writer // what cannot be read is said there
 }
 
 func newLogs(s Streams, stateRoot string) *cobra.Command {
@@ -89,7 +91,7 @@ func (o *logsOptions) run(ctx context.Context, s Streams, arg string) error {
 	if err := o.output.ready(); err != nil {
 		return err
 	}
-	o.output.stream = true
+	o.output.stream, o.errs = true, s.Err
 	read, err := o.reader()
 	if err != nil {
 		return err
@@ -163,6 +165,12 @@ func (o *logsOptions) file(dir string) (reads, error) {
 		if err != nil {
 			return nil, &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the log: %w", err)}
 		}
+		if at, err := f.Seek(0, io.SeekEnd); err == nil {
+			_, err = f.Seek(max(0, at-maxLogs), io.SeekStart) // the newest lines; one that is cut is no JSON, and left out
+			if err != nil {
+				return nil, errors.Join(&Exit{Code: ExitUsage, Err: fmt.Errorf("reading the log: %w", err)}, f.Close())
+			}
+		}
 		return []io.ReadCloser{f}, nil
 	}, nil
 }
@@ -189,16 +197,23 @@ func (o *logsOptions) pods(ctx context.Context) ([]io.ReadCloser, error) {
 		seconds := max(1, int64(o.since.Seconds()))
 		options.SinceSeconds = &seconds
 	}
-	var out []io.ReadCloser
+	var (
+		out    []io.ReadCloser
+		silent []error
+	)
 	for _, p := range pods.Items {
 		stream, err := client.CoreV1().Pods(o.system).GetLogs(p.Name, options).Stream(ctx)
-		if err != nil {
-			for _, open := range out {
-				_ = open.Close()
-			}
-			return nil, failed("reading the log of pod "+p.Name, err)
+		if err != nil { // a replica that starts has none yet; the others' lines are worth reading
+			silent = append(silent, failed("reading the log of pod "+p.Name, err))
+			continue
 		}
 		out = append(out, stream)
+	}
+	if len(out) == 0 {
+		return nil, silent[0]
+	}
+	for _, err := range silent {
+		fmt.Fprintf(o.errs, "left out: %s\n", problem.Clean(err.Error(), problem.MaxMessage))
 	}
 	return out, nil
 }

@@ -92,6 +92,9 @@ func (o *notifyOptions) test(ctx context.Context, s Streams, arg string) error {
 	if err := o.cluster.client.Get().Namespace(o.cluster.namespace).Resource("notifiers").Name(name).Do(ctx).Into(n); err != nil {
 		return failed("getting notifier "+name, err)
 	}
+	if n.Spec.GitStatus != nil {
+		return &Exit{Code: ExitUsage, Err: fmt.Errorf("notifier %s shows states of commits: a test has no commit to show one on", name), Next: "kubectl get notifier " + name + " -n " + o.cluster.namespace}
+	}
 	core, err := corev1client.NewForConfig(o.cluster.config)
 	if err != nil {
 		return &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}

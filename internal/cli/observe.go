@@ -42,7 +42,7 @@ type observer struct {
 	seen    bool
 }
 
-// observe shows visit an object of our group and each of its changes until visit is done. An object that is missing or
+// observe shows visit an object of our group and each of its changes until visit is done, whose error then counts. An object that is missing or
 // goes away is an Exit; the end of ctx gives its cause.
 func (c *cluster) observe(ctx context.Context, plural, name string, visit func(runtime.Object) (bool, error)) error {
 	w := &observer{cluster: c, plural: plural, name: name, visit: visit}
@@ -50,7 +50,7 @@ func (c *cluster) observe(ctx context.Context, plural, name string, visit func(r
 		done, err := w.round(ctx)
 		switch {
 		case done:
-			return nil
+			return err
 		case context.Cause(ctx) != nil:
 			return context.Cause(ctx)
 		case err != nil:

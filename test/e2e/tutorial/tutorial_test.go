@@ -68,7 +68,7 @@ func parse(page string) []step {
 	return out
 }
 
-// desk is where the reader sits: a directory with the examples in it, and terminals.
+// desk is where the reader sits: a directory like the repository after make build, and terminals.
 type desk struct {
 	t         *testing.T
 	dir       string
@@ -85,13 +85,16 @@ func newDesk(t *testing.T, root string) *desk {
 	if _, err := os.Stat(full); err != nil {
 		t.Fatalf("%v; next: make build", err)
 	}
-	dir, bin := t.TempDir(), t.TempDir()
-	for name, to := range map[string]string{filepath.Join(dir, "examples"): filepath.Join(root, "examples"), filepath.Join(bin, "sluice"): full} {
-		if err := os.Symlink(to, name); err != nil {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "bin", "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"examples": filepath.Join(root, "examples"), "bin/full/sluice": full} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	env := append(os.Environ(), "SLUICE="+full, "PATH="+bin+":"+os.Getenv("PATH"), "XDG_STATE_HOME="+t.TempDir(), "SLUICE_ENVOY="+proxy.Binary(t),
+	env := append(os.Environ(), "SLUICE="+full, "XDG_STATE_HOME="+t.TempDir(), "SLUICE_ENVOY="+proxy.Binary(t),
 		"KUBECONFIG=", "GIT_AUTHOR_NAME=Ana", "GIT_AUTHOR_EMAIL=ana@example.com", "GIT_COMMITTER_NAME=Ana", "GIT_COMMITTER_EMAIL=ana@example.com")
 	return &desk{t: t, dir: dir, env: env, terminals: map[string]*terminal{}}
 }
