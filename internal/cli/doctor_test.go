@@ -49,6 +49,21 @@ func (d *desk) leads(t *testing.T, name, holder string, renewed time.Time) {
 	}
 }
 
+// renews lets a holder, or nobody, have a Lease as of now.
+func (d *desk) renews(t *testing.T, name, holder string) {
+	t.Helper()
+	leases := d.core(t).CoordinationV1().Leases(d.ns)
+	lease, err := leases.Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := metav1.NewMicroTime(time.Now())
+	lease.Spec.HolderIdentity, lease.Spec.RenewTime = &holder, &at
+	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDoctor_findsWhatIsBroken(t *testing.T) {
 	d := newDesk(t)
 	d.serveReports(t)
@@ -66,8 +81,19 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 	if code != cli.ExitNo {
 		t.Errorf("nothing runs: exit %d, want %d", code, cli.ExitNo)
 	}
-	d.leads(t, "sluice", "sluice-0_uid", time.Now())
 	d.leads(t, "sluice-replica-sluice-0", "sluice-0", time.Now())
+	_, found, alone := d.checkup(t)
+	wants(t, found, "controller leader: ok")
+	if !slices.ContainsFunc(alone.Checks, func(c view.DoctorCheck) bool { return c.Message == "sluice-0 leads by itself: nobody is elected here" }) {
+		t.Errorf("one replica without an election: %+v", alone.Checks)
+	}
+	d.leads(t, "sluice", "sluice-0_uid", time.Now().Add(-time.Hour))
+	_, found, _ = d.checkup(t)
+	wants(t, found, "controller leader: fail")
+	d.renews(t, "sluice", "")
+	_, found, _ = d.checkup(t)
+	wants(t, found, "controller leader: fail")
+	d.renews(t, "sluice", "sluice-0_uid")
 	d.report(t, "sluice-0", v1alpha1.FleetReportStatus{Proxies: v1alpha1.FleetProxies{Connected: 3, Synced: 3}})
 	_, found, _ = d.checkup(t)
 	wants(t, found, "controller replicas: ok", "controller leader: ok", "proxies connected: ok", "proxies rejected: ok", "proxies stale: ok",

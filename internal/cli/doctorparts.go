@@ -38,10 +38,11 @@ func (d *doctor) replicas(ctx context.Context) {
 	}
 	start := "helm upgrade --install sluice charts/sluice -n " + d.cluster.namespace
 	var alive, dead []string
-	leader := ""
+	leader, elected := "", false
 	for _, lease := range list.Items {
 		fresh := d.fresh(&lease)
 		name, isReplica := strings.CutPrefix(lease.Name, replicaLease)
+		elected = elected || lease.Name == leaderLease
 		switch {
 		case lease.Name == leaderLease && fresh && lease.Spec.HolderIdentity != nil:
 			leader, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_")
@@ -59,12 +60,23 @@ func (d *doctor) replicas(ctx context.Context) {
 	default:
 		d.ok(areaController, "replicas", "%d: %s", len(alive), strings.Join(alive, ", "))
 	}
-	if leader == "" {
-		d.fail(areaController, "leader", "nobody leads", "kubectl get lease "+leaderLease+" -n "+d.cluster.namespace+" -o yaml")
-	} else {
-		d.ok(areaController, "leader", "%s leads", leader)
-	}
+	d.leader(leader, elected, alive)
 	d.versions(ctx)
+}
+
+// leader says who decides: the holder of the Lease, or, where there is none since nobody is elected, the one replica.
+func (d *doctor) leader(holder string, elected bool, alive []string) {
+	next := "kubectl get lease " + leaderLease + " -n " + d.cluster.namespace + " -o yaml"
+	switch {
+	case holder != "":
+		d.ok(areaController, "leader", "%s leads", holder)
+	case elected || len(alive) == 0:
+		d.fail(areaController, "leader", "nobody leads", next)
+	case len(alive) == 1:
+		d.ok(areaController, "leader", "%s leads by itself: nobody is elected here", alive[0])
+	default:
+		d.fail(areaController, "leader", strings.Join(alive, ", ")+" run, and no Lease says which of them leads", next)
+	}
 }
 
 // fresh reports whether a Lease was renewed in time, by the clock of this machine with some skew.

@@ -103,7 +103,7 @@ func (w *watcher) round(ctx context.Context) (done bool, err error) {
 	}
 	stream, err := plain.request(w.kind, "").Param("limit", "").Param("watch", "true").Param("resourceVersion", version).Stream(ctx)
 	if err != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // the next round lists again, and says what is wrong if it still is
 	}
 	defer stream.Close() //nolint:errcheck // nothing is written
 	return w.listen(ctx, stream)
@@ -118,7 +118,7 @@ func (w *watcher) listen(ctx context.Context, stream io.Reader) (bool, error) {
 			Object json.RawMessage
 		}
 		if err := in.Decode(&event); err != nil {
-			return false, nil // the connection ended
+			return false, nil //nolint:nilerr // the connection ended, as it does from time to time: the next round lists again
 		}
 		one := map[string]any{}
 		if event.Type != "ADDED" && event.Type != "MODIFIED" && event.Type != "DELETED" {
@@ -229,7 +229,7 @@ func (r *tableRows) print(ctx context.Context, kind resource, namespace, name st
 	req := r.options.cluster.client.Get().Resource(kind.plural).Namespace(namespace).Name(name).SetHeader("Accept", asTable)
 	raw, err := answer(ctx, req)
 	if err != nil {
-		return nil // it is gone, or the server is: the watch will tell
+		return nil //nolint:nilerr // it is gone, or the server is: the watch will tell
 	}
 	table := &metav1.Table{}
 	if err := unmarshal(raw, table); err != nil {

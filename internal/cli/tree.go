@@ -126,7 +126,7 @@ func (c *cluster) grove(ctx context.Context, ro *v1alpha1.Rollout, domain string
 		into *[]unstructured.Unstructured
 	}{
 		{mesh.WithResource("virtualservices"), &g.Routes}, {mesh.WithResource("destinationrules"), &g.Rules},
-		{mesh.WithResource("serviceentries"), &g.Entries}, {discovery.WithResource("endpointslices"), &g.Slices},
+		{mesh.WithResource("serviceentries"), &g.Entries}, {mesh.WithResource("workloadentries"), &g.Others}, {discovery.WithResource("endpointslices"), &g.Slices},
 		{schema.GroupVersionResource{Version: "v1", Resource: "pods"}, &g.Pods},
 	} {
 		list, err := client.Resource(kind.of).Namespace(ro.Namespace).List(ctx, metav1.ListOptions{})

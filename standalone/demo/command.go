@@ -25,6 +25,7 @@ type Env struct {
 	Temp    string           // directory for temporary directories
 	Width   func() int       // columns of the terminal; 0: the output is none
 	Run     stack.Run        // the controllers
+	Version string           // of this program, which they tell
 	Now     func() time.Time // the clock
 }
 

@@ -38,6 +38,7 @@ type Settings struct {
 	Envoy     string     // program
 	Self      []string   // command that runs a version of the service, given the flags of the verb service
 	Run       stack.Run  // the controllers
+	Version   string     // of this program, which they tell
 	RPS       float64
 	Seed      uint64
 	BadErrors float64 // share of v3's answers
@@ -117,7 +118,11 @@ func (p *Parts) startGit(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.forge.server.Create(ctx, repository)
+	if err := p.forge.server.Create(ctx, repository); err != nil {
+		return err
+	}
+	_, err = p.forge.server.Git(ctx, repository, "config", "uploadpack.allowFilter", "true") // as forges do: history alone can be fetched
+	return err
 }
 
 // onPush tells Sluice that there is something new, as a forge does, and whoever waits for the push.
@@ -160,7 +165,7 @@ func (p *Parts) startReceiver(ctx context.Context) (err error) {
 func (p *Parts) startStack(ctx context.Context) (err error) {
 	p.stack, err = stack.Start(ctx, stack.Config{
 		Name: "demo", Dir: p.Dir, Envoy: p.Envoy, Ephemeral: true, Scrape: scrape, Run: p.Run, Now: p.Now,
-		App: app.Config{Observe: p.observe}, Ready: p.tell,
+		App: app.Config{Observe: p.observe, Proxies: app.Proxies{Version: p.Version}}, Ready: p.tell,
 	})
 	if err != nil {
 		return err

@@ -82,6 +82,22 @@ func TestServe_givesWhatIsCommittedAndTakesNothing(t *testing.T) {
 	}
 }
 
+func TestServe_givesHistoryAloneAndLeavesTheConfigurationAsItIs(t *testing.T) {
+	dir, _ := repository(t)
+	before := must(t, dir, "config", "--local", "--list")
+	s := serve(t, dir)
+	clone := filepath.Join(t.TempDir(), "clone")
+	if out := must(t, t.TempDir(), "clone", "--bare", "--filter=tree:0", s.URL(), clone); strings.Contains(out, "filtering not recognized") {
+		t.Errorf("filters are not offered: %s", out)
+	}
+	if missing := must(t, clone, "rev-list", "--objects", "--missing=print", "HEAD"); !strings.Contains(missing, "\n?") {
+		t.Errorf("more than the commit came: %s", missing)
+	}
+	if after := must(t, dir, "config", "--local", "--list"); after != before {
+		t.Errorf("the configuration was %q and is %q", before, after)
+	}
+}
+
 func TestServe_isClosedToWhoDoesNotKnowTheToken(t *testing.T) {
 	dir, _ := repository(t)
 	url := strings.TrimSuffix(serve(t, dir).URL(), "secret")

@@ -85,7 +85,8 @@ func handler(t Tree, git string, c Config) http.Handler {
 			Path: git, Args: []string{"http-backend"}, Dir: t.GitDir, Root: "/" + c.Token,
 			Env: []string{
 				"GIT_PROJECT_ROOT=" + t.GitDir, "GIT_HTTP_EXPORT_ALL=1", "GIT_PROTOCOL=" + protocol(r),
-				"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.receivepack", "GIT_CONFIG_VALUE_0=false",
+				"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=http.receivepack", "GIT_CONFIG_VALUE_0=false",
+				"GIT_CONFIG_KEY_1=uploadpack.allowFilter", "GIT_CONFIG_VALUE_1=true", // history alone proves that a commit descends
 			},
 			InheritEnv: []string{"HOME", "XDG_CONFIG_HOME"},
 			Logger:     log.New(warner{c.Log}, "", 0),

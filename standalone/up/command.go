@@ -19,6 +19,7 @@ type Env struct {
 	StateRoot string           // the state of a name goes to a directory of that name below
 	Envoy     string           // the Envoy to start when --envoy says nothing; empty: the one on PATH
 	Run       stack.Run        // the controllers
+	Version   string           // of this program, which they tell
 	Now       func() time.Time // the clock
 }
 

@@ -141,6 +141,11 @@ func TestUp_appliesEachCommitAndServesOnWhenKilled(t *testing.T) {
 		t.Errorf("kubectl wait says %q", out)
 	}
 
+	told, err := body("http://" + d.Metrics + "/metrics")
+	if err != nil || !strings.Contains(told, "sluice_build_info{") || strings.Contains(told, `version=""`) {
+		t.Errorf("it does not tell its version: %v", err)
+	}
+
 	commit(t, tree, "note.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: note, namespace: default}\ndata: {text: one}\n")
 	eventually(t, "the next commit is applied", func() error {
 		cmd := exec.Command("kubectl", "--kubeconfig", d.Kubeconfig, "get", "configmap", "note", "-o", "jsonpath={.data.text}")

@@ -29,6 +29,7 @@ type Grove struct {
 	Entries []unstructured.Unstructured // ServiceEntries
 	Slices  []unstructured.Unstructured // EndpointSlices
 	Pods    []unstructured.Unstructured
+	Others  []unstructured.Unstructured // WorkloadEntries
 }
 
 // isHost reports whether a name, as an object of the namespace writes it, is the rollout's host.
@@ -170,54 +171,4 @@ func (g Grove) subset(name string, selector labels.Selector, shares []portion) v
 		node.Children = append(node.Children[:maxEndpoints], view.Leaf(view.TreeEndpoint, "...", fmt.Sprintf("and %d more", more)))
 	}
 	return node
-}
-
-// endpoints are those of the host with these labels, by name.
-func (g Grove) endpoints(selector labels.Selector) []view.TreeNode {
-	var out []view.TreeNode
-	for _, slice := range g.Slices {
-		if !g.isHost(slice.GetLabels()["kubernetes.io/service-name"]) {
-			continue
-		}
-		list, _, _ := unstructured.NestedSlice(slice.Object, "endpoints")
-		for _, item := range list {
-			if one, ok := item.(map[string]any); ok {
-				out = append(out, g.sliceEndpoint(one, selector)...)
-			}
-		}
-	}
-	for _, entry := range g.Entries {
-		hosts, _, _ := unstructured.NestedStringSlice(entry.Object, "spec", "hosts")
-		if !slices.ContainsFunc(hosts, g.isHost) {
-			continue
-		}
-		list, _, _ := unstructured.NestedSlice(entry.Object, "spec", "endpoints")
-		for _, item := range list {
-			one, ok := item.(map[string]any)
-			if !ok {
-				continue
-			}
-			marks, _, _ := unstructured.NestedStringMap(one, "labels")
-			if address, _ := one["address"].(string); selector.Matches(labels.Set(marks)) {
-				out = append(out, view.Leaf(view.TreeEndpoint, address, "of a ServiceEntry"))
-			}
-		}
-	}
-	slices.SortStableFunc(out, func(a, b view.TreeNode) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// sliceEndpoint is an endpoint of an EndpointSlice, if its pod has these labels.
-func (g Grove) sliceEndpoint(one map[string]any, selector labels.Selector) []view.TreeNode {
-	name, _, _ := unstructured.NestedString(one, "targetRef", "name")
-	i := slices.IndexFunc(g.Pods, func(p unstructured.Unstructured) bool { return p.GetName() == name })
-	if i < 0 || !selector.Matches(labels.Set(g.Pods[i].GetLabels())) {
-		return nil
-	}
-	addresses, _, _ := unstructured.NestedStringSlice(one, "addresses")
-	state := "ready"
-	if ready, given, _ := unstructured.NestedBool(one, "conditions", "ready"); given && !ready {
-		state = "not ready"
-	}
-	return []view.TreeNode{view.Leaf(view.TreeEndpoint, strings.TrimSpace(name+" "+strings.Join(addresses, ",")), state)}
 }
