@@ -41,10 +41,15 @@ type doctor struct {
 	version    string // of this program
 	now        func() time.Time
 	kube       kubernetes.Interface
-	rollouts   []v1alpha1.Rollout
-	sourced    []v1alpha1.Source // found on the way
-	unlisted   error             // why one of the two lists is not known
 	report     view.DoctorReport
+	listed
+}
+
+// listed is what one check lists and others look at too.
+type listed struct {
+	rollouts []v1alpha1.Rollout
+	sourced  []v1alpha1.Source
+	unlisted error // why one of the two lists is not known
 }
 
 func newDoctor(s Streams, version string) *cobra.Command {
