@@ -191,18 +191,33 @@ func (w *Writer) renew(ctx context.Context) error {
 	return nil
 }
 
-// release says that this replica has gone: nobody then waits for what its proxies would have said.
+// release says that this replica has gone: nobody then waits for what its proxies would have said. While one of them may
+// still run the weight before, the last report stands until the Lease has ended by itself: by then it is elsewhere.
 func (w *Writer) release(ctx context.Context) {
 	if w.lease == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
 	defer cancel()
+	if last := w.config.Ledger.Report(); unanswered(last) {
+		if err := w.write(ctx, statusOf(last, w.pace.written, w.incarnation, w.config.Now())); err != nil {
+			w.config.Log.Warn("the last FleetReport of this replica is not written; the one before stands until its Lease has ended", "err", err)
+		}
+		return
+	}
 	lease := w.lease.DeepCopy()
 	lease.Spec.HolderIdentity = nil
 	if err := w.config.Client.Update(ctx, lease); err != nil {
 		w.config.Log.Warn("the Lease of this replica is not released; it ends by itself", "err", err)
 	}
+}
+
+// unanswered reports that proxies have neither taken nor rejected what they should have of a split.
+func unanswered(r ir.Report) bool {
+	return slices.ContainsFunc(r.Splits, func(s ir.SplitReport) bool {
+		c := s.Convergence
+		return c.Lost > 0 || c.Connected > c.Acked+c.Nacked || !c.Rendered && c.Connected > 0
+	})
 }
 
 func (w *Writer) held(lease *coordinationv1.Lease) *coordinationv1.Lease {

@@ -1,0 +1,54 @@
+package fleet
+
+import (
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/xds/ir"
+)
+
+// A replica that ends while proxies of it have not taken a split goes on to count until its Lease has ended, with what it
+// knew last: they may still run the weight before.
+func TestWriter_keepsItsLeaseForProxiesThatHaveNotAnswered(t *testing.T) {
+	lost := step(2, 0, 0, 0)
+	lost.Lost, lost.Splits[0].Convergence.Lost = 2, 2
+	unrendered := step(2, 3, 3, 0)
+	unrendered.Splits[0].Convergence.Rendered = false
+	for _, c := range []struct {
+		name string
+		end  ir.Report
+		kept bool
+	}{
+		{"lost", lost, true},
+		{"pending", step(2, 3, 2, 0), true},
+		{"not rendered", unrendered, true},
+		{"all have acknowledged", step(2, 3, 3, 0), false},
+		{"one rejects", step(2, 3, 2, 1), false},
+		{"nobody is left", step(2, 0, 0, 0), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cl, ns := server(t)
+			l := &ledger{report: step(1, 3, 3, 0), changed: make(chan struct{})}
+			stop := run(t, cl, ns, l)
+			shows(t, cl, ns, "the first", func(s v1alpha1.FleetReportStatus) bool { return s.Proxies.Synced == 3 })
+			l.set(c.end)
+			stop()
+			lease := &coordinationv1.Lease{}
+			if err := cl.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "sluice-replica-sluice-0"}, lease); err != nil {
+				t.Fatal(err)
+			}
+			if kept := lease.Spec.HolderIdentity != nil; kept != c.kept {
+				t.Errorf("the Lease is held: %v, want %v", kept, c.kept)
+			}
+			if !c.kept {
+				return
+			}
+			shows(t, cl, ns, "what was known last", func(s v1alpha1.FleetReportStatus) bool {
+				return len(s.Splits) == 1 && s.Splits[0].Seq == 2 && s.Proxies.Lost == int32(c.end.Lost) && s.Proxies.Connected == int32(c.end.Connected)
+			})
+		})
+	}
+}
