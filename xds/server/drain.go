@@ -79,12 +79,14 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	s.admission.health.Shutdown()
 	doors, guests := s.life.farewell.begin()
 	s.log.Info(fmt.Sprintf("the proxies of %d streams are sent to other replicas within %v", len(guests), over))
+	var closing sync.WaitGroup
+	for _, door := range doors {
+		closing.Go(door.GracefulStop) // ends with the last stream, or by Stop
+	}
 	empty := make(chan struct{})
 	go func() {
 		defer close(empty)
-		for _, door := range doors {
-			door.GracefulStop() // ends with the last stream, or by Stop
-		}
+		closing.Wait()
 	}()
 	timer := time.NewTimer(over)
 	defer timer.Stop()

@@ -1,14 +1,19 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
+	"path/filepath"
 	"testing"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/sluice-dev/sluice/test/poll"
 )
 
 // A server that drains ends each stream with a word, spread over the time, and lets nobody in by a new connection.
@@ -72,5 +77,50 @@ func TestDrain_isBounded(t *testing.T) {
 	h.Drain(t.Context(), 0)
 	if took := time.Since(began); took > leaveWithin+patience/2 {
 		t.Errorf("draining took %v", took)
+	}
+}
+
+// A door by which somebody stays keeps no other open.
+func TestDrain_closesAllDoorsAtOnce(t *testing.T) {
+	t.Parallel()
+	s, err := New(Config{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.ListenAndServe(ctx, Door{Addr: "unix:" + first}, Door{Addr: "unix:" + second}) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	enter := func(path string) net.Conn {
+		t.Helper()
+		var conn net.Conn
+		err := poll.Until(patience, func() (err error) {
+			conn, err = net.Dial("unix", path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil { // it is inside
+			t.Fatal(err)
+		}
+		return conn
+	}
+	enter(first) // says nothing, and never goes
+	if err := enter(second).Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Drain(t.Context(), 0)
+	if c, err := net.Dial("unix", second); err == nil {
+		t.Error("the second door is open, since somebody stays by the first")
+		_ = c.Close()
 	}
 }
