@@ -26,7 +26,7 @@ const (
 	batchLength  = 256
 	gatherFor    = time.Second
 	exportWithin = 10 * time.Second
-	flushWithin  = 2 * time.Second
+	flushWithin  = time.Second  // of a process that ends, for all that waits
 	path         = "/v1/traces" // where the endpoint names none
 )
 
@@ -102,12 +102,11 @@ func (w *Worker) Start(ctx context.Context) error {
 	}
 	made := newSpanner(w.cfg)
 	for {
-		select {
-		case first := <-w.queue:
-			w.send(ctx, exporter, made, w.gather(ctx, first))
-		case <-ctx.Done():
-			return w.flush(context.WithoutCancel(ctx), exporter, made)
+		batch := w.gather(ctx)
+		if ctx.Err() != nil {
+			return w.flush(context.WithoutCancel(ctx), exporter, made, batch)
 		}
+		w.send(ctx, exporter, made, batch)
 	}
 }
 
@@ -122,9 +121,15 @@ func (w *Worker) options() []otlptracehttp.Option {
 	return out
 }
 
-// gather waits a little for spans that follow a first one.
-func (w *Worker) gather(ctx context.Context, first trace.Span) []trace.Span {
-	batch := []trace.Span{first}
+// gather waits for a span, and a little for those that follow it.
+func (w *Worker) gather(ctx context.Context) []trace.Span {
+	var batch []trace.Span
+	select {
+	case s := <-w.queue:
+		batch = append(batch, s)
+	case <-ctx.Done():
+		return nil
+	}
 	timer := time.NewTimer(gatherFor)
 	defer timer.Stop()
 	for len(batch) < batchLength {
@@ -140,13 +145,9 @@ func (w *Worker) gather(ctx context.Context, first trace.Span) []trace.Span {
 	return batch
 }
 
-// send exports a batch, at most for as long as an export may take. After the end of the process has begun it is cut short.
+// send exports a batch, at most for as long as an export may take.
 func (w *Worker) send(ctx context.Context, to *otlptrace.Exporter, made *spanner, batch []trace.Span) {
-	limit := exportWithin
-	if ctx.Err() != nil {
-		ctx, limit = context.WithoutCancel(ctx), flushWithin
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, exportWithin)
 	defer cancel()
 	result := resultSent
 	if err := to.ExportSpans(ctx, made.spans(ctx, batch)); err != nil {
@@ -158,12 +159,11 @@ func (w *Worker) send(ctx context.Context, to *otlptrace.Exporter, made *spanner
 	w.spans.WithLabelValues(result).Add(float64(len(batch)))
 }
 
-// flush sends what waits, and closes.
-func (w *Worker) flush(ctx context.Context, to *otlptrace.Exporter, made *spanner) error {
+// flush sends a batch that was gathered and what waits, and closes: all within one time, whatever the collector does.
+func (w *Worker) flush(ctx context.Context, to *otlptrace.Exporter, made *spanner, batch []trace.Span) error {
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
 	for {
-		var batch []trace.Span
 		for len(batch) < batchLength && len(w.queue) > 0 {
 			batch = append(batch, <-w.queue)
 		}
@@ -173,5 +173,6 @@ func (w *Worker) flush(ctx context.Context, to *otlptrace.Exporter, made *spanne
 			return nil
 		}
 		w.send(ctx, to, made, batch)
+		batch = nil
 	}
 }

@@ -205,6 +205,25 @@ func TestWorker_aSlowCollectorDelaysNothing(t *testing.T) {
 	})
 }
 
+// However much waits, a process that ends waits for a collector that is away no longer than a moment.
+func TestWorker_aDeadCollectorDelaysNoEnd(t *testing.T) {
+	r := newReceiver(t)
+	r.hold = make(chan struct{})
+	defer close(r.hold)
+	w, stop := run(t, otlp.Config{Endpoint: r.URL})
+	for i := range 2000 {
+		w.Tell(trace.Span{Attempt: of, Name: trace.NameDecide, From: t0.Add(time.Duration(i)), To: t0.Add(time.Second)})
+	}
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > 1500*time.Millisecond {
+		t.Errorf("the end took %v", took)
+	}
+	if lost := count(t, w, "failed") + count(t, w, "dropped"); lost != 2000 {
+		t.Errorf("%v spans are counted as not sent, want 2000", lost)
+	}
+}
+
 func TestWorker_countsWhatIsRefused(t *testing.T) {
 	r := newReceiver(t)
 	r.status = http.StatusForbidden
