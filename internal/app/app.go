@@ -80,8 +80,12 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
-	doors, err := c.doors()
+	held := &xdsserver.Held{}
+	doors, err := c.doors(held)
 	if err != nil {
+		return err
+	}
+	if err := issue(mgr, c, held, lead.deciding(c, mgr.Elected())); err != nil {
 		return err
 	}
 	proxies, mesh, err := traffic(mgr, c)
@@ -237,7 +241,7 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.Namespace, "sluice-system")
 	set(&c.Listen.XDS, "127.0.0.1:15010")
 	set(&c.Proxies.TrustDomain, "cluster.local")
-	if c.Proxies.Cert != "" {
+	if c.Proxies.Cert != "" || c.Proxies.Issue.Secret != "" {
 		set(&c.Listen.SecureXDS, ":15012")
 	}
 	set(&c.Listen.Hooks, "127.0.0.1:9292")

@@ -68,6 +68,16 @@ type Proxies struct {
 	IgnoreLoads   bool          // these reports are not judged
 
 	Drain Drain // how they are sent to other replicas when this one ends
+	Issue Issue // certificates that Sluice makes by itself, in the place of Cert, Key and CA
+}
+
+// Issue says which certificates Sluice makes and renews by itself, in Secrets of its own namespace. Without Secret: none.
+type Issue struct {
+	Secret  string        // of this server
+	Names   []string      // of this server; "sluice.<namespace>.svc", and with the domain
+	Gateway string        // Secret of the gateway; empty: there is none
+	Account string        // service account of the gateway in the same namespace; "sluice-gateway"
+	Life    time.Duration // of both; 90 days
 }
 
 // Drain says how proxies are sent to other replicas when this one is told to end. Zero: their streams are cut.

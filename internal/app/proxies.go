@@ -17,14 +17,21 @@ import (
 // rereadAfter is how long the identities are used before it is looked whether their file has changed.
 const rereadAfter = time.Second
 
-// doors are the ways in for proxies.
-func (c Config) doors() ([]xdsserver.Door, error) {
+// doors are the ways in for proxies; held is what is issued, if c says so.
+func (c Config) doors(held *xdsserver.Held) ([]xdsserver.Door, error) {
 	var out []xdsserver.Door
 	if c.Listen.XDS != "0" {
 		out = append(out, xdsserver.Door{Addr: c.Listen.XDS})
 	}
 	files := xdsserver.Certificates{Cert: c.Proxies.Cert, Key: c.Proxies.Key, CA: c.Proxies.CA}
+	issued := c.Proxies.Issue.Secret != ""
 	switch given := files != (xdsserver.Certificates{}); {
+	case issued && given:
+		return nil, errors.New("listening for proxies: certificates are made in a Secret or read from files, not both")
+	case issued && c.Listen.SecureXDS == "0":
+		return nil, errors.New("listening for proxies: certificates are made for an address that is turned off")
+	case issued:
+		out = append(out, xdsserver.Door{Addr: c.Listen.SecureXDS, Held: held})
 	case given && (files.Cert == "" || files.Key == "" || files.CA == ""):
 		return nil, errors.New("listening for proxies: a certificate, its key and the authorities of proxies are needed together")
 	case !given && c.Listen.SecureXDS != "" && c.Listen.SecureXDS != "0":

@@ -85,6 +85,8 @@ func TestParseIdentities_refusals(t *testing.T) {
 func TestDoors(t *testing.T) {
 	all := Proxies{Cert: "c", Key: "k", CA: "a"}
 	secure := xdsserver.Door{Addr: ":15012", Certificates: &xdsserver.Certificates{Cert: "c", Key: "k", CA: "a"}}
+	held := &xdsserver.Held{}
+	made := Proxies{Issue: Issue{Secret: "sluice-xds"}}
 	tests := []struct {
 		name    string
 		listen  Listen
@@ -96,6 +98,9 @@ func TestDoors(t *testing.T) {
 		{"both", Listen{}, all, []xdsserver.Door{{Addr: "127.0.0.1:15010"}, secure}, ""},
 		{"certificates only", Listen{XDS: "0"}, all, []xdsserver.Door{secure}, ""},
 		{"certificates that are not used", Listen{SecureXDS: "0"}, all, []xdsserver.Door{{Addr: "127.0.0.1:15010"}}, ""},
+		{"certificates that are made", Listen{XDS: "0"}, made, []xdsserver.Door{{Addr: ":15012", Held: held}}, ""},
+		{"made and read", Listen{}, Proxies{Cert: "c", Key: "k", CA: "a", Issue: made.Issue}, nil, "not both"},
+		{"made and not used", Listen{SecureXDS: "0"}, made, nil, "turned off"},
 		{"nothing", Listen{XDS: "0"}, Proxies{}, nil, "no address"},
 		{"no key", Listen{}, Proxies{Cert: "c", CA: "a"}, nil, "together"},
 		{"no certificate at all", Listen{SecureXDS: ":15012"}, Proxies{}, nil, "needs a certificate"},
@@ -105,11 +110,11 @@ func TestDoors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := c.doors()
+		got, err := c.doors(held)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: got error %v, want %q", tt.name, err, tt.err)
 		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
+		if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b *xdsserver.Held) bool { return a == b })); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}

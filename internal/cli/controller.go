@@ -26,7 +26,8 @@ func newController(s Streams, version string) *cobra.Command {
 		Short: "Run the controllers and the xDS server against a cluster",
 		Long: "Run the controllers, the xDS server and the webhook receiver until the process is told to stop.\n" +
 			"The CRDs of Sluice have to be installed. xDS is served in plain text on loopback only, for a proxy beside it;\n" +
-			"with --xds-cert, --xds-key and --xds-ca also over mutual TLS, where a proxy's certificate says whose it is.",
+			"with --xds-cert, --xds-key and --xds-ca also over mutual TLS, where a proxy's certificate says whose it is; with\n" +
+			"--xds-secret Sluice makes these certificates by itself.",
 		Example: "  sluice controller --prometheus http://prometheus.monitoring:9090\n" +
 			"  sluice controller --config sluice.yaml",
 		Args: cobra.NoArgs,
@@ -54,10 +55,11 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Replica, "replica", "", "name of this replica, for its report and its lease (default: the host name)")
 	f.StringVar(&c.Namespace, "system-namespace", "sluice-system", "namespace of Sluice itself, for the lease")
 	f.StringVar(&c.Listen.XDS, "xds-addr", "127.0.0.1:15010", "address of the xDS server in plain text, on this machine or unix:PATH; 0 turns it off")
-	f.StringVar(&c.Listen.SecureXDS, "xds-tls-addr", "", "address of the xDS server over mutual TLS; empty: :15012 where --xds-cert is given")
+	f.StringVar(&c.Listen.SecureXDS, "xds-tls-addr", "", "address of the xDS server over mutual TLS; empty: :15012 where --xds-cert or --xds-secret is given")
 	f.StringVar(&c.Proxies.Cert, "xds-cert", "", "file of the xDS server's certificate; a replaced file counts for new connections")
 	f.StringVar(&c.Proxies.Key, "xds-key", "", "file of the key of --xds-cert")
 	f.StringVar(&c.Proxies.CA, "xds-ca", "", "file of the authorities that sign the certificates of proxies")
+	issueFlags(f, &c.Proxies.Issue)
 	f.StringVar(&c.Proxies.TrustDomain, "trust-domain", "cluster.local", "trust domain of the identities of proxies")
 	f.StringVar(&c.Proxies.Identities, "proxy-identities", "", "file of what proxies outside the cluster are: identity, kind, labels")
 	f.StringSliceVar(&c.Proxies.StatusReaders, "csds-readers", nil, "identity that may read the status of all proxies over mutual TLS, as spiffe://...; repeats")
@@ -89,6 +91,15 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringSliceVar(&c.Egress.Allow, "egress-allow", nil, "network that they may be at although --egress-deny says private, such as 10.1.0.0/16; repeats")
 	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
 	return cmd
+}
+
+// issueFlags are those of certificates that Sluice makes.
+func issueFlags(f *pflag.FlagSet, i *app.Issue) {
+	f.StringVar(&i.Secret, "xds-secret", "", "Secret of Sluice's namespace in which it makes and renews these by itself, in the place of files")
+	f.StringSliceVar(&i.Names, "xds-names", nil, "name of the xDS server in the certificate of --xds-secret; repeats (default: sluice.NAMESPACE.svc, and with the domain)")
+	f.StringVar(&i.Gateway, "gateway-secret", "", "Secret in which it makes and renews the certificate of the gateway; empty: there is none")
+	f.StringVar(&i.Account, "gateway-account", "", "service account of that gateway (default: sluice-gateway)")
+	f.DurationVar(&i.Life, "certificate-life", 0, "how long certificates last that it makes, 10s to 8760h; they are renewed after two thirds (default: 2160h)")
 }
 
 // maxConfig bounds the file of the configuration.

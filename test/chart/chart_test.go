@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { kube.Main(m) }
 // variants are the installations that are looked at, by the names of their goldens.
 func variants() map[string][]string {
 	all := []string{
-		"--set", "replicas=3", "--set", "gateway.enabled=true", "--set", "xds.tls.certManager.enabled=true", "--set", "istioCRDs.install=true",
+		"--set", "replicas=3", "--set", "gateway.enabled=true", "--set", "xds.tls.mode=certManager", "--set", "istioCRDs.install=true",
 		"--set", "prometheus.url=http://prometheus.monitoring:9090", "--set", "prometheus.config=servers: []", "--set", "image.digest=sha256:" + strings.Repeat("0", 64),
 		"--set", "git.accounts={sluice-applier}", "--set", "git.insecureHosts={git.internal}", "--set", "xds.statusReaders={spiffe://cluster.local/ns/a/sa/b}",
 		"--set", "certificates[0].namespace=edge", "--set", "certificates[0].names={front,front-cacert}",
@@ -40,8 +40,9 @@ func variants() map[string][]string {
 	}
 	return map[string][]string{
 		"default": nil,
+		"gateway": {"--set", "gateway.enabled=true", "--set", "crds.install=false", "--set", "rbac.roles=false"},
 		"all":     all,
-		"small":   {"--set", "replicas=1", "--set", "crds.install=false", "--set", "rbac.roles=false", "--set", "networkPolicy.enabled=false", "--set", "webhook.enabled=false", "--set", "git.defaultServiceAccount="},
+		"small":   {"--set", "replicas=1", "--set", "xds.tls.mode=secret", "--set", "crds.install=false", "--set", "rbac.roles=false", "--set", "networkPolicy.enabled=false", "--set", "webhook.enabled=false", "--set", "git.defaultServiceAccount="},
 	}
 }
 
@@ -126,6 +127,7 @@ func TestChart_refusesValuesThatDoNothing(t *testing.T) {
 		{"gateway.service.typ=ClusterIP", "additional properties 'typ' not allowed"},
 		{"prometheus.url=prometheus:9090", "does not match pattern"},
 		{"xds.port=443", "minimum"},
+		{"xds.tls.mode=none", "value must be one of 'self', 'certManager', 'secret'"},
 		{"leader.leaseDuration=15", "got number, want string"},
 	} {
 		_, err := helm.Run(t, "template", "sluice", chart, "--set", c.set)

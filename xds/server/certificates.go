@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
 )
 
 // Certificates are the files that one side of a mutual TLS connection needs, in PEM. They may be replaced at any time:
@@ -23,10 +22,12 @@ type Certificates struct {
 // keyring turns Certificates into TLS configurations, and reads the files again when they have changed.
 type keyring struct {
 	files Certificates
+	held  *Held // in the place of files; nil: it is they
 	log   *slog.Logger
 
 	mu      sync.Mutex // guards everything below
 	stamps  []os.FileInfo
+	count   uint64 // of what was taken of held
 	current *tls.Config
 	failure string // why the newest files are not used, as logged last
 }
@@ -44,16 +45,21 @@ func newKeyring(files Certificates, log *slog.Logger) (*keyring, error) {
 // resumed: the authorities of now decide.
 func (k *keyring) config() *tls.Config {
 	return &tls.Config{
-		MinVersion:         tls.VersionTLS13,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return k.fresh(), nil },
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if c := k.fresh(); c != nil {
+				return c, nil
+			}
+			return nil, errors.New("there is no certificate of this server yet")
+		},
 	}
 }
 
-// fresh is the newest usable configuration.
+// fresh is the newest usable configuration; nil: there was none yet.
 func (k *keyring) fresh() *tls.Config {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if stamps, err := k.stat(); err == nil && slices.EqualFunc(stamps, k.stamps, sameFile) {
+	if !k.changed() {
 		return k.current
 	}
 	if err := k.reload(); err != nil && err.Error() != k.failure {
@@ -63,8 +69,14 @@ func (k *keyring) fresh() *tls.Config {
 	return k.current
 }
 
-// ends is when the newest usable certificate does.
-func (k *keyring) ends() time.Time { return k.fresh().Certificates[0].Leaf.NotAfter }
+// changed reports that there may be something newer than what is used.
+func (k *keyring) changed() bool {
+	if k.held != nil {
+		return k.held.newer(k.count)
+	}
+	stamps, err := k.stat()
+	return err != nil || !slices.EqualFunc(stamps, k.stamps, sameFile)
+}
 
 // certificateEnds is when the certificate ends that proxies are shown, in Unix time; 0: there is none.
 func (s *Server) certificateEnds() float64 {
@@ -72,7 +84,11 @@ func (s *Server) certificateEnds() float64 {
 	if k == nil {
 		return 0
 	}
-	return float64(k.ends().Unix())
+	c := k.fresh()
+	if c == nil {
+		return 0
+	}
+	return float64(c.Certificates[0].Leaf.NotAfter.Unix())
 }
 
 func sameFile(a, b os.FileInfo) bool {
@@ -91,25 +107,41 @@ func (k *keyring) stat() ([]os.FileInfo, error) {
 	return out, nil
 }
 
-// reload reads the files. What was read before stays when they do not fit together, as in the middle of a change.
+// reload reads what is given. What was read before stays when it does not fit together, as in the middle of a change.
 func (k *keyring) reload() error {
+	if k.held != nil {
+		cert, key, ca, count := k.held.get()
+		k.count = count // what does not fit is complained of once
+		return k.use(Certificates{Cert: "that is held", Key: "that is held", CA: "that are held"}, cert, key, ca)
+	}
 	stamps, err := k.stat() // before reading: a change meanwhile is seen the next time
 	if err != nil {
 		return fmt.Errorf("reading the certificates: %w", err)
 	}
-	pair, err := tls.LoadX509KeyPair(k.files.Cert, k.files.Key)
-	if err != nil {
-		return fmt.Errorf("reading the certificate %s and its key %s: %w", k.files.Cert, k.files.Key, err)
+	var content [3][]byte
+	for i, path := range []string{k.files.Cert, k.files.Key, k.files.CA} {
+		if content[i], err = os.ReadFile(path); err != nil {
+			return fmt.Errorf("reading the certificates: %w", err)
+		}
 	}
-	data, err := os.ReadFile(k.files.CA)
+	if err := k.use(k.files, content[0], content[1], content[2]); err != nil {
+		return err
+	}
+	k.stamps = stamps
+	return nil
+}
+
+// use takes over what was read, if it fits together; from says where it was.
+func (k *keyring) use(from Certificates, cert, key, ca []byte) error {
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return fmt.Errorf("reading the certificates: %w", err)
+		return fmt.Errorf("reading the certificate %s and its key %s: %w", from.Cert, from.Key, err)
 	}
 	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(data) {
-		return fmt.Errorf("reading the authorities %s: %w", k.files.CA, errors.New("the file holds no certificate in PEM"))
+	if !authorities.AppendCertsFromPEM(ca) {
+		return fmt.Errorf("reading the authorities %s: %w", from.CA, errors.New("there is no certificate in PEM"))
 	}
-	k.stamps, k.failure = stamps, ""
+	k.failure = ""
 	k.current = &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authorities, SessionTicketsDisabled: true,

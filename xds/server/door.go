@@ -21,6 +21,7 @@ import (
 type Door struct {
 	Addr         string        // "host:port" or "unix:path"
 	Certificates *Certificates // both sides prove who they are; nil: plain text, and Addr must be of this machine
+	Held         *Held         // in the place of Certificates; nil: it is they
 }
 
 // ListenAndServe lets proxies in by all doors until ctx ends. A door that cannot be opened keeps the others closed.
@@ -60,12 +61,16 @@ func (s *Server) enterBy(ctx context.Context, d Door) (entrance, error) {
 	}
 	var e entrance
 	var err error
-	if d.Certificates != nil {
+	switch {
+	case d.Held != nil:
+		e.keys = &keyring{held: d.Held, log: s.log}
+		s.life.keys.Store(e.keys)
+	case d.Certificates != nil:
 		if e.keys, err = newKeyring(*d.Certificates, s.log); err != nil {
 			return e, fmt.Errorf("listening for proxies on %s: %w", d.Addr, err)
 		}
 		s.life.keys.Store(e.keys)
-	} else if network == "tcp" {
+	case network == "tcp":
 		if err = checkLoopback(d.Addr); err != nil {
 			return e, err
 		}

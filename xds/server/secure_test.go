@@ -52,7 +52,12 @@ type secured struct {
 	plain string
 }
 
-func startSecured(t *testing.T, prover Prover) *secured {
+func startSecured(t *testing.T, prover Prover) *secured { return openSecured(t, prover, nil) }
+
+// startHeld is one whose certificates are held in memory; those of its files are not put there.
+func startHeld(t *testing.T, held *Held) *secured { return openSecured(t, nil, held) }
+
+func openSecured(t *testing.T, prover Prover, held *Held) *secured {
 	t.Helper()
 	s, err := New(Config{Now: time.Now, Prover: prover})
 	if err != nil {
@@ -62,8 +67,12 @@ func startSecured(t *testing.T, prover Prover) *secured {
 	h := &secured{harness: &harness{Server: s, t: t}, ca: ca, files: ca.Issue(t, t.TempDir(), "127.0.0.1"), plain: "unix:" + filepath.Join(shortDir(t), "xds.sock")}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	certificates := Certificates(h.files)
-	entries, err := s.open(ctx, Door{Addr: "127.0.0.1:0", Certificates: &certificates}, Door{Addr: h.plain})
+	front := Door{Addr: "127.0.0.1:0", Held: held}
+	if held == nil {
+		certificates := Certificates(h.files)
+		front.Certificates = &certificates
+	}
+	entries, err := s.open(ctx, front, Door{Addr: h.plain})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,35 @@
+package server
+
+import (
+	"slices"
+	"sync"
+)
+
+// Held are Certificates in memory. The zero value holds none: until some are put, nobody gets in by a door that has it.
+type Held struct {
+	mu            sync.Mutex // guards the rest
+	cert, key, ca []byte
+	count         uint64 // how often some were put
+}
+
+// Put replaces what is held, in PEM. As with files it counts for new connections, if it fits together.
+func (h *Held) Put(cert, key, ca []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cert, h.key, h.ca, h.count = slices.Clone(cert), slices.Clone(key), slices.Clone(ca), h.count+1
+}
+
+// Any reports whether some were put.
+func (h *Held) Any() bool { return h.newer(0) }
+
+func (h *Held) newer(than uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count != than
+}
+
+func (h *Held) get() (cert, key, ca []byte, count uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cert, h.key, h.ca, h.count
+}
