@@ -137,7 +137,7 @@ func TestSpec_isChecked(t *testing.T) {
 		{"Notifier", `gitStatus: {provider: Gitea, tokenSecretRef: {name: a, key: b}}`, ""},
 		{"Notifier", `gitStatus: {tokenSecretRef: {name: a, key: b}}, slack: {webhookSecretRef: {name: a, key: b}}`, "exactly one of slack"},
 		{"Notifier", `gitStatus: {provider: Other, tokenSecretRef: {name: a, key: b}}`, "Unsupported value"},
-		{"Notifier", `environment: prod`, "exactly one of slack, webhook and gitStatus"},
+		{"Notifier", `environment: prod`, "exactly one of slack, webhook, teams, gitStatus and grafana"},
 		{"Notifier", `slack: {webhookSecretRef: {name: a, key: b}}, kinds: [Rolledback]`, "Unsupported value"},
 		{"Notifier", `webhook: {url: "https://h/x"}`, "signingSecretRef, or unsigned"},
 		{"Notifier", `webhook: {url: "http://h/x", unsigned: true}`, "url must be https"},
