@@ -171,6 +171,7 @@ func (c *Controller) gone(uid types.UID) {
 	}
 	c.lost(uid)
 	c.tapes.drop(uid)
+	c.curves.drop(uid)
 	if c.config.Outbox != nil {
 		c.config.Outbox.Forget(uid)
 	}

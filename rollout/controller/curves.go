@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type curves struct {
 }
 
 type drawn struct {
+	uid     types.UID
 	attempt int64
 	seq     uint64    // of the newest mark
 	looked  time.Time // the time of the newest point
@@ -43,11 +45,11 @@ func (c *curves) see(p *pass, d decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	one := c.all[p.key]
-	if one == nil || one.attempt != d.next.Attempt {
+	if one == nil || one.uid != p.object.UID || one.attempt != d.next.Attempt {
 		if !d.next.Phase.Open() {
 			return
 		}
-		one = c.begin(p.key, d.next.Attempt)
+		one = c.begin(p.key, p.object.UID, d.next.Attempt)
 	}
 	one.touched = p.now
 	if r := d.observation.Report; r.At.After(one.looked) && r.Verdict != analysis.Unknown {
@@ -58,11 +60,18 @@ func (c *curves) see(p *pass, d decision) {
 	}
 }
 
-func (c *curves) begin(key types.NamespacedName, attempt int64) *drawn {
+// drop lets go of an object that is gone.
+func (c *curves) drop(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.all, func(_ types.NamespacedName, one *drawn) bool { return one.uid == uid })
+}
+
+func (c *curves) begin(key types.NamespacedName, uid types.UID, attempt int64) *drawn {
 	if c.all == nil {
 		c.all = map[types.NamespacedName]*drawn{}
 	}
-	one := &drawn{attempt: attempt, metrics: map[string]*report.Curves{}}
+	one := &drawn{uid: uid, attempt: attempt, metrics: map[string]*report.Curves{}}
 	c.all[key] = one
 	for len(c.all) > maxDrawn {
 		var oldest types.NamespacedName

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/analysis/report"
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/rollout"
 )
 
@@ -16,7 +17,8 @@ import (
 func looked(key types.NamespacedName, attempt int64, second int, m *rollout.Transition) (*pass, decision) {
 	at := time.Unix(int64(second), 0).UTC()
 	ratio := 2.0
-	p := &pass{given: &given{key: key, now: at}}
+	p := &pass{given: &given{key: key, now: at, object: &v1alpha1.Rollout{}}}
+	p.object.UID = types.UID(key.String())
 	p.state.Traffic.Step = 1
 	d := decision{}
 	d.next.Attempt, d.next.Since, d.next.Phase = attempt, at, rollout.Baking
@@ -91,5 +93,36 @@ func TestCurves_areBounded(t *testing.T) {
 	c.curves.see(at, d)
 	if _, ok := c.curves.all[at.key]; ok {
 		t.Error("a Rollout at rest takes room")
+	}
+}
+
+// TestCurves_areOfOneObject: one that is made anew under the same name begins with nothing, and one that is gone leaves nothing.
+func TestCurves_areOfOneObject(t *testing.T) {
+	t.Parallel()
+	c := &Controller{}
+	key := types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}
+	for second := 1; second <= 3; second++ {
+		p, d := looked(key, 1, second, nil)
+		c.curves.see(p, d)
+	}
+	p, d := looked(key, 1, 4, nil)
+	p.object.UID = "another"
+	c.curves.see(p, d)
+	if got, ok := c.Curves(key, 1); !ok || len(got.Points) != 1 || got.Points[0].At.Unix() != 4 {
+		t.Errorf("%v: the points %+v, want the one of the newer object", ok, got.Points)
+	}
+	rest, d := looked(key, 1, 5, nil)
+	rest.object.UID, d.next.Phase = "a third", rollout.Idle
+	c.curves.see(rest, d)
+	if got, _ := c.Curves(key, 1); len(got.Points) != 1 {
+		t.Errorf("%d points after another object at rest was seen, want 1", len(got.Points))
+	}
+	c.gone("nobody's")
+	if _, ok := c.Curves(key, 1); !ok {
+		t.Error("the curves went with another object")
+	}
+	c.gone("another")
+	if _, ok := c.Curves(key, 1); ok {
+		t.Error("an object that is gone has curves")
 	}
 }
