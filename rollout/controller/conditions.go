@@ -321,24 +321,31 @@ func (v *verdicts) comparable() {
 	if !st.Phase.Open() {
 		return
 	}
-	status, reason, message := metav1.ConditionFalse, v1alpha1.ReasonSameMix, "both versions get the same mix of requests"
-	switch stage := st.Stage(); {
-	case len(stage.Match) > 0:
-		reason, message = v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
-	case stage.Mirror.Percent > 0:
-		reason, message = v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
-	case v.facts.CanaryBesides:
-		reason, message = v1alpha1.ReasonPinnedRoute, "a rule of its own sends or mirrors requests to the canary, too"
-	case len(v.object.Spec.Routes) > 0:
-		reason, message = v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
-	case v.facts.StableBesides:
-		reason, message = v1alpha1.ReasonPinnedRoute, "a rule of its own sends or mirrors requests to stable, too"
-	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
-		reason, message = v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
-	default:
+	reason, message := v.mix(st)
+	status := metav1.ConditionFalse
+	if reason == v1alpha1.ReasonSameMix {
 		status = metav1.ConditionTrue
 	}
 	v.list.Set(v1alpha1.ConditionComparable, status, reason, message)
+}
+
+// mix says why both versions do not get the same mix of requests, or that they do.
+func (v *verdicts) mix(st rollout.State) (reason, message string) {
+	switch stage := st.Stage(); {
+	case len(stage.Match) > 0:
+		return v1alpha1.ReasonMatchStep, "the step chooses who is sent to the canary"
+	case stage.Mirror.Percent > 0:
+		return v1alpha1.ReasonMirrorStep, "the canary gets copies of stable's requests"
+	case v.facts.CanaryBesides:
+		return v1alpha1.ReasonPinnedRoute, "a rule of its own sends or mirrors requests to the canary, too"
+	case len(v.object.Spec.Routes) > 0:
+		return v1alpha1.ReasonSomeRoutes, "only some routes take part, stable serves the others too"
+	case v.facts.StableBesides:
+		return v1alpha1.ReasonPinnedRoute, "a rule of its own sends or mirrors requests to stable, too"
+	case st.Traffic.Affinity != nil && st.Traffic.Weight > 0 && st.Traffic.Weight < 100:
+		return v1alpha1.ReasonAffinity, "clients stay on their version, so that each has its own clients"
+	}
+	return v1alpha1.ReasonSameMix, "both versions get the same mix of requests"
 }
 
 // abnormal are the conditions that are there only while True.

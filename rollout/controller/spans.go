@@ -116,10 +116,10 @@ func (c *Controller) root(p *pass, is rollout.State) trace.Span {
 		out.From = heard
 	}
 	result := trace.ResultCancellation
-	switch {
-	case is.Outcome == rollout.OutcomeCompleted:
+	switch is.Outcome {
+	case rollout.OutcomeCompleted:
 		result = trace.ResultSuccess
-	case is.Outcome == rollout.OutcomeRolledBack:
+	case rollout.OutcomeRolledBack:
 		result, out.Failure = trace.ResultFailure, or(text, string(reason))
 	}
 	of := trace.Attempt{UID: string(p.object.UID), Number: is.Attempt}
