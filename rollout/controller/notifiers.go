@@ -55,8 +55,8 @@ func (p *pass) findNotifier(ctx context.Context, name string) error {
 	err := p.controller.config.Client.Get(ctx, types.NamespacedName{Namespace: p.key.Namespace, Name: name}, found)
 	if system := p.controller.system(); apierrors.IsNotFound(err) && system != "" {
 		far := p.controller.config.Client.Get(ctx, types.NamespacedName{Namespace: system, Name: name}, found)
-		if far == nil && found.Spec.Namespaces == v1alpha1.ScopeAll {
-			return nil
+		if client.IgnoreNotFound(far) != nil || far == nil && found.Spec.Namespaces == v1alpha1.ScopeAll {
+			return far
 		}
 	}
 	return err
