@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -91,8 +92,34 @@ func (m meters) gauges() []prometheus.Collector {
 	return []prometheus.Collector{m.success, m.suspended, m.objects, m.problems, m.pruneHeld, m.heldUnits}
 }
 
+// measure takes over what the status says.
+func (p *pass) measure() {
+	p.memory.success = lastSuccess(p.src, p.memory.success, p.started)
+	p.controller.meters.stand(p.src, p.memory.success)
+}
+
+// lastSuccess is when the remote was last reached and nothing was left to do; known is what this process knew of it, zero:
+// nothing. A process that has just begun takes what the status tells: one that was ready was so until now, one that is not
+// any more was so until then, and for one that never was the time counts from its creation.
+func lastSuccess(src *v1alpha1.Source, known, now time.Time) time.Time {
+	s := &src.Status
+	ready := v1alpha1.Condition(s.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready != nil && ready.Reason == v1alpha1.ReasonApplied && s.Failures == 0:
+		return now
+	case !known.IsZero():
+		return known
+	case ready == nil || s.LastAppliedRevision == "":
+		return src.CreationTimestamp.Time
+	case ready.Status == metav1.ConditionTrue:
+		return now
+	default:
+		return ready.LastTransitionTime.Time
+	}
+}
+
 // stand takes over what a status says.
-func (m meters) stand(src *v1alpha1.Source, now time.Time) {
+func (m meters) stand(src *v1alpha1.Source, success time.Time) {
 	at := []string{src.Namespace, src.Name}
 	s := &src.Status
 	suspended := 0.0
@@ -113,10 +140,7 @@ func (m meters) stand(src *v1alpha1.Source, now time.Time) {
 	for _, p := range s.Problems {
 		m.problems.WithLabelValues(src.Namespace, src.Name, p.Code).Inc()
 	}
-	ready := v1alpha1.Condition(s.Conditions, v1alpha1.ConditionReady)
-	if ready != nil && ready.Reason == v1alpha1.ReasonApplied && s.Failures == 0 {
-		m.success.WithLabelValues(at...).Set(float64(now.UnixMilli()) / 1e3)
-	}
+	m.success.WithLabelValues(at...).Set(float64(success.UnixMilli()) / 1e3)
 }
 
 func of(namespace, name string) prometheus.Labels {

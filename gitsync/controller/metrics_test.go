@@ -57,7 +57,10 @@ func TestMetrics_followASource(t *testing.T) {
 	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one"), "app/b.yaml": "kind: [\n"})
 	w.source(nil)
 	w.ready(v1alpha1.ReasonContentInvalid, first)
-	wait(map[string]float64{"objects" + at + " applied": 1, "problems S501" + at: 1, "last_success_timestamp_seconds" + at: 0, "polls_total New": 1})
+	wait(map[string]float64{"objects" + at + " applied": 1, "problems S501" + at: 1, "polls_total New": 1})
+	if got := measured(t, w.controller)["last_success_timestamp_seconds"+at]; got == 0 || got > float64(time.Now().Unix()) {
+		t.Errorf("the last success of a Source that never was ready is %v, want when it was made", got)
+	}
 
 	second := w.push("second", map[string]string{"app/b.yaml": configMap("b", "one")})
 	w.hint(second)
@@ -81,6 +84,38 @@ func TestMetrics_followASource(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A Source that does not come to rest has a last success from the first pass of a process on, so that the alert on it sees it.
+func TestLastSuccess_isKnownAfterARestart(t *testing.T) {
+	t.Parallel()
+	made, turned, known, now := time.Unix(1000, 0), time.Unix(2000, 0), time.Unix(3000, 0), time.Unix(4000, 0)
+	for _, c := range []struct {
+		name     string
+		ready    metav1.ConditionStatus // empty: there is none
+		reason   string
+		failures int32
+		applied  string
+		known    time.Time
+		want     time.Time
+	}{
+		{name: "is ready", ready: metav1.ConditionTrue, reason: v1alpha1.ReasonApplied, applied: "main@sha1:1", known: known, want: now},
+		{name: "fails for a while", ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUnreachable, failures: 5, applied: "main@sha1:1", known: known, want: known},
+		{name: "was ready until a restart, the remote is away", ready: metav1.ConditionTrue, reason: v1alpha1.ReasonApplied, failures: 1, applied: "main@sha1:1", want: now},
+		{name: "had failed before a restart", ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUnreachable, failures: 1, applied: "main@sha1:1", want: turned},
+		{name: "was under way before a restart", ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonApplying, applied: "main@sha1:1", want: turned},
+		{name: "never worked", ready: metav1.ConditionFalse, reason: v1alpha1.ReasonContentInvalid, want: made},
+		{name: "is new", want: made},
+	} {
+		src := &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(made)}}
+		src.Status.Failures, src.Status.LastAppliedRevision = c.failures, c.applied
+		if c.ready != "" {
+			src.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: c.ready, Reason: c.reason, LastTransitionTime: metav1.NewTime(turned)}}
+		}
+		if got := lastSuccess(src, c.known, now); !got.Equal(c.want) {
+			t.Errorf("%s: %d, want %d", c.name, got.Unix(), c.want.Unix())
+		}
+	}
 }
 
 func TestRun_saysHowACommitCameIn(t *testing.T) {

@@ -50,6 +50,7 @@ type timetable struct {
 	again    time.Time // when applying is tried again without a look; zero: nothing is to be tried again
 	resync   time.Time // when everything is to be compared with the cluster again
 	blocked  time.Time // since when it waits for a Source that it depends on; zero: it does not
+	success  time.Time // when the remote was last reached and nothing was left to do; zero: nothing is known
 	pushed   time.Time // when we heard of the push that is being looked for or applied; zero: of none
 	awaited  awaited
 

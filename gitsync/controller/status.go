@@ -46,14 +46,14 @@ func (p *pass) write(ctx context.Context, change edit) error {
 		return err
 	}
 	if equality.Semantic.DeepEqual(before.Status, p.src.Status) {
-		p.controller.meters.stand(p.src, p.started)
+		p.measure()
 		return nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := p.controller.config.Client.Status().Patch(ctx, p.src, patch); err != nil {
 		return fmt.Errorf("writing the status of the Source: %w", err)
 	}
-	p.controller.meters.stand(p.src, p.started)
+	p.measure()
 	p.announce(before.Status.Conditions)
 	p.stored()
 	return nil
