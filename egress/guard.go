@@ -129,8 +129,17 @@ type Options struct {
 	PlainHTTP  bool           // http to any allowed address
 }
 
-// Transport gives an HTTP transport: guarded dials, TLS 1.2 or newer, verified, and no proxy from the environment.
+// Transport gives an HTTP transport: guarded dials, TLS 1.2 or newer, verified, and no proxy from the environment. Where the
+// policy has a proxy, it alone is dialled, and asked for the rest.
 func (g *Guard) Transport(o Options) *http.Transport {
+	t := g.direct(o)
+	if g.policy.Proxy != nil {
+		t.Proxy, t.DialContext = http.ProxyURL(g.policy.Proxy), (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	return t
+}
+
+func (g *Guard) direct(o Options) *http.Transport {
 	return &http.Transport{
 		DialContext:            g.DialContext,
 		ForceAttemptHTTP2:      true,
@@ -180,6 +189,11 @@ type checked struct {
 func (c *checked) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := c.guard.CheckURL(req.URL, c.options); err != nil {
 		return nil, err
+	}
+	if c.guard.policy.Proxy != nil {
+		if err := c.guard.Vet(req.Context(), req.URL.Hostname()); err != nil {
+			return nil, fmt.Errorf("asking the proxy for %s: %w", req.URL.Host, err)
+		}
 	}
 	return c.next.RoundTrip(req)
 }

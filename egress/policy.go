@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 )
 
 // Policy says which addresses may be dialled besides public ones. The zero value allows private networks, where
@@ -13,6 +14,7 @@ type Policy struct {
 	DenyPrivate   bool           // 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7
 	Deny          []netip.Prefix // never, such as the API server's
 	Allow         []netip.Prefix // although DenyPrivate; never what Deny or the fixed list denies
+	Proxy         *url.URL       // clients ask through it, http or https; where it is, is its owner's business. nil: none
 }
 
 // ErrDenied is wrapped by the error for an address that must not be dialled.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -91,12 +92,20 @@ func refusal(resp *http.Response, answer []byte) *Failure {
 	return f
 }
 
-// retryAfter reads the delay in seconds that an answer asks for. Its form as a date needs a clock of the sender and is
-// left to the usual delays.
+// retryAfter reads the delay that an answer asks for, in seconds or as a date, RFC 9110 section 10.2.3. A date counts from
+// the answer's own.
 func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || seconds <= 0 {
+	asked := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(asked); err == nil {
+		return max(0, min(time.Duration(min(seconds, math.MaxInt32))*time.Second, maxRetryAfter))
+	}
+	at, err := http.ParseTime(asked)
+	if err != nil {
 		return 0
 	}
-	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	from, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return max(0, min(at.Sub(from), maxRetryAfter))
 }

@@ -253,6 +253,9 @@ func TestWebhook_readsTheAnswer(t *testing.T) {
 		{410, "", v1alpha1.ReasonGone, notify.Gone, 0},
 		{425, "", v1alpha1.ReasonUnreachable, notify.Retry, 0},
 		{429, "30", v1alpha1.ReasonThrottled, notify.Retry, 30 * time.Second},
+		{429, "Sun, 22 Nov 2026 12:01:30 GMT", v1alpha1.ReasonThrottled, notify.Retry, 90 * time.Second},
+		{429, "Sun, 22 Nov 2026 11:00:00 GMT", v1alpha1.ReasonThrottled, notify.Retry, 0},
+		{429, "-5", v1alpha1.ReasonThrottled, notify.Retry, 0},
 		{429, "never", v1alpha1.ReasonThrottled, notify.Retry, 0},
 		{429, "99999999", v1alpha1.ReasonThrottled, notify.Retry, 6 * time.Hour},
 		{500, "", v1alpha1.ReasonUnreachable, notify.Retry, 0},
@@ -264,6 +267,7 @@ func TestWebhook_readsTheAnswer(t *testing.T) {
 			}
 			if row.header != "" {
 				w.Header().Set("Retry-After", row.header)
+				w.Header().Set("Date", "Sun, 22 Nov 2026 12:00:00 GMT")
 			}
 			w.WriteHeader(row.code)
 			if row.code >= 400 {

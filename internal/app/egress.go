@@ -18,6 +18,7 @@ import (
 type Egress struct {
 	Deny  []string // "private": networks of private addresses; nothing else can be written
 	Allow []string // networks, such as 10.1.0.0/16, although Deny says private
+	Proxy string   // URL of an HTTP proxy that notes and requests to forges go through; empty: none
 }
 
 // denyPrivate is the one thing that Egress.Deny can say.
@@ -41,6 +42,13 @@ func (c Config) guard(ctx context.Context, server string) (*egress.Guard, error)
 			return nil, fmt.Errorf("egress.allow: %q is not a network such as 10.1.0.0/16", text)
 		}
 		p.Allow = append(p.Allow, network.Masked())
+	}
+	if c.Egress.Proxy != "" {
+		u, err := url.Parse(c.Egress.Proxy)
+		if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, errors.New("egress.proxy: not the URL of a proxy, such as http://proxy.example.com:3128, without user, password and path")
+		}
+		p.Proxy = u
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookUp)
 	defer cancel()

@@ -39,7 +39,7 @@ func TestGuard_keepsFromTheServerAndWhatIsDenied(t *testing.T) {
 			t.Errorf("%+v: %v, want allowed %v", row, err, row.ok)
 		}
 	}
-	for _, bad := range []Egress{{Deny: []string{"public"}}, {Allow: []string{"10.0.0.1"}}, {Allow: []string{"here"}}} {
+	for _, bad := range []Egress{{Deny: []string{"public"}}, {Allow: []string{"10.0.0.1"}}, {Allow: []string{"here"}}, {Proxy: "proxy:3128"}, {Proxy: "http://a:b@proxy:3128"}} {
 		c := Config{Log: slog.New(slog.DiscardHandler), Outside: Outside{Egress: bad}}
 		if _, err := c.guard(t.Context(), "https://10.96.0.1"); err == nil || !strings.Contains(err.Error(), "egress.") {
 			t.Errorf("%+v: %v, want it refused by its field", bad, err)

@@ -27,7 +27,8 @@ const (
 func (c *Config) fields() map[string]any {
 	all := map[string]any{
 		"namespace": &c.Namespace, "replica": &c.Replica, "egress.allowLoopback": &c.AllowLoopback, "egress.deny": &c.Egress.Deny, "egress.allow": &c.Egress.Allow,
-		"links.page": &c.Links.Page, "links.grafana": &c.Links.Grafana, "links.kiali": &c.Links.Kiali, "links.trace": &c.Links.Trace,
+		"egress.proxy": &c.Egress.Proxy,
+		"links.page":   &c.Links.Page, "links.grafana": &c.Links.Grafana, "links.kiali": &c.Links.Kiali, "links.trace": &c.Links.Trace,
 		"listen.xds": &c.Listen.XDS, "listen.secureXDS": &c.Listen.SecureXDS, "listen.hooks": &c.Listen.Hooks,
 		"listen.hooksCertificate": &c.Listen.HooksCert, "listen.hooksKey": &c.Listen.HooksKey,
 		"listen.metrics": &c.Listen.Metrics, "listen.health": &c.Listen.Health, "listen.decisions": &c.Listen.Decisions,

@@ -89,6 +89,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Git.ServiceAccount, "git-default-service-account", "", "account that Sources without one of their own apply as")
 	f.StringSliceVar(&c.Egress.Deny, "egress-deny", nil, "what Sources, Notifiers and Prometheus must not be at, besides what is never allowed: private")
 	f.StringSliceVar(&c.Egress.Allow, "egress-allow", nil, "network that they may be at although --egress-deny says private, such as 10.1.0.0/16; repeats")
+	f.StringVar(&c.Egress.Proxy, "egress-proxy", "", "URL of the HTTP proxy that notes and requests to forges go through (default: none; the environment is not asked)")
 	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
 	return cmd
 }
