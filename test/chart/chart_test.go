@@ -32,6 +32,7 @@ func variants() map[string][]string {
 	all := []string{
 		"--set", "replicas=3", "--set", "gateway.enabled=true", "--set", "xds.tls.mode=certManager", "--set", "istioCRDs.install=true",
 		"--set", "prometheus.url=http://prometheus.monitoring:9090", "--set", "prometheus.config=servers: []", "--set", "image.digest=sha256:" + strings.Repeat("0", 64),
+		"--set", "traces.endpoint=https://collector.monitoring:4318", "--set", "traces.headersSecret=collector", "--set", "metrics.perRollout=false",
 		"--set", "git.accounts={sluice-applier}", "--set", "git.insecureHosts={git.internal}", "--set", "xds.statusReaders={spiffe://cluster.local/ns/a/sa/b}",
 		"--set", "certificates[0].namespace=edge", "--set", "certificates[0].names={front,front-cacert}",
 		"--set", "imagePullSecrets={registry}", "--set", "priorityClassName=system-cluster-critical", "--set", "extraArgs={--registry-dir=/registry}",
@@ -129,6 +130,10 @@ func TestChart_refusesValuesThatDoNothing(t *testing.T) {
 		{"xds.port=443", "minimum"},
 		{"xds.tls.mode=none", "value must be one of 'self', 'certManager', 'secret'"},
 		{"leader.leaseDuration=15", "got number, want string"},
+		{"drain.time=1m30s", "drain.gracePeriodSeconds is 30: want at least 98, which are drain.delay (3s), drain.time (1m30s) and 5 s to end"},
+		{"drain.gracePeriodSeconds=17", "drain.gracePeriodSeconds is 17: want at least 18"},
+		{"traces.endpoint=collector:4318", "does not match pattern"},
+		{"traces.headersSecret=collector", "traces.endpoint is empty"},
 	} {
 		_, err := helm.Run(t, "template", "sluice", chart, "--set", c.set)
 		if err == nil || !strings.Contains(err.Error(), c.says) {

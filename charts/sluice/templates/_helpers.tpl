@@ -46,3 +46,19 @@ runAsGroup: 65532
 fsGroup: 65532
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
+
+{{- /* The port of a URL. */ -}}
+{{- define "sluice.urlPort" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary 443 80 (eq $url.scheme "https")) -}}
+{{- end }}
+
+{{- /* A Pod that is killed while it sends its proxies away cuts them off, and keeps its Leases. */ -}}
+{{- define "sluice.checkDrain" -}}
+{{- $begin := toDate "2006-01-02" "2006-01-02" -}}
+{{- $end := $begin | mustDateModify .Values.drain.delay | mustDateModify .Values.drain.time -}}
+{{- $needed := add (sub (unixEpoch $end) (unixEpoch $begin)) 5 -}}
+{{- if lt (int64 .Values.drain.gracePeriodSeconds) $needed -}}
+{{- fail (printf "drain.gracePeriodSeconds is %d: want at least %d, which are drain.delay (%s), drain.time (%s) and 5 s to end" (int64 .Values.drain.gracePeriodSeconds) $needed .Values.drain.delay .Values.drain.time) -}}
+{{- end -}}
+{{- end }}
