@@ -17,7 +17,7 @@ func (c *conversion) argo(f field) {
 	spec := f.get("spec")
 	canary, blueGreen := spec.at("strategy", "canary"), spec.at("strategy", "blueGreen")
 	p.host = cmp.Or(canary.get("stableService").text(), blueGreen.get("activeService").text(), p.name)
-	if rule := c.find("networking.istio.io/", "DestinationRule", canary.at("trafficRouting", "istio", "destinationRule", "name").text()); rule != nil {
+	if rule := c.find("networking.istio.io/", "DestinationRule", p.namespace, canary.at("trafficRouting", "istio", "destinationRule", "name").text()); rule != nil {
 		p.host = cmp.Or(rule.root.at("spec", "host").text(), p.host)
 	}
 	c.argoPods(p, spec)
@@ -60,7 +60,7 @@ func (c *conversion) argoPods(p *plan, spec field) {
 	if ref := spec.get("workloadRef"); ref.ok() {
 		name := ref.get("name").text()
 		p.subset = "v1"
-		if d := c.find("apps/", "Deployment", name); d != nil {
+		if d := c.find("apps/", "Deployment", p.namespace, name); d != nil {
 			p.subset = cmp.Or(d.root.at("spec", "template", "metadata", "labels", "version").text(), p.subset)
 		}
 		ref.todo("Deployment %s stays: give its Pods the label version: %s, and release the next version by a Deployment of its own", name, p.subset)
@@ -134,6 +134,7 @@ func (c *conversion) blueGreen(p *plan, f field) {
 			c.warmDown(p, one)
 		case "prePromotionAnalysis":
 			c.argoAnalysis(p, one, 1)
+			first.gates = append(first.gates, one)
 		case "postPromotionAnalysis":
 			c.argoAnalysis(p, one, 2)
 		case "previewReplicaCount", "maxUnavailable", "scaleDownDelayRevisionLimit", "abortScaleDownDelaySeconds":
@@ -206,11 +207,7 @@ func (c *conversion) routing(p *plan, f field) (rule string) {
 				for _, r := range vs.get("routes").items() {
 					only = append(only, r.text())
 				}
-				if len(only) > 0 {
-					names := copied(vs.get("routes").value)
-					p.extra = append(p.extra, extra{"routes", names, vs.get("routes")})
-					vs.get("routes").keep("spec.routes")
-				}
+				p.own(vs.get("routes"))
 				c.routes(p, vs, only)
 			}
 		case "managedRoutes":

@@ -35,8 +35,9 @@ func (s *stepping) step(f, item field) {
 	case "pause":
 		s.pause(f)
 	case "analysis":
-		s.c.argoAnalysis(s.p, f, max(1, len(s.p.steps)))
-		f.change("a metric from that step on, beside the others")
+		at := s.p.last(f)
+		at.gates = append(at.gates, f)
+		s.c.argoAnalysis(s.p, f, len(s.p.steps))
 	case "setHeaderRoute":
 		s.header(f)
 	case "setMirrorRoute":

@@ -50,12 +50,16 @@ type conversion struct {
 	docs    []*source
 	used    map[*source]bool // looked at by the object that names it
 	out     []*yaml.Node
-	names   map[string]bool // of the objects that are written, as kind/namespace/name
+	made    map[string]*yaml.Node  // objects that are written, by kind/namespace/name
+	edited  map[*source]*yaml.Node // objects of the files in the output, changed by all that name them
+	routed  map[*yaml.Node]string  // rules in the output, and the Rollout whose host they send to
+	origins map[string]origin      // of MetricTemplates, by namespace/name
 }
 
 // Run converts all that the files hold. The error says what is not YAML, or that nothing was there to convert.
 func Run(files []File, o Options) (Result, error) {
-	c := &conversion{options: o, used: map[*source]bool{}, names: map[string]bool{}}
+	c := &conversion{options: o, used: map[*source]bool{}, made: map[string]*yaml.Node{}, edited: map[*source]*yaml.Node{},
+		routed: map[*yaml.Node]string{}, origins: map[string]origin{}}
 	perFile := make([][]*source, len(files))
 	lines := make([]*fileLines, len(files))
 	for i, f := range files {
@@ -109,7 +113,7 @@ func (c *conversion) run() error {
 		}
 		switch {
 		case d.is("argoproj.io/", "AnalysisTemplate"), d.is("argoproj.io/", "ClusterAnalysisTemplate"):
-			c.orphan(d, func(p *plan) { c.analysisTemplate(p, d, binding{from: d.root}) })
+			c.orphan(d, func(p *plan) { c.analysisTemplate(p, d, unbound()) })
 			made = true
 		case d.is("flagger.app/", "MetricTemplate"):
 			d.root.drop("no Canary among the files names it, and what holds it against a threshold stands there")
@@ -138,23 +142,42 @@ func (s *source) is(group, kind string) bool {
 	return strings.HasPrefix(s.root.get("apiVersion").text(), group) && (kind == "" || s.root.get("kind").text() == kind)
 }
 
-// find is the document of a kind and name.
-func (c *conversion) find(group, kind, name string) *source {
+// find is the document of a kind and name. It is in that namespace, or the only one where either says none.
+func (c *conversion) find(group, kind, namespace, name string) *source {
+	var near []*source
 	for _, d := range c.docs {
-		if d.is(group, kind) && d.root.at("metadata", "name").text() == name {
-			return d
+		if !d.is(group, kind) || d.root.at("metadata", "name").text() != name {
+			continue
 		}
+		switch own := d.root.at("metadata", "namespace").text(); {
+		case own == namespace:
+			return d
+		case own == "" || namespace == "":
+			near = append(near, d)
+		}
+	}
+	if len(near) == 1 {
+		return near[0]
 	}
 	return nil
 }
 
 // add puts an object into the output, once for each name.
 func (c *conversion) add(n *yaml.Node, id string) {
-	if id != "" && c.names[id] {
-		return
+	if c.made[id] == nil {
+		c.made[id] = n
+		c.out = append(c.out, n)
 	}
-	c.names[id] = true
-	c.out = append(c.out, n)
+}
+
+// edit is an object of the files in the output, to be changed: one for all that name it.
+func (c *conversion) edit(d *source) *yaml.Node {
+	if c.edited[d] == nil {
+		c.used[d] = true
+		c.edited[d] = copied(d.root.value)
+		c.out = append(c.out, c.edited[d])
+	}
+	return c.edited[d]
 }
 
 // note says of an object as a whole how it is changed.

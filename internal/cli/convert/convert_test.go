@@ -181,6 +181,7 @@ func TestRun_anyStepsGiveAnObjectThatTheAPITakes(t *testing.T) {
 			"      - setWeight: %d\n", "      - pause: {}\n", "      - pause: {duration: %dm}\n", "      # a remark\n\n      - setCanaryScale:\n          weight: %d\n",
 			"      - setHeaderRoute:\n          name: h\n          match:\n          - headerName: x\n            headerValue: {exact: v%d}\n", "      - setHeaderRoute: {name: h}\n",
 			"      - setMirrorRoute:\n          name: m\n          percentage: %d\n          match:\n          - method: {exact: get}\n            path: {prefix: /}\n", "      - plugin: {name: p%d}\n",
+			"      - analysis: {templates: [{templateName: rate}]}\n", "      - analysis:\n          templates: [{templateName: rate}]\n          args: [{name: service-name, value: s%d}]\n",
 		}
 		b.WriteString("      - setWeight: 1\n")
 		for range rapid.IntRange(0, 40).Draw(r, "steps") {
@@ -190,6 +191,7 @@ func TestRun_anyStepsGiveAnObjectThatTheAPITakes(t *testing.T) {
 			}
 			b.WriteString(piece)
 		}
+		b.WriteString("---\n" + rateTemplate)
 		in := []convert.File{{Name: "f.yaml", Content: []byte(b.String())}}
 		converted(reporter{t, r}, in)
 	})

@@ -50,8 +50,12 @@ func (c *conversion) flagger(f field) {
 			one.drop(unmeant)
 		}
 	}
-	c.flaggerSteps(p, analysis, spec.get("skipAnalysis").text() == "true")
+	p.skip = spec.get("skipAnalysis").text() == "true"
+	c.flaggerSteps(p, analysis)
 	c.flaggerMetrics(p, analysis, target)
+	for _, s := range p.steps {
+		s.judged = len(p.metrics) > 0
+	}
 	p.finish()
 	c.service(p, spec.get("service"), target)
 	c.out = append([]*yaml.Node{p.node()}, c.out...)
@@ -61,7 +65,7 @@ func (c *conversion) flagger(f field) {
 func (c *conversion) flaggerPods(p *plan, ref field) string {
 	name := ref.get("name").text()
 	p.subset = "v1"
-	d := c.find("apps/", "Deployment", name)
+	d := c.find("apps/", "Deployment", p.namespace, name)
 	if d == nil {
 		ref.todo("%s %s is not among the files: make it two, one for each version, whose Pods have the label version: %s and %s", cmp.Or(ref.get("kind").text(), "Deployment"), name, p.subset, following(p.subset))
 		return name
@@ -78,7 +82,7 @@ func (c *conversion) flaggerPods(p *plan, ref field) string {
 }
 
 // flaggerSteps makes steps of weights, iterations, matches and copies.
-func (c *conversion) flaggerSteps(p *plan, f field, skip bool) {
+func (c *conversion) flaggerSteps(p *plan, f field) {
 	every, ok := duration(f.get("interval").text())
 	if !ok {
 		every = time.Minute
@@ -96,11 +100,6 @@ func (c *conversion) flaggerSteps(p *plan, f field, skip bool) {
 	}
 	for _, w := range weights {
 		p.steps = append(p.steps, &step{weight: w, bake: every, match: matches})
-	}
-	if skip {
-		for _, s := range p.steps {
-			s.promotion = "timeOnly"
-		}
 	}
 	c.hooks(p, f.get("webhooks"))
 	for _, one := range f.fields() {

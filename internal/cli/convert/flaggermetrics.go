@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -33,11 +34,11 @@ func (c *conversion) flaggerMetrics(p *plan, analysis field, target string) {
 // flaggerMetric is a query that is held against a threshold.
 func (c *conversion) flaggerMetric(p *plan, f field, limit int, target string) {
 	name := f.get("name").text()
-	t := &template{name: named(p.name, name), namespace: p.namespace, from: f}
-	m := &metric{name: metricName(name), template: t, from: f}
+	t := &template{name: c.called(p.namespace, named(p.name, name), origin{metric: f.value}), namespace: p.namespace, from: f}
+	m := &metric{name: p.unlike(name, t.name), template: t, from: f}
 	query := f.get("query")
 	if ref := f.get("templateRef"); ref.ok() {
-		d := c.find("flagger.app/", "MetricTemplate", ref.get("name").text())
+		d := c.find("flagger.app/", "MetricTemplate", cmp.Or(ref.get("namespace").text(), p.namespace), ref.get("name").text())
 		if d == nil {
 			f.drop("MetricTemplate %s is not among the files", ref.get("name").text())
 			return

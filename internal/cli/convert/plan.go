@@ -2,8 +2,6 @@ package convert
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -20,6 +18,7 @@ type plan struct {
 	subset    string
 	preview   string
 	paused    bool
+	skip      bool // steps count time only
 	steps     []*step
 	metrics   []*metric
 	extra     []extra // further fields of the spec
@@ -41,8 +40,13 @@ type step struct {
 	promotion string
 	match     []*yaml.Node
 	mirror    *yaml.Node
+	gates     []field // analyses that the other tool runs before it goes on
+	judged    bool    // its metrics are looked at before it goes on
 	from      []field
 }
+
+// selects reports that requests go to the new version whatever the weight.
+func (s *step) selects() bool { return s.weight < 100 && (len(s.match) > 0 || s.mirror != nil) }
 
 // metric is one of its metrics.
 type metric struct {
@@ -51,6 +55,7 @@ type metric struct {
 	fromStep int
 	dryRun   bool
 	args     []argument
+	todo     string // what people have to do
 	from     field
 }
 
@@ -70,18 +75,35 @@ func (p *plan) last(from field) *step {
 	return p.steps[len(p.steps)-1]
 }
 
+// own names the routes that are the Rollout's, of all VirtualServices.
+func (p *plan) own(routes field) {
+	if len(routes.items()) == 0 {
+		return
+	}
+	routes.keep("spec.routes")
+	for _, e := range p.extra {
+		if names, ok := e.value.(*yaml.Node); ok && e.name == "routes" {
+			names.Content = append(names.Content, copied(routes.value).Content...)
+			return
+		}
+	}
+	p.extra = append(p.extra, extra{"routes", copied(routes.value), routes})
+}
+
 // finish adds what every Rollout needs, and leaves out what one cannot hold.
 func (p *plan) finish() {
 	if n := len(p.steps); n == 0 || p.steps[n-1].weight < 100 {
-		p.from.doc.note(p.from, "a last step of 100 is added: it is judged too, before the new version is stable")
+		words := "a last step of 100 is added: it is judged too, before the new version is stable"
+		if p.skip {
+			words = "a last step of 100 is added: it counts time, as the others"
+		}
+		p.from.doc.note(p.from, words)
 		p.steps = append(p.steps, &step{weight: 100})
 	}
-	for len(p.steps) > maxSteps {
-		p.from.doc.note(p.from, fmt.Sprintf("a Rollout has %d steps at most: some between the first and the last are left out", maxSteps))
-		for i := 1; i < len(p.steps)-1 && len(p.steps) > maxSteps; i++ {
-			p.steps = slices.Delete(p.steps, i, i+1)
-		}
+	for _, s := range p.steps {
+		s.gate(p.skip)
 	}
+	p.shorten()
 	builtin := len(v1alpha1.DefaultMetrics())
 	for _, m := range p.metrics {
 		if m.template == nil {
@@ -156,14 +178,14 @@ func (s *step) node() *yaml.Node {
 		put(approval, "count", 1)
 		put(out, "approval", flow(approval))
 	}
-	if len(s.match) > 0 && s.weight < 100 {
+	if len(s.match) > 0 && s.selects() {
 		match := list()
 		for _, m := range s.match {
 			match.Content = append(match.Content, copied(m))
 		}
 		put(out, "match", match)
 	}
-	if s.mirror != nil && s.weight < 100 {
+	if s.mirror != nil && s.selects() {
 		put(out, "mirror", copied(s.mirror))
 	}
 	return above(out, s.from...)
@@ -191,7 +213,11 @@ func (m *metric) node() *yaml.Node {
 		}
 		put(out, "args", args)
 	}
-	return above(out, m.from)
+	above(out, m.from)
+	if m.todo != "" {
+		out.HeadComment = join(out.HeadComment, "# S903 TODO: "+m.todo)
+	}
+	return out
 }
 
 // template is a MetricTemplate that is being made: a condition.
@@ -221,7 +247,7 @@ func (t *template) node() *yaml.Node {
 		for _, a := range t.args {
 			arg := mapping()
 			put(arg, "name", a.name)
-			put(arg, "value", cmp.Or(a.value, "TODO"))
+			put(arg, "value", cmp.Or(a.value, unset))
 			args.Content = append(args.Content, flow(arg))
 		}
 		put(spec, "args", args)

@@ -34,7 +34,7 @@ func (c *conversion) service(p *plan, f field, target string) {
 
 // clusterService is the Service that all versions share.
 func (c *conversion) clusterService(p *plan, f field, target string, port int) {
-	if d := c.find("v1", "Service", p.host); d != nil {
+	if d := c.find("v1", "Service", p.namespace, p.host); d != nil {
 		for _, name := range []string{"port", "targetPort", "portName", "appProtocol"} {
 			f.get(name).change("the Service %s stays as it is", p.host)
 		}
@@ -42,7 +42,7 @@ func (c *conversion) clusterService(p *plan, f field, target string, port int) {
 	}
 	out, spec, selector, one := object("v1", "Service", p.host, p.namespace), mapping(), mapping(), mapping()
 	app := target
-	if d := c.find("apps/", "Deployment", target); d != nil {
+	if d := c.find("apps/", "Deployment", p.namespace, target); d != nil {
 		app = cmp.Or(d.root.at("spec", "template", "metadata", "labels", "app").text(), app)
 	}
 	put(selector, "app", app)

@@ -3,7 +3,6 @@ package convert
 import (
 	"cmp"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -80,66 +79,4 @@ func (c *conversion) workload(p *plan, name string, spec field, kept []string) {
 		}
 		c.add(d, "Deployment/"+p.namespace+"/"+name+"-"+version)
 	}
-}
-
-// subsets makes the DestinationRule of the versions: of the one that there is, else a new one.
-func (c *conversion) subsets(p *plan, name string, policy field) {
-	all := list()
-	for _, version := range []string{p.subset, following(p.subset)} {
-		subset, labels := mapping(), mapping()
-		put(labels, "version", version)
-		put(subset, "name", version)
-		put(subset, "labels", labels)
-		all.Content = append(all.Content, flow(subset))
-	}
-	if d := c.find("networking.istio.io/", "DestinationRule", name); d != nil && name != "" {
-		c.used[d] = true
-		out := copied(d.root.value)
-		assign(below(out, "spec"), "subsets", all)
-		d.root.keep("as it is, but for the subsets")
-		d.root.at("spec", "subsets").change("the versions themselves: Sluice writes no hash of Pods into them")
-		c.add(out, "DestinationRule/"+name)
-		return
-	}
-	out, spec := object("networking.istio.io/v1", "DestinationRule", cmp.Or(name, p.name), p.namespace), mapping()
-	put(spec, "host", p.host)
-	if policy.ok() {
-		put(spec, "trafficPolicy", copied(policy.value), policy)
-		policy.keep("DestinationRule spec.trafficPolicy")
-	}
-	put(spec, "subsets", all)
-	put(out, "spec", spec)
-	c.add(out, "DestinationRule/"+cmp.Or(name, p.name))
-}
-
-// routes lets the rules of a VirtualService send to the host: which version gets what, the Rollout says.
-func (c *conversion) routes(p *plan, from field, only []string) {
-	name := from.get("name").text()
-	d := c.find("networking.istio.io/", "VirtualService", name)
-	if d == nil {
-		from.todo("VirtualService %s is not among the files: let its routes send to host %s without a subset and without weights", name, p.host)
-		return
-	}
-	from.get("name").keep("the VirtualService stays")
-	c.used[d] = true
-	d.root.keep("as it is, but for the routes")
-	out := copied(d.root.value)
-	rules := child(out, "spec", "http")
-	for i, rule := range d.root.at("spec", "http").items() {
-		if len(only) > 0 && !slices.Contains(only, rule.get("name").text()) {
-			continue
-		}
-		destination, route := mapping(), mapping()
-		put(destination, "host", p.host)
-		for _, r := range rule.get("route").items() {
-			if port := r.at("destination", "port"); port.ok() {
-				assign(destination, "port", copied(port.value))
-				break
-			}
-		}
-		put(route, "destination", destination)
-		rule.get("route").change("one destination, the host: Sluice divides what goes there and never edits the file")
-		assign(rules.Content[i], "route", list(route))
-	}
-	c.add(out, "VirtualService/"+name)
 }
