@@ -262,3 +262,15 @@ func TestRun_objectsAreFoundInTheirNamespace(t *testing.T) {
 		t.Errorf("of another namespace: %q", got)
 	}
 }
+
+// Routes are named in all VirtualServices of a Rollout, one of which may be meant with its namespace behind a dot.
+func TestRun_routesOfSeveralVirtualServices(t *testing.T) {
+	more := "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: gate, namespace: edge}\nspec:\n  hosts: [g]\n  http:\n  - name: outside\n    route: [{destination: {host: x}}]\n"
+	r := from(t, argoRollout("a", "    canary:\n      trafficRouting: {istio: {virtualServices: [{name: shared, routes: [to-a]}, {name: gate.edge, routes: [outside]}]}}\n")+sharedRoutes+"---\n"+more)
+	if diff := cmp.Diff([]string{"to-a", "outside"}, all[v1alpha1.Rollout](t, r, "Rollout")["shop/a"].Spec.Routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	if got := all[virtualService](t, r, "VirtualService")["edge/gate"].Spec.HTTP[0].Route[0].Destination.Host; got != "a" {
+		t.Errorf("the gate sends to %s", got)
+	}
+}
