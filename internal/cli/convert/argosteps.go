@@ -89,6 +89,16 @@ func (s *stepping) pause(f field) {
 	f.change("spec.steps[%d].bake.min: at least that long, and until the metrics say enough", len(s.p.steps)-1)
 }
 
+// beyond is the step that a route begins at: another one of the same weight where the last ends with a gate.
+func (s *stepping) beyond(f field) *step {
+	at := s.p.last(f)
+	if at.weight < 100 && (at.approval || len(at.gates) > 0) {
+		at = &step{weight: at.weight, match: s.match, mirror: s.mirror, from: []field{f}}
+		s.p.steps = append(s.p.steps, at)
+	}
+	return at
+}
+
 // header is a route of headers: it stays until it is set anew.
 func (s *stepping) header(f field) {
 	s.match = nil
@@ -110,11 +120,7 @@ func (s *stepping) header(f field) {
 	}
 	s.limit(f)
 	f.get("name").drop("routes of steps have no names")
-	if n := len(s.p.steps); n == 0 {
-		s.p.last(f).match = s.match
-	} else {
-		s.p.steps[n-1].match = s.match
-	}
+	s.beyond(f).match = s.match
 	f.change("spec.steps[].match of this step and of each that follows: any of them is enough")
 }
 
@@ -167,7 +173,7 @@ func (s *stepping) copies(f field) {
 	if len(methods) > 0 {
 		put(s.mirror, "methods", flow(list(methods...)))
 	}
-	s.p.last(f).mirror = s.mirror
+	s.beyond(f).mirror = s.mirror
 	f.get("name").drop("routes of steps have no names")
 	f.change("spec.steps[].mirror of this step and of each that follows")
 }

@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,14 +52,15 @@ func TestRun_gatesStayGates(t *testing.T) {
 		"analysis before any traffic":          {gate + fmt.Sprintf(weight, 20), []string{"0 approval", "20", "100"}},
 		"analysis at weight 0":                 {fmt.Sprintf(weight, 0) + gate + fmt.Sprintf(weight, 20), []string{"0 approval", "20", "100"}},
 		"a pause at a header route is time":    {header + "      - pause: {duration: 5m}\n", []string{"0", "100"}},
-		"analysis, then the header route":      {gate + header, []string{"0 evidence", "100"}},
+		"analysis, then the header route":      {gate + header, []string{"0 approval", "0", "100"}},
+		"a person, then copies":                {fmt.Sprintf(weight, 20) + "      - pause: {}\n" + copying, []string{"20 approval", "20 evidence", "100"}},
 		"analysis after the weight of a route": {header + fmt.Sprintf(weight, 20) + gate, []string{"0", "20 evidence", "100"}},
 	} {
 		r := from(t, argoRollout("a", "    canary:\n      steps:\n"+c.steps)+rateTemplate)
 		if diff := cmp.Diff(c.want, steps(t, r)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		asked := strings.Contains(strings.Join(c.want, " "), "approval")
+		asked := slices.Contains(c.want, "0 approval")
 		told := false
 		for _, i := range r.Report.Items {
 			told = told || i.Code == "S903" && strings.HasSuffix(i.Path, ".analysis")
