@@ -74,7 +74,7 @@ type Proxies struct {
 // Issue says which certificates Sluice makes and renews by itself, in Secrets of its own namespace. Without Secret: none.
 type Issue struct {
 	Secret  string        // of this server
-	Names   []string      // of this server; "sluice.<namespace>.svc", and with the domain
+	Names   []string      // and addresses of this server; "sluice.<namespace>.svc", and with the domain
 	Gateway string        // Secret of the gateway; empty: there is none
 	Account string        // service account of the gateway in the same namespace; "sluice-gateway"
 	Life    time.Duration // of both; 90 days

@@ -62,7 +62,7 @@ func (c Config) issued() (issuer.Config, error) {
 	if len(names) == 0 {
 		names = []string{host, host + "." + c.Mesh.DomainSuffix}
 	}
-	out.Server = issuer.Kept{Secret: want.Secret, Wanted: authority.Wanted{Name: "sluice xds", DNS: names, Usage: x509.ExtKeyUsageServerAuth}}
+	out.Server = issuer.Kept{Secret: want.Secret, Wanted: authority.Wanted{Name: "sluice xds", Hosts: names, Usage: x509.ExtKeyUsageServerAuth}}
 	if want.Gateway != "" {
 		account := cmp.Or(want.Account, "sluice-gateway")
 		out.Gateway = &issuer.Kept{Secret: want.Gateway, Wanted: authority.Wanted{

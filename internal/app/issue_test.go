@@ -40,8 +40,8 @@ func TestIssued(t *testing.T) {
 		if got.Gateway != nil {
 			gateway = got.Gateway.URI
 		}
-		if !cmp.Equal(got.Server.DNS, c.names) || gateway != c.gateway || got.Term.Leaf != c.life || got.Server.Secret != c.issue.Secret {
-			t.Errorf("%s: %v %q %v, want %v %q %v", c.name, got.Server.DNS, gateway, got.Term.Leaf, c.names, c.gateway, c.life)
+		if !cmp.Equal(got.Server.Hosts, c.names) || gateway != c.gateway || got.Term.Leaf != c.life || got.Server.Secret != c.issue.Secret {
+			t.Errorf("%s: %v %q %v, want %v %q %v", c.name, got.Server.Hosts, gateway, got.Term.Leaf, c.names, c.gateway, c.life)
 		}
 	}
 }

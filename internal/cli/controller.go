@@ -97,7 +97,7 @@ func newController(s Streams, version string) *cobra.Command {
 // issueFlags are those of certificates that Sluice makes.
 func issueFlags(f *pflag.FlagSet, i *app.Issue) {
 	f.StringVar(&i.Secret, "xds-secret", "", "Secret of Sluice's namespace in which it makes and renews these by itself, in the place of files")
-	f.StringSliceVar(&i.Names, "xds-names", nil, "name of the xDS server in the certificate of --xds-secret; repeats (default: sluice.NAMESPACE.svc, and with the domain)")
+	f.StringSliceVar(&i.Names, "xds-names", nil, "name or address of the xDS server in the certificate of --xds-secret; repeats (default: sluice.NAMESPACE.svc, and with the domain)")
 	f.StringVar(&i.Gateway, "gateway-secret", "", "Secret in which it makes and renews the certificate of the gateway; empty: there is none")
 	f.StringVar(&i.Account, "gateway-account", "", "service account of that gateway (default: sluice-gateway)")
 	f.DurationVar(&i.Life, "certificate-life", 0, "how long certificates last that it makes, 10s to 8760h; they are renewed after two thirds (default: 2160h)")

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
@@ -133,7 +134,7 @@ func due(cert *x509.Certificate, life time.Duration) time.Time {
 // Wanted is what a certificate that is signed is to say.
 type Wanted struct {
 	Name  string           // that people read
-	DNS   []string         // of a server
+	Hosts []string         // names and addresses of a server
 	URI   string           // of a proxy; empty: none
 	Usage x509.ExtKeyUsage // the side of the connection that it is for
 }
@@ -144,7 +145,8 @@ type Reason string
 // The reasons.
 const (
 	Kept       Reason = ""
-	Unreadable Reason = "Unreadable" // there is none, or it is damaged
+	Missing    Reason = "Missing"    // there is none
+	Unreadable Reason = "Unreadable" // it is damaged
 	Untrusted  Reason = "Untrusted"  // none of the authorities signed it
 	Renamed    Reason = "Renamed"    // it is for something else than is wanted
 	Due        Reason = "Due"        // two thirds of its life are over
@@ -152,6 +154,9 @@ const (
 
 // Judge says whether the pair that is held, in PEM, does as what is wanted, signed by one of the authorities.
 func (t Term) Judge(cert, key []byte, w Wanted, authorities []Pair, now time.Time) Reason {
+	if len(cert) == 0 && len(key) == 0 {
+		return Missing
+	}
 	held, err := Parse(cert, key)
 	if err != nil {
 		return Unreadable
@@ -170,6 +175,12 @@ func (t Term) Judge(cert, key []byte, w Wanted, authorities []Pair, now time.Tim
 }
 
 func (w Wanted) matches(have *x509.Certificate) bool {
+	hosts := slices.Clone(have.DNSNames)
+	for _, raw := range have.IPAddresses {
+		if ip, ok := netip.AddrFromSlice(raw); ok {
+			hosts = append(hosts, ip.String())
+		}
+	}
 	var uris []string
 	for _, u := range have.URIs {
 		uris = append(uris, u.String())
@@ -178,7 +189,7 @@ func (w Wanted) matches(have *x509.Certificate) bool {
 	if w.URI != "" {
 		want = []string{w.URI}
 	}
-	return slices.Equal(slices.Sorted(slices.Values(have.DNSNames)), slices.Sorted(slices.Values(w.DNS))) && slices.Equal(uris, want) &&
+	return slices.Equal(slices.Sorted(slices.Values(hosts)), slices.Sorted(slices.Values(w.Hosts))) && slices.Equal(uris, want) &&
 		slices.Equal(have.ExtKeyUsage, []x509.ExtKeyUsage{w.Usage})
 }
 
@@ -194,9 +205,16 @@ func (t Term) Own(serial *big.Int, now time.Time) *x509.Certificate {
 // Template is a certificate before it is signed.
 func (t Term) Template(w Wanted, serial *big.Int, now time.Time) (*x509.Certificate, error) {
 	out := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: w.Name}, DNSNames: w.DNS,
+		SerialNumber: serial, Subject: pkix.Name{CommonName: w.Name},
 		NotBefore: now.Add(-Backdate), NotAfter: now.Add(t.Leaf),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{w.Usage},
+	}
+	for _, h := range w.Hosts {
+		if ip, err := netip.ParseAddr(h); err == nil {
+			out.IPAddresses = append(out.IPAddresses, ip.AsSlice())
+			continue
+		}
+		out.DNSNames = append(out.DNSNames, h)
 	}
 	if w.URI != "" {
 		u, err := url.Parse(w.URI)

@@ -48,7 +48,7 @@ func made(t *testing.T, serial int64, days float64) Pair {
 }
 
 func server() Wanted {
-	return Wanted{Name: "sluice", DNS: []string{"sluice.ns.svc", "sluice.ns.svc.cluster.local"}, Usage: x509.ExtKeyUsageServerAuth}
+	return Wanted{Name: "sluice", Hosts: []string{"sluice.ns.svc", "sluice.ns.svc.cluster.local"}, Usage: x509.ExtKeyUsageServerAuth}
 }
 
 func gateway() Wanted {
@@ -125,11 +125,13 @@ func TestJudge(t *testing.T) {
 	of := func(w Wanted, serial int64, by Pair) Pair { return signed(t, must(t, w, serial, 10), by) }
 	good, client := of(server(), 256, first), of(gateway(), 256, second)
 	moved := server()
-	moved.DNS = []string{"sluice.other.svc"}
+	moved.Hosts = []string{"sluice.other.svc"}
 	other := gateway()
 	other.URI = "spiffe://cluster.local/ns/other/sa/sluice-gateway"
 	turned := server()
-	turned.DNS = []string{server().DNS[1], server().DNS[0]}
+	turned.Hosts = []string{server().Hosts[1], server().Hosts[0]}
+	addressed := server()
+	addressed.Hosts = []string{"127.0.0.1", "::1", "sluice.ns.svc"}
 	both := []Pair{second, first}
 	for _, c := range []struct {
 		name string
@@ -142,6 +144,8 @@ func TestJudge(t *testing.T) {
 		{"new", []Pair{good}, server(), both, 10, Kept},
 		{"of the authority before", []Pair{good}, server(), both, 69, Kept},
 		{"names in another order", []Pair{good}, turned, both, 10, Kept},
+		{"addresses", []Pair{of(addressed, 256, first)}, addressed, both, 10, Kept},
+		{"another address", []Pair{of(addressed, 256, first)}, server(), both, 10, Renamed},
 		{"a client", []Pair{client}, gateway(), both, 69, Kept},
 		{"two thirds are over", []Pair{good}, server(), both, 70, Due},
 		{"ended", []Pair{good}, server(), both, 200, Due},
@@ -151,8 +155,8 @@ func TestJudge(t *testing.T) {
 		{"a stranger signed it", []Pair{of(server(), 256, stranger)}, server(), both, 10, Untrusted},
 		{"other names", []Pair{good}, moved, both, 10, Renamed},
 		{"another identity", []Pair{client}, other, both, 10, Renamed},
-		{"the other side", []Pair{good}, Wanted{DNS: server().DNS, Usage: x509.ExtKeyUsageClientAuth}, both, 10, Renamed},
-		{"none", nil, server(), both, 10, Unreadable},
+		{"the other side", []Pair{good}, Wanted{Hosts: server().Hosts, Usage: x509.ExtKeyUsageClientAuth}, both, 10, Renamed},
+		{"none", nil, server(), both, 10, Missing},
 		{"another's key", []Pair{{good.Cert, client.Key}}, server(), both, 10, Unreadable},
 	} {
 		cert, key, err := Encode(c.held)

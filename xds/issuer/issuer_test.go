@@ -75,7 +75,7 @@ func (b *bench) issuer(leads bool) *taken {
 	var err error
 	out.Issuer, err = issuer.New(issuer.Config{
 		Client: b.client, Namespace: b.ns, Now: b.time, Term: authority.Term{Authority: 3650 * day, Leaf: 90 * day}, Leads: func() bool { return out.leads },
-		Server:  issuer.Kept{Secret: serverSecret, Wanted: authority.Wanted{Name: "sluice", DNS: []string{"sluice.ns.svc"}, Usage: x509.ExtKeyUsageServerAuth}},
+		Server:  issuer.Kept{Secret: serverSecret, Wanted: authority.Wanted{Name: "sluice", Hosts: []string{"sluice.ns.svc"}, Usage: x509.ExtKeyUsageServerAuth}},
 		Gateway: &issuer.Kept{Secret: gatewaySecret, Wanted: authority.Wanted{Name: "gateway", URI: identity, Usage: x509.ExtKeyUsageClientAuth}},
 		Take:    func(cert, key, ca []byte) { out.times, out.cert, out.key, out.ca = out.times+1, cert, key, ca },
 		Log:     slog.New(slog.NewTextHandler(&out.log, nil)),

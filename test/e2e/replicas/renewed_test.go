@@ -79,7 +79,7 @@ func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
 	secure := fmt.Sprintf("127.0.0.1:%d", proxy.FreePort(t))
 	r := s.replica("sluice-0", "--xds-tls-addr", secure, "--xds-cert", server.files.Cert, "--xds-key", server.files.Key, "--xds-ca", server.files.CA,
 		"--proxy-identities", identities, "--csds-readers", reader)
-	h, e := s.follow(), s.renewingEdge(secure, bootstrap.TLS(mine.files))
+	h, e := s.follow(), s.renewingEdge(secure, s.shop, bootstrap.TLS(mine.files))
 	s.apply(s.rollout(time.Minute, time.Minute))
 	h.adopted()
 	s.inSync("sluice-0", 1)
@@ -122,11 +122,11 @@ func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
 	}
 }
 
-// renewingEdge starts the first gateway as one that takes renewed certificates.
-func (s *site) renewingEdge(xds string, files bootstrap.TLS) *edge {
+// renewingEdge starts the first gateway, in a namespace, as one that takes renewed certificates.
+func (s *site) renewingEdge(xds, namespace string, files bootstrap.TLS) *edge {
 	s.t.Helper()
 	e := &edge{t: s.t, site: s, node: "edge-1", port: s.gateways[0]}
-	o := bootstrap.Options{Kind: ir.KindGateway, ID: e.node, Namespace: s.shop, Labels: map[string]string{"istio": s.shop + "-1"},
+	o := bootstrap.Options{Kind: ir.KindGateway, ID: e.node, Namespace: namespace, Labels: map[string]string{"istio": s.shop + "-1"},
 		XDS: xds, TLS: files, Admin: "127.0.0.1:0", Renewed: s.t.TempDir()}
 	for _, name := range []string{bootstrap.ProxySecret, bootstrap.AuthoritiesSecret} {
 		text, err := bootstrap.Secret(o, name)

@@ -169,7 +169,7 @@ func TestRights_whatTheChartGivesIsWhatIsUsed(t *testing.T) {
 	t.Parallel()
 	server := kube.Own(t, kube.Options{Port: proxy.FreePort(t), Audit: audited})
 	s := found(t, server.Config(t), 1)
-	kubeconfig, granted := s.installed("--set", "certificates[0].namespace="+s.shop, "--set", "certificates[0].names={front,front-cacert}")
+	kubeconfig, granted := s.installed("--set", "certificates[0].namespace="+s.shop, "--set", "certificates[0].names={front,front-cacert}", "--set", "gateway.enabled=true")
 	s.useEverything(kubeconfig)
 
 	used, denied := map[right]bool{}, map[string]bool{}
@@ -211,7 +211,8 @@ func (s *site) useEverything(kubeconfig string) {
 	s.applier()
 	hook := s.notes()
 	s.certificate("front")
-	args := []string{"--kubeconfig", kubeconfig, "--action-ttl", "3s", "--prometheus-config", s.servers()}
+	args := []string{"--kubeconfig", kubeconfig, "--action-ttl", "3s", "--prometheus-config", s.servers(),
+		"--xds-tls-addr", "127.0.0.1:0", "--xds-secret", "sluice-xds", "--gateway-secret", "sluice-gateway", "--certificate-life", "15s"}
 	r := s.replica("sluice-0", args...)
 	other := s.replica("sluice-1", args...)
 	h := s.follow()
