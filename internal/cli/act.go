@@ -93,6 +93,7 @@ func newAct(s Streams, a act) *cobra.Command {
 	if a.verb == v1alpha1.ActionPromote {
 		f.BoolVar(&o.full, "full", false, "go straight to the last step, with the whole capacity; needs --reason")
 	}
+	o.cluster.completeAttempt(cmd)
 	return cmd
 }
 

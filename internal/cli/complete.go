@@ -58,6 +58,33 @@ func (c *cluster) nameOf(plural string, skip int) completion {
 	}
 }
 
+// completeAttempt completes NAME of a rollout, and --attempt by those that it knows.
+func (c *cluster) completeAttempt(cmd *cobra.Command) {
+	cmd.ValidArgsFunction = c.nameOf("rollouts", 0)
+	complete(cmd, "attempt", c.attempts)
+}
+
+// kindAndName completes KIND/NAME, or KIND and NAME, of the kinds that are given.
+func (c *cluster) kindAndName(plurals ...string) completion {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		word, _, slashed := strings.Cut(append(slices.Clone(args), typed)[0], "/")
+		if len(args) == 0 && !slashed {
+			var out []string
+			for _, r := range resources() {
+				if slices.Contains(plurals, r.plural) {
+					out = append(out, r.names[1]+"/")
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}
+		kind, known := resourceOf(word)
+		if !known || !slices.Contains(plurals, kind.plural) || len(args) > 0 && strings.Contains(args[0], "/") {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return c.nameOf(kind.plural, len(args))(cmd, args, typed)
+	}
+}
+
 // names are those of the objects of a kind, behind a prefix.
 func (c *cluster) names(ctx context.Context, plural, prefix string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)

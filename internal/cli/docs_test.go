@@ -76,7 +76,15 @@ func runBlocks(t *testing.T, page string) (string, int) {
 func runLine(t *testing.T, command string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	if code := Main(t.Context(), words(command), Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, Build{}); code != 0 {
+	command, input, _ := strings.Cut(command, " < ")
+	var in []byte
+	if input != "" {
+		var err error
+		if in, err = os.ReadFile(input); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := Main(t.Context(), words(command), Streams{In: bytes.NewReader(in), Out: &out, Err: &errs}, Build{}); code != 0 {
 		t.Errorf("sluice %s: exit %d\n%s", command, code, errs.String())
 	}
 	return out.String()

@@ -53,8 +53,7 @@ func newEvents(s Streams) *cobra.Command {
 	f.Int64Var(&o.attempt, "attempt", 0, "only while that attempt was the newest")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
 	o.output = addOutput(cmd)
-	complete(cmd, "attempt", o.cluster.attempts)
-	cmd.ValidArgsFunction = o.cluster.nameOf("rollouts", 0)
+	o.cluster.completeAttempt(cmd)
 	return cmd
 }
 

@@ -75,6 +75,9 @@ func (d *desk) run(t *testing.T, args ...string) (int, string, string) {
 		args = append(args, "-n", d.ns)
 	}
 	code := cli.Main(ctx, args, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, cli.Build{})
+	if strings.HasPrefix(out.String(), "{\n  \"apiVersion\": \"view.") {
+		conforms(t, out.String()) // whatever else a test wants of it
+	}
 	return code, out.String(), errs.String()
 }
 

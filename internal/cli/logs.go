@@ -75,8 +75,7 @@ func newLogs(s Streams, stateRoot string) *cobra.Command {
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
 	f.StringVar(&o.system, "system-namespace", "sluice-system", "namespace that Sluice runs in")
 	f.StringVar(&o.state, "state", "", "state directory of a sluice up, whose log is read in place of Pods")
-	complete(cmd, "attempt", o.cluster.attempts)
-	cmd.ValidArgsFunction = o.cluster.nameOf("rollouts", 0)
+	o.cluster.completeAttempt(cmd)
 	return cmd
 }
 

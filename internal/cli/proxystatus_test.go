@@ -133,7 +133,9 @@ func table(t *testing.T) *anypb.Any {
 	return out
 }
 
-func TestProxyStatus_ofOneProxy(t *testing.T) {
+// oneProxy serves what a replica knows of the proxy gw-1, and gives the address.
+func oneProxy(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -165,9 +167,14 @@ func TestProxyStatus_ofOneProxy(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return l.Addr().String()
+}
+
+func TestProxyStatus_ofOneProxy(t *testing.T) {
+	address := oneProxy(t)
 	ask := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
-		code := cli.Main(t.Context(), append([]string{"proxy-status", "--xds", l.Addr().String()}, args...), cli.Streams{Out: &out, Err: &errs}, cli.Build{})
+		code := cli.Main(t.Context(), append([]string{"proxy-status", "--xds", address}, args...), cli.Streams{Out: &out, Err: &errs}, cli.Build{})
 		return code, out.String(), errs.String()
 	}
 	code, out, errs := ask("gw-1")

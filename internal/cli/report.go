@@ -60,6 +60,7 @@ func newReport(s Streams) *cobra.Command {
 	o.cluster = addCluster(cmd)
 	f := cmd.Flags()
 	f.Int64Var(&o.attempt, "attempt", 0, "number of the attempt (default: the newest)")
+	o.cluster.completeAttempt(cmd)
 	f.StringVarP(&o.output, "output", "o", "md", strings.Join(reportFormats(), ", "))
 	f.StringVar(&o.servers.URL, "prometheus", "", "URL of the Prometheus named default, whose samples the plot is made of")
 	f.StringVar(&o.servers.Config, "prometheus-config", "", "the controller's file of Prometheus servers, for Rollouts that name one")

@@ -91,6 +91,10 @@ func newSourceVerb(s Streams, v sourceVerb) *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&o.noWait, "no-wait", false, "do not wait until it is done")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "wait at most this long")
+	cmd.ValidArgsFunction = o.cluster.kindAndName("sources")
+	if cmd.Name() == "source" {
+		cmd.ValidArgsFunction = o.cluster.nameOf("sources", 0) // of resume: the first word is read already
+	}
 	return cmd
 }
 

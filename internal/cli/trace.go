@@ -43,6 +43,7 @@ func newTrace(s Streams) *cobra.Command {
 	}
 	o.cluster = addCluster(cmd)
 	o.output = addOutput(cmd)
+	cmd.ValidArgsFunction = o.cluster.kindAndName("rollouts", "sources", "notifiers", "metrictemplates")
 	cmd.Flags().StringVar(&o.domain, "domain-suffix", "cluster.local", "suffix of the names of Kubernetes services")
 	return cmd
 }

@@ -49,6 +49,8 @@ func newWait(_ Streams) *cobra.Command {
 	f.StringVar(&o.until, "for", "", "what to wait for")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "wait at most this long")
 	f.Int64Var(&o.attempt, "attempt", 0, "the attempt that is meant; a newer one ends the wait (default: any)")
+	o.cluster.completeAttempt(cmd)
+	offer(cmd, "for", "completed", "paused", "rolledback", "insync", "step=", "weight=", "condition=")
 	return cmd
 }
 
