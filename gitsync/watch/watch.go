@@ -31,14 +31,18 @@ type Watch struct {
 	followers map[schema.GroupVersionKind]cache.Informer  // guarded by mu
 }
 
-// New makes a Watch that sees all namespaces.
-func New(config *rest.Config, mapper meta.RESTMapper) (*Watch, error) {
+// New makes a Watch that sees the namespaces, all if none is given, and what has none.
+func New(config *rest.Config, mapper meta.RESTMapper, namespaces ...string) (*Watch, error) {
 	ours, err := labels.NewRequirement(gitsync.LabelSourceName, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("selecting what Sources have applied: %w", err)
 	}
+	within := map[string]cache.Config{}
+	for _, name := range namespaces {
+		within[name] = cache.Config{}
+	}
 	c, err := cache.New(config, cache.Options{Mapper: mapper, DefaultLabelSelector: labels.NewSelector().Add(*ours), DefaultTransform: reduce,
-		ReaderFailOnMissingInformer: true})
+		DefaultNamespaces: within, ReaderFailOnMissingInformer: true})
 	if err != nil {
 		return nil, fmt.Errorf("watching what Sources have applied: %w", err)
 	}

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
@@ -145,12 +144,16 @@ func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, err
 	if cfg.Dial == nil {
 		cfg.Dial = dialUntilBack
 	}
+	measured, err := c.metricsServer()
+	if err != nil {
+		return nil, err
+	}
 	grace := stopWithin
 	lease, renew, retry := c.Leader.Lease, c.Leader.Lease*2/3, c.Leader.Lease*2/15
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                              s,
 		Logger:                              logr.FromSlogHandler(c.Log.Handler()),
-		Metrics:                             metricsserver.Options{BindAddress: c.Listen.Metrics},
+		Metrics:                             measured,
 		HealthProbeBindAddress:              c.Listen.Health,
 		LeaderElection:                      c.Leader.Election,
 		LeaderElectionID:                    leaseName,
@@ -162,7 +165,7 @@ func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, err
 		RetryPeriod:                         &retry,
 		GracefulShutdownTimeout:             &grace,
 		Controller:                          config.Controller{SkipNameValidation: new(true)},
-		Cache:                               cache.Options{ByObject: watched(c)},
+		Cache:                               cache.Options{ByObject: watched(c), DefaultNamespaces: within(c.scope())},
 		// Secrets are read one by one when they are needed: no list, no copy in memory.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}, Unstructured: true}},
 	})
@@ -204,9 +207,13 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the reader of Secrets: %w", err)
 	}
+	objects, err := meshCache(mgr, c)
+	if err != nil {
+		return nil, nil, err
+	}
 	seen := make(chan struct{})
 	mesh, err = xdscontroller.New(xdscontroller.Config{
-		Cache: mgr.GetCache(), Reader: mgr.GetAPIReader(), Secrets: secrets, Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
+		Cache: objects, Namespaces: c.scope(), Reader: mgr.GetAPIReader(), Secrets: secrets, Publisher: proxies, Demand: proxies, Now: Now, Log: c.Log,
 		DomainSuffix: c.Mesh.DomainSuffix, RootNamespace: c.Mesh.RootNamespace, RegistryDir: c.Mesh.RegistryDir,
 		Ready: func() { close(seen); proxies.Open() },
 	})
@@ -252,6 +259,9 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.Mesh.RootNamespace, "istio-system")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.checkScope(); err != nil {
+		return c, err
 	}
 	if c.Leader.Lease == 0 {
 		c.Leader.Lease = defaultLease

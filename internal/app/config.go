@@ -14,18 +14,18 @@ import (
 // Config is all that a Sluice process needs to know besides how to reach its API server.
 // The zero value of a field means its documented default.
 type Config struct {
-	Namespace     string       // Sluice's own namespace; "sluice-system"
-	Replica       string       // name of this process; the host name
-	Listen        Listen       // where it listens
-	Proxies       Proxies      // how proxies prove who they are, and what is asked of them
-	Mesh          Mesh         // how services and Istio objects are read
-	Git           Git          // how repositories are fetched and applied
-	Prometheus    Prometheus   // which servers can be read by name; none: analysis is Blind
-	Outside                    // what others are given of the work
-	AllowLoopback bool         // egress to loopback addresses is allowed (standalone)
-	Leader        Leader       // which of several processes decides
-	Observe       func(Event)  // called for each transition and each settled split, in order; nil: nobody listens
-	Log           *slog.Logger // nil: discard
+	Namespace  string       // Sluice's own namespace; "sluice-system"
+	Namespaces []string     // whose objects are looked at, besides Sluice's own and mesh objects of the mesh's root; empty: all
+	Replica    string       // name of this process; the host name
+	Listen     Listen       // where it listens
+	Proxies    Proxies      // how proxies prove who they are, and what is asked of them
+	Mesh       Mesh         // how services and Istio objects are read
+	Git        Git          // how repositories are fetched and applied
+	Prometheus Prometheus   // which servers can be read by name; none: analysis is Blind
+	Outside                 // what others are given of the work
+	Leader     Leader       // which of several processes decides
+	Observe    func(Event)  // called for each transition and each settled split, in order; nil: nobody listens
+	Log        *slog.Logger // nil: discard
 }
 
 // Outside is what others are given of the work.

@@ -43,6 +43,7 @@ func delivery(mgr ctrl.Manager, c Config, p deliveryParts) error {
 	}
 	lead := rolloutcontroller.Lead{
 		Lease: types.NamespacedName{Namespace: c.Namespace, Name: leaseName}, Rollbacks: rollbacks, Braker: p.mesh, ActionTTL: c.Leader.ActionTTL,
+		Namespaces: c.scope(),
 	}
 	if c.Leader.Election {
 		lead.Confirmed = p.lead.confirmed

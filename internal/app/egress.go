@@ -16,6 +16,8 @@ import (
 
 // Egress says what may be dialled because an object asks for it, besides what never may.
 type Egress struct {
+	AllowLoopback bool // addresses of this machine (standalone)
+
 	Deny  []string // "private": networks of private addresses; nothing else can be written
 	Allow []string // networks, such as 10.1.0.0/16, although Deny says private
 	Proxy string   // URL of an HTTP proxy that notes and requests to forges go through; empty: none
@@ -29,7 +31,7 @@ const lookUp = 5 * time.Second
 
 // guard dials for Sources, Notifiers and Prometheus; server is the URL of the API server, which none of them may be.
 func (c Config) guard(ctx context.Context, server string) (*egress.Guard, error) {
-	p := egress.Policy{AllowLoopback: c.AllowLoopback}
+	p := egress.Policy{AllowLoopback: c.Egress.AllowLoopback}
 	for _, what := range c.Egress.Deny {
 		if what != denyPrivate {
 			return nil, fmt.Errorf("egress.deny: %q cannot be denied, only %s", what, denyPrivate)

@@ -26,7 +26,7 @@ const (
 // 64Mi), *time.Duration or *[]string. A new setting is a line here and one in docs/configuration.md.
 func (c *Config) fields() map[string]any {
 	all := map[string]any{
-		"namespace": &c.Namespace, "replica": &c.Replica, "egress.allowLoopback": &c.AllowLoopback, "egress.deny": &c.Egress.Deny, "egress.allow": &c.Egress.Allow,
+		"namespace": &c.Namespace, "namespaces": &c.Namespaces, "replica": &c.Replica, "egress.allowLoopback": &c.Egress.AllowLoopback, "egress.deny": &c.Egress.Deny, "egress.allow": &c.Egress.Allow,
 		"egress.proxy": &c.Egress.Proxy,
 		"links.page":   &c.Links.Page, "links.grafana": &c.Links.Grafana, "links.kiali": &c.Links.Kiali, "links.trace": &c.Links.Trace,
 		"listen.xds": &c.Listen.XDS, "listen.secureXDS": &c.Listen.SecureXDS, "listen.hooks": &c.Listen.Hooks,
@@ -41,7 +41,7 @@ func (c *Config) fields() map[string]any {
 		"mesh.domainSuffix": &c.Mesh.DomainSuffix, "mesh.rootNamespace": &c.Mesh.RootNamespace, "mesh.registryDir": &c.Mesh.RegistryDir,
 		"prometheus.url": &c.Prometheus.URL, "prometheus.servers": &c.Prometheus.Config,
 		"leader.election": &c.Leader.Election, "leader.leaseDuration": &c.Leader.Lease, "leader.actionTTL": &c.Leader.ActionTTL,
-		"metrics.perRollout": &c.Telemetry.PerRollout, "traces.endpoint": &c.Telemetry.Traces.Endpoint,
+		"metrics.perRollout": &c.Telemetry.PerRollout, "metrics.open": &c.Telemetry.Open, "traces.endpoint": &c.Telemetry.Traces.Endpoint,
 		"traces.headersFile": &c.Telemetry.Traces.HeadersFile, "traces.environment": &c.Telemetry.Traces.Environment,
 	}
 	maps.Copy(all, c.Git.fields())

@@ -40,7 +40,7 @@ func git(mgr ctrl.Manager, c Config, p gitParts) (func(context.Context) error, e
 	if err != nil {
 		return nil, err
 	}
-	seen, err := watch.New(mgr.GetConfig(), mgr.GetRESTMapper())
+	seen, err := watch.New(mgr.GetConfig(), mgr.GetRESTMapper(), c.scope()...)
 	if err != nil {
 		return nil, err
 	}

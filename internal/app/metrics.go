@@ -20,6 +20,7 @@ import (
 type Telemetry struct {
 	Traces     Traces // of attempts
 	PerRollout Switch // each Rollout has series of its own; off: all are measured together
+	Open       bool   // whoever reaches the address of metrics may read them; else, but on this machine, who may get /metrics
 }
 
 // Metrics is what every Sluice measures of itself: one list for the registry and for the page that describes it.

@@ -54,6 +54,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.DurationVar(&c.Leader.ActionTTL, "action-ttl", 24*time.Hour, "how long RolloutActions are kept after their result")
 	f.StringVar(&c.Replica, "replica", "", "name of this replica, for its report and its lease (default: the host name)")
 	f.StringVar(&c.Namespace, "system-namespace", "sluice-system", "namespace of Sluice itself, for the lease")
+	f.StringSliceVar(&c.Namespaces, "namespaces", nil, "namespaces that are looked at, besides that of Sluice and mesh objects of the mesh's root; empty: all")
 	f.StringVar(&c.Listen.XDS, "xds-addr", "127.0.0.1:15010", "address of the xDS server in plain text, on this machine or unix:PATH; 0 turns it off")
 	f.StringVar(&c.Listen.SecureXDS, "xds-tls-addr", "", "address of the xDS server over mutual TLS; empty: :15012 where --xds-cert or --xds-secret is given")
 	f.StringVar(&c.Proxies.Cert, "xds-cert", "", "file of the xDS server's certificate; a replaced file counts for new connections")
@@ -72,6 +73,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringVar(&c.Listen.HooksKey, "hook-key", "", "file of the key of --hook-cert")
 	f.StringVar(&c.Listen.Metrics, "metrics-addr", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	f.Var(&c.Telemetry.PerRollout, "metrics-per-rollout", "give each Rollout metrics of its own; turn it off beyond 5,000 Rollouts")
+	f.BoolVar(&c.Telemetry.Open, "metrics-open", false, "give metrics to whoever reaches an address of another machine, in plain text, not over TLS to those who may get /metrics")
 	f.StringVar(&c.Telemetry.Traces.Endpoint, "traces-endpoint", "", "URL of an OpenTelemetry collector that takes OTLP over HTTP, such as http://127.0.0.1:4318; empty: no traces")
 	f.StringVar(&c.Telemetry.Traces.HeadersFile, "traces-headers-file", "", "file of headers for it, as Name: value lines")
 	f.StringVar(&c.Telemetry.Traces.Environment, "traces-environment", "", "what traces say of where this is, such as prod")
@@ -90,7 +92,7 @@ func newController(s Streams, version string) *cobra.Command {
 	f.StringSliceVar(&c.Egress.Deny, "egress-deny", nil, "what Sources, Notifiers and Prometheus must not be at, besides what is never allowed: private")
 	f.StringSliceVar(&c.Egress.Allow, "egress-allow", nil, "network that they may be at although --egress-deny says private, such as 10.1.0.0/16; repeats")
 	f.StringVar(&c.Egress.Proxy, "egress-proxy", "", "URL of the HTTP proxy that notes and requests to forges go through (default: none; the environment is not asked)")
-	f.BoolVar(&c.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
+	f.BoolVar(&c.Egress.AllowLoopback, "egress-allow-loopback", false, "let Sources, Notifiers and Prometheus be on this machine")
 	return cmd
 }
 

@@ -88,6 +88,8 @@ type Lead struct {
 	Confirmed func() bool
 	Patience  Patience
 	ActionTTL time.Duration // how long actions are kept after their result; 24 h
+	// Namespaces whose Rollouts are looked at; empty: all.
+	Namespaces []string
 }
 
 // Braker takes the canary of an attempt to 0 at the proxies of this process, before that is stored.
@@ -138,6 +140,9 @@ func (c Config) defaulted() Config {
 	}
 	if c.Lead.ActionTTL == 0 {
 		c.Lead.ActionTTL = defaultTTL
+	}
+	if len(c.Lead.Namespaces) == 0 {
+		c.Lead.Namespaces = []string{""}
 	}
 	if c.Lead.Rollbacks == nil {
 		c.Lead.Rollbacks = c.Client

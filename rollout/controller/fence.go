@@ -95,9 +95,22 @@ func (f *fence) lease(ctx context.Context) (*coordinationv1.Lease, error) {
 
 // newest is the highest epoch that any status has, as the server knows it.
 func (f *fence) newest(ctx context.Context) (int64, error) {
+	out := int64(0)
+	for _, namespace := range f.config.Lead.Namespaces {
+		n, err := f.newestIn(ctx, namespace)
+		if err != nil {
+			return 0, err
+		}
+		out = max(out, n)
+	}
+	return out, nil
+}
+
+// newestIn is the highest epoch in a namespace; an empty name: in all.
+func (f *fence) newestIn(ctx context.Context, namespace string) (int64, error) {
 	out, page := int64(0), &v1alpha1.RolloutList{}
 	for {
-		err := f.config.Live.List(ctx, page, client.Limit(statusPage), client.Continue(page.Continue))
+		err := f.config.Live.List(ctx, page, client.InNamespace(namespace), client.Limit(statusPage), client.Continue(page.Continue))
 		if apierrors.IsResourceExpired(err) { // the list took too long for the server to remember it: from its start again
 			page = &v1alpha1.RolloutList{}
 			continue

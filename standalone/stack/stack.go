@@ -194,7 +194,7 @@ func (s *Stack) appConfig() app.Config {
 	c.Listen = app.Listen{XDS: s.doc.XDS, Hooks: s.doc.Hook, Metrics: s.doc.Metrics, Health: s.doc.Health}
 	c.Prometheus.URL = s.doc.Prometheus
 	c.Git.CacheDir = s.config.Dir.Path("git")
-	c.AllowLoopback = true
+	c.Egress.AllowLoopback = true
 	c.Git.ServiceAccount = server.Applier
 	c.Leader.Election = false
 	if c.Log == nil {

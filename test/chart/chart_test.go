@@ -42,6 +42,7 @@ func variants() map[string][]string {
 	return map[string][]string{
 		"default": nil,
 		"gateway": {"--set", "gateway.enabled=true", "--set", "crds.install=false", "--set", "rbac.roles=false"},
+		"scoped":  {"--set", "namespaces={shop,books}", "--set", "crds.install=false", "--set", "metrics.auth=false", "--set", "networkPolicy.enabled=false"},
 		"all":     all,
 		"small":   {"--set", "replicas=1", "--set", "xds.tls.mode=secret", "--set", "crds.install=false", "--set", "rbac.roles=false", "--set", "networkPolicy.enabled=false", "--set", "webhook.enabled=false", "--set", "git.defaultServiceAccount="},
 	}

@@ -1,9 +1,11 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,21 +115,47 @@ func (c *Controller) list(ctx context.Context) ([]listed, error) {
 			continue
 		}
 		one := listed{kind: w.kind(), seen: &w.seen, objects: map[types.NamespacedName]string{}}
-		page := &metav1.PartialObjectMetadataList{}
-		page.SetGroupVersionKind(w.object.GetObjectKind().GroupVersionKind())
-		for first := true; first || page.Continue != ""; first = false {
-			if err := c.config.Reader.List(ctx, page, client.Limit(listPage), client.Continue(page.Continue)); err != nil {
-				return nil, fmt.Errorf("proving that the mesh is up to date: listing %s: %w", w.kind(), err)
+		for _, namespace := range c.holds(w) {
+			if err := c.listIn(ctx, w, namespace, &one); err != nil {
+				return nil, err
 			}
-			for i := range page.Items {
-				one.objects[client.ObjectKeyFromObject(&page.Items[i])] = page.Items[i].ResourceVersion
-			}
-			one.version = page.ResourceVersion
 		}
 		out = append(out, one)
 	}
 	secrets, err := c.secrets.list(ctx)
 	return append(out, secrets...), err
+}
+
+// holds are the namespaces that are watched for a kind; an empty name: all of them.
+func (c *Controller) holds(w *watch) []string {
+	if len(c.config.Namespaces) == 0 {
+		return []string{""}
+	}
+	out := slices.Clone(c.config.Namespaces)
+	if w.object.GetObjectKind().GroupVersionKind().Group == istioGroup {
+		out = append(out, cmp.Or(c.config.RootNamespace, "istio-system"))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// listIn adds what a namespace holds of a kind. The version of several lists is that of the first: whatever is newer was
+// made since the call.
+func (c *Controller) listIn(ctx context.Context, w *watch, namespace string, into *listed) error {
+	version := ""
+	page := &metav1.PartialObjectMetadataList{}
+	page.SetGroupVersionKind(w.object.GetObjectKind().GroupVersionKind())
+	for first := true; first || page.Continue != ""; first = false {
+		if err := c.config.Reader.List(ctx, page, client.InNamespace(namespace), client.Limit(listPage), client.Continue(page.Continue)); err != nil {
+			return fmt.Errorf("proving that the mesh is up to date: listing %s: %w", w.kind(), err)
+		}
+		for i := range page.Items {
+			into.objects[client.ObjectKeyFromObject(&page.Items[i])] = page.Items[i].ResourceVersion
+		}
+		version = page.ResourceVersion
+	}
+	into.version = cmp.Or(into.version, version)
+	return nil
 }
 
 // catchUp waits until all that was listed was seen; false: not in time.

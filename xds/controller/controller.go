@@ -52,6 +52,7 @@ type Config struct {
 	DomainSuffix  string       // of Kubernetes services; empty: "cluster.local"
 	RootNamespace string       // of mesh-wide objects; empty: "istio-system"
 	RegistryDir   string       // of manifests of machines outside the cluster; empty: none
+	Namespaces    []string     // that Cache holds, besides what it holds of the root namespace; empty: all
 	Log           *slog.Logger // nil: discard
 }
 

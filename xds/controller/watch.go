@@ -20,11 +20,14 @@ import (
 	"github.com/sluice-dev/sluice/xds/istio"
 )
 
+// istioGroup is the group of the mesh objects.
+const istioGroup = "networking.istio.io"
+
 // istioKinds are the kinds of networking.istio.io that have an effect. A cluster may lack them.
 func istioKinds() []schema.GroupVersionKind {
 	var out []schema.GroupVersionKind
 	for _, kind := range []string{"Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry", "Sidecar"} {
-		out = append(out, schema.GroupVersionKind{Group: "networking.istio.io", Version: "v1", Kind: kind})
+		out = append(out, schema.GroupVersionKind{Group: istioGroup, Version: "v1", Kind: kind})
 	}
 	return out
 }
