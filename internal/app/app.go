@@ -65,7 +65,8 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(cfg, c, lead)
+	held := &xdsserver.Held{}
+	mgr, err := newManager(cfg, c, lead, held)
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,6 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
-	held := &xdsserver.Held{}
 	doors, err := c.doors(held)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func Scheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
-func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, error) {
+func newManager(cfg *rest.Config, c Config, lead *leadership, held *xdsserver.Held) (ctrl.Manager, error) {
 	s, err := Scheme()
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func newManager(cfg *rest.Config, c Config, lead *leadership) (ctrl.Manager, err
 	if cfg.Dial == nil {
 		cfg.Dial = dialUntilBack
 	}
-	measured, err := c.metricsServer()
+	measured, err := c.metricsServer(held)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ import (
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	xdsserver "github.com/sluice-dev/sluice/xds/server"
 )
 
 const (
@@ -32,15 +34,21 @@ const (
 )
 
 // metricsServer is how metrics are served: to every program of this machine as they are; to others over TLS, and only to
-// those who may get /metrics, unless it is said that everybody may.
-func (c Config) metricsServer() (metricsserver.Options, error) {
+// those who may get /metrics, unless it is said that everybody may. The certificate is that for proxies, from its files or
+// held; without one it is one that signs itself.
+func (c Config) metricsServer(held *xdsserver.Held) (metricsserver.Options, error) {
 	out := metricsserver.Options{BindAddress: c.Listen.Metrics}
 	if c.Listen.Metrics == "0" || c.Telemetry.Open || localOnly(c.Listen.Metrics) == nil {
 		return out, nil
 	}
 	out.SecureServing = true
 	out.TLSOpts = []func(*tls.Config){func(t *tls.Config) { t.MinVersion, t.NextProtos = tls.VersionTLS12, []string{"http/1.1"} }}
-	if c.Proxies.Cert != "" { // else one that signs itself
+	if c.Proxies.Issue.Secret != "" {
+		out.TLSOpts = append(out.TLSOpts, func(t *tls.Config) {
+			t.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return held.Certificate() }
+		})
+	}
+	if c.Proxies.Cert != "" {
 		out.CertDir, out.CertName = filepath.Split(c.Proxies.Cert)
 		key, err := filepath.Rel(filepath.Clean(out.CertDir), c.Proxies.Key)
 		if err != nil {

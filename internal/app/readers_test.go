@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sluice-dev/sluice/test/kube"
+	xdsserver "github.com/sluice-dev/sluice/xds/server"
 )
 
 // crew are accounts of a namespace, by what they may do.
@@ -190,7 +191,7 @@ func TestMetricsServer_isOpenOnThisMachine(t *testing.T) {
 		"all addresses": {":8080", false, true}, "a Pod's": {"10.1.2.3:8080", false, true}, "all, on purpose": {":8080", true, false},
 	} {
 		c := Config{Listen: Listen{Metrics: row.addr}, Outside: Outside{Telemetry: Telemetry{Open: row.open}}, Proxies: Proxies{Cert: "/tls/a/tls.crt", Key: "/tls/b/tls.key"}}
-		o, err := c.metricsServer()
+		o, err := c.metricsServer(&xdsserver.Held{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,6 +36,7 @@ type doctor struct {
 	output     *output
 	look       *look
 	pre        bool
+	within     []string // namespaces whose objects are looked at; none: all
 	prometheus string
 	envoy      string
 	version    string // of this program
@@ -72,6 +73,7 @@ func newDoctor(s Streams, version string) *cobra.Command {
 	d.cluster, d.output, d.look = addCluster(cmd), addOutput(cmd), addLook(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&d.pre, "pre", false, "only what can be known before installing")
+	f.StringSliceVar(&d.within, "namespaces", nil, "namespaces whose Rollouts, Sources and Notifiers are looked at, as the controller's flag says; empty: all")
 	f.StringVar(&d.prometheus, "prometheus", "", "URL of the Prometheus that judges, as it is reached from here")
 	f.StringVar(&d.envoy, "envoy", "envoy", "the Envoy that sluice up would start")
 	f.Lookup("namespace").Usage = "namespace that Sluice runs in (default: sluice-system)"

@@ -165,16 +165,18 @@ func (d *doctor) clash(context.Context) {
 	d.ok(areaCluster, "names", "rollouts are those of %s alone", v1alpha1.Group)
 }
 
-// may asks whether the caller has a right; a question that fails counts as not.
-func (d *doctor) may(ctx context.Context, group, resource, verb string) (bool, error) {
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: group, Resource: resource, Verb: verb},
-	}}
-	out, err := d.kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-	if err != nil {
-		return false, err
+// may asks whether the caller has a right, in all namespaces that are looked at; a question that fails counts as not.
+func (d *doctor) may(ctx context.Context, r right) (bool, error) {
+	for _, namespace := range d.places() {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Group: r.group, Resource: r.resource, Verb: r.verb},
+		}}
+		out, err := d.kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil || !out.Status.Allowed {
+			return false, err
+		}
 	}
-	return out.Status.Allowed, nil
+	return true, nil
 }
 
 // right is something that a person wants to do.
@@ -192,7 +194,7 @@ func (d *doctor) rights(ctx context.Context) {
 func (d *doctor) allowed(ctx context.Context, wanted []right, next string) {
 	var lacking []string
 	for _, r := range wanted {
-		allowed, err := d.may(ctx, r.group, r.resource, r.verb)
+		allowed, err := d.may(ctx, r)
 		if err != nil {
 			d.unknown(areaCluster, "rights", err)
 			return

@@ -186,13 +186,13 @@ func (d *doctor) address(ctx context.Context) {
 // metrics looks at what is judged by: through the Rollouts, and at the Prometheus where its URL is given.
 func (d *doctor) metrics(ctx context.Context) {
 	list := &v1alpha1.RolloutList{}
-	if err := d.cluster.client.Get().Resource("rollouts").Do(ctx).Into(list); err != nil {
+	d.rollouts = nil
+	if err := d.list(ctx, "rollouts", list, func() { d.rollouts = append(d.rollouts, list.Items...) }); err != nil {
 		d.unknown(areaMetrics, "rollouts", failed("listing rollouts", err))
 		d.unlisted = failed("listing rollouts", err)
 	}
-	d.rollouts = list.Items
 	var blind, oneArmed []string
-	for _, ro := range list.Items {
+	for _, ro := range d.rollouts {
 		st := ro.Status
 		if st == nil || st.Analysis == nil || !st.Phase.Open() {
 			continue
@@ -278,15 +278,15 @@ func (d *doctor) skew(ctx context.Context) {
 // sources looks whether each Source reaches its repository and is applied.
 func (d *doctor) sources(ctx context.Context) {
 	list := &v1alpha1.SourceList{}
-	if err := d.cluster.client.Get().Resource("sources").Do(ctx).Into(list); err != nil {
+	d.sourced = nil
+	if err := d.list(ctx, "sources", list, func() { d.sourced = append(d.sourced, list.Items...) }); err != nil {
 		d.unlisted = failed("listing sources", err)
 		d.unknown(areaGit, "sources", d.unlisted)
 		return
 	}
-	d.sourced = list.Items
 	fine := 0
-	for i := range list.Items {
-		src := &list.Items[i]
+	for i := range d.sourced {
+		src := &d.sourced[i]
 		name := src.Namespace + "/" + src.Name
 		ready := v1alpha1.Condition(src.Status.Conditions, v1alpha1.ConditionReady)
 		switch {
@@ -302,7 +302,7 @@ func (d *doctor) sources(ctx context.Context) {
 			fine++
 		}
 	}
-	if fine == len(list.Items) {
+	if fine == len(d.sourced) {
 		d.ok(areaGit, "sources", "all %d are reached and applied", fine)
 	}
 }
@@ -337,21 +337,21 @@ func (d *doctor) outbox() {
 // notes looks at what is still to be sent, and at those who send it.
 func (d *doctor) notes(ctx context.Context) {
 	d.outbox()
-	list := &v1alpha1.NotifierList{}
-	if err := d.cluster.client.Get().Resource("notifiers").Do(ctx).Into(list); err != nil {
+	list, all := &v1alpha1.NotifierList{}, []v1alpha1.Notifier{}
+	if err := d.list(ctx, "notifiers", list, func() { all = append(all, list.Items...) }); err != nil {
 		d.unknown(areaNotes, "notifiers", failed("listing notifiers", err))
 		return
 	}
 	fine := 0
-	for i := range list.Items {
-		n := &list.Items[i]
+	for i := range all {
+		n := &all[i]
 		if ready := v1alpha1.Condition(n.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Status == metav1.ConditionFalse {
 			d.fail(areaNotes, n.Namespace+"/"+n.Name, ready.Reason+": "+ready.Message, "sluice notify test "+n.Name+" -n "+n.Namespace)
 			continue
 		}
 		fine++
 	}
-	if fine == len(list.Items) {
+	if fine == len(all) {
 		d.ok(areaNotes, "notifiers", "none of %d is in trouble", fine)
 	}
 }

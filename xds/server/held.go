@@ -1,6 +1,9 @@
 package server
 
 import (
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -32,4 +35,17 @@ func (h *Held) get() (cert, key, ca []byte, count uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.cert, h.key, h.ca, h.count
+}
+
+// Certificate is that of the server as it is held now, for other doors of the same process.
+func (h *Held) Certificate() (*tls.Certificate, error) {
+	cert, key, _, count := h.get()
+	if count == 0 {
+		return nil, errors.New("there is no certificate of this server yet")
+	}
+	out, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate of this server: %w", err)
+	}
+	return &out, nil
 }

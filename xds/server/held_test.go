@@ -52,3 +52,18 @@ func TestHeld_nobodyGetsInBeforeSomeArePut(t *testing.T) {
 	}
 	runScript(t, h.harness, p, routes, []step{give(guarded("k2"), "sds s1=k2")})
 }
+
+func TestHeld_certificateIsThatOfTheServer(t *testing.T) {
+	held := &Held{}
+	if got, err := held.Certificate(); err == nil {
+		t.Errorf("before there is one: %v", got)
+	}
+	held.put(t, authority.New(t).IssueFor(t, time.Hour, t.TempDir(), "127.0.0.1"))
+	if got, err := held.Certificate(); err != nil || got.Leaf.VerifyHostname("127.0.0.1") != nil {
+		t.Errorf("%v, %v; want that of 127.0.0.1", got, err)
+	}
+	held.Put([]byte("half"), nil, nil)
+	if got, err := held.Certificate(); err == nil {
+		t.Errorf("half of one: %v", got)
+	}
+}
