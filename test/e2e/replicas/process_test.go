@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,7 +100,7 @@ func (r *replica) start() {
 	defer out.Close()
 	cmd := r.site.command(append([]string{"controller", "--kubeconfig", r.site.kubeconfig, "--system-namespace", r.site.system, "--replica", r.name,
 		"--xds-addr", r.xds, "--metrics-addr", r.metrics, "--health-addr", r.health, "--hook-addr", "0", "--egress-allow-loopback",
-		"--lease-duration", "6s"}, r.more...)...)
+		"--lease-duration", "6s"}, append(slices.Clone(r.more), r.site.flags...)...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if r.process, err = child.Start(cmd); err != nil {
 		r.t.Fatal(err)

@@ -213,7 +213,7 @@ func usedOf(t *testing.T, all []asked, granted map[right]bool) {
 }
 
 // useEverything has a release go through two replicas that act as the account of the file.
-func (s *site) useEverything(kubeconfig string, more ...string) []*replica {
+func (s *site) useEverything(kubeconfig string) []*replica {
 	t := s.t
 	t.Helper()
 	s.applier()

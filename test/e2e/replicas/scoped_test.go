@@ -28,9 +28,10 @@ func TestScoped_nothingElsewhereIsLookedAt(t *testing.T) {
 	s := found(t, server.Config(t), 1)
 	outside, root := kube.Namespace(t, s.config), kube.Namespace(t, s.config)
 	s.elsewhere(outside)
-	scope := []string{"--set", "namespaces={" + s.shop + "}", "--set", "mesh.rootNamespace=" + root}
+	scope := []string{"--set", "namespaces={" + s.shop + "}", "--set", "mesh.rootNamespace=" + root, "--set", "gateway.enabled=true"}
 	kubeconfig, granted := s.installed(append(scope, "--set", "certificates[0].namespace="+s.shop, "--set", "certificates[0].names={front,front-cacert}")...)
-	replicas := s.useEverything(kubeconfig, "--namespaces", s.shop, "--mesh-root-namespace", root)
+	s.flags = []string{"--namespaces", s.shop, "--mesh-root-namespace", root, "--xds-tls-addr", "127.0.0.1:0", "--xds-secret", "sluice-xds", "--certificate-life", "15s"}
+	replicas := s.useEverything(kubeconfig)
 
 	all := s.asks(server.AuditLog())
 	usedOf(t, all, granted)

@@ -42,6 +42,7 @@ type site struct {
 	versions   map[string]string
 	config     *rest.Config // of the API server itself
 	broken     atomic.Bool  // v2 answers 500
+	flags      []string     // of every controller, besides its own
 }
 
 // open makes a site with n gateways. What is applied to it goes with the test.
