@@ -115,12 +115,9 @@ func (c *Controller) root(p *pass, is rollout.State) trace.Span {
 	if heard := c.arrival(p, version.Commit).Heard; !heard.IsZero() && heard.Before(out.From) {
 		out.From = heard
 	}
-	result := trace.ResultCancellation
-	switch is.Outcome {
-	case rollout.OutcomeCompleted:
-		result = trace.ResultSuccess
-	case rollout.OutcomeRolledBack:
-		result, out.Failure = trace.ResultFailure, or(text, string(reason))
+	result := resultOf(is.Outcome)
+	if result == trace.ResultFailure {
+		out.Failure = or(text, string(reason))
 	}
 	of := trace.Attempt{UID: string(p.object.UID), Number: is.Attempt}
 	out.Attributes = []trace.Attribute{
@@ -213,4 +210,15 @@ func (t Telling) heard(source types.NamespacedName, commit string) time.Time {
 		return time.Time{}
 	}
 	return t.Arrival(source, commit).Heard
+}
+
+// resultOf says how an attempt ended in the words of continuous delivery.
+func resultOf(o rollout.Outcome) string {
+	if o == rollout.OutcomeCompleted {
+		return trace.ResultSuccess
+	}
+	if o == rollout.OutcomeRolledBack {
+		return trace.ResultFailure
+	}
+	return trace.ResultCancellation
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -155,7 +156,7 @@ func contents(t *testing.T, img v1.Image) map[string][]byte {
 	files := map[string][]byte{}
 	for r := tar.NewReader(flat); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {
