@@ -248,13 +248,17 @@ func (c *Controller) orphans(ctx context.Context, key types.NamespacedName) (aft
 	return min(c.config.Lead.ActionTTL, time.Hour)
 }
 
-// ofAction is the Rollout that an action is for.
+// ofAction is the Rollout that an action is for. One that takes a canary's traffic away waits for no others.
 func (c *Controller) ofAction(_ context.Context, o client.Object) []reconcile.Request {
 	a, ok := o.(*v1alpha1.RolloutAction)
 	if !ok {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: a.Namespace, Name: a.Spec.Rollout}}}
+	key := types.NamespacedName{Namespace: a.Namespace, Name: a.Spec.Rollout}
+	if urgent := a.Spec.Verb == v1alpha1.ActionAbort || a.Spec.Verb == v1alpha1.ActionRollback; urgent && a.Status.Result == "" {
+		c.wake.first(key)
+	}
+	return []reconcile.Request{{NamespacedName: key}}
 }
 
 // missing is what is done about an object that is not there.

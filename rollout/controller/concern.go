@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/xds/ir"
@@ -18,6 +19,8 @@ type concern struct {
 	split   ir.Split // that was asked about
 	fleet   ir.Convergence
 	facts   ir.SplitFacts
+	since   time.Time // up to the pass,
+	failed  uint64    // the canary failed so many requests
 }
 
 // note keeps what a pass has seen.
@@ -36,10 +39,16 @@ func (m *memory) seen() *concern {
 
 // concern is that of an object as a pass sees it.
 func (p *pass) concern() concern {
-	return concern{
+	out := concern{
 		proxies: unsettled(p.object), loads: fed(p.object), objects: p.object.Annotations[v1alpha1.AnnotationDigest] == "",
 		split: p.split(), fleet: p.fleet, facts: p.facts,
 	}
+	if out.loads {
+		since := p.now.Add(-failingFor)
+		out.since = since.Add(-time.Duration(since.Nanosecond())) // reports are put together by the second
+		out.failed = p.controller.failed(p.facts.CanaryClusters, out.since)
+	}
+	return out
 }
 
 // unsettled reports that news of proxies can matter to an object: an attempt is under way, or its traffic is not
@@ -65,9 +74,9 @@ func (c *Controller) differs(m concern) bool {
 	return m.objects || !reflect.DeepEqual(c.config.Mesh.Facts(m.split), m.facts)
 }
 
-// rejected reports that a proxy has rejected the object's traffic.
+// rejected reports that a proxy has rejected the object's traffic, and that its newest pass knew of none that did.
 func (c *Controller) rejected(m concern) bool {
-	return c.config.Fleet.Convergence(m.split.Key, m.split.UID, m.split.Seq).Nacked > 0
+	return m.fleet.Nacked == 0 && c.config.Fleet.Convergence(m.split.Key, m.split.UID, m.split.Seq).Nacked > 0
 }
 
 // wakeAll lets those objects be looked at to whom a change matters. One that was never looked at is on the queue.
@@ -79,7 +88,7 @@ func (c *Controller) wakeAll(ctx context.Context, f follower) {
 		}
 		switch seen := m.seen(); {
 		case seen == nil || !matters(*seen):
-		case f.first != nil && f.first(*seen):
+		case f.first != nil && f.first(*seen) && m.raise(c.config.Now(), f.every):
 			c.wake.first(m.key)
 		default:
 			c.wake.now(m.key)

@@ -56,15 +56,16 @@ func New(c Config) (*Controller, error) {
 	out := &Controller{config: c.defaulted(), start: c.Now(), account: account{meters: newMeters()}, freezes: newFreezes()}
 	out.checks.check = out.config.CheckSource
 	out.fence = newFence(&out.config)
-	out.queries = queries{done: out.wake.now}
+	out.queries = queries{done: out.wake.now, harm: out.wake.first}
 	return out, nil
 }
 
-// Reconcile looks at one object until nothing is left to do at once. Whatever brought it here, next time it comes in turn.
+// Reconcile looks at one object until nothing is left to do at once. Whatever brought it here, next time it comes in turn,
+// unless a rollback could not be stored.
 func (c *Controller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	c.wake.looking(req.NamespacedName)
 	out, err := c.look(ctx, req)
-	out.Priority = ptr.To(inTurn)
+	out.Priority = ptr.To(c.memories.priority(req.NamespacedName))
 	return out, err
 }
 
@@ -188,6 +189,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	}
 	d := c.decide(ctx, p)
 	c.curves.see(p, d)
+	p.memory.owed = d.owed
 	if !c.mayWrite() {
 		c.onlyBrake(ctx, p, d)
 		c.tapes.add(p, d, false)
@@ -209,6 +211,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	if err != nil {
 		return false, 0, err
 	}
+	p.memory.owed = d.owed && !isRollback(d)
 	if d.actions.Finalize && controllerutil.RemoveFinalizer(ro, v1alpha1.RolloutFinalizer) {
 		return false, 0, c.patchFinalizer(ctx, ro, controllerutil.AddFinalizer)
 	}
@@ -237,7 +240,9 @@ func (c *Controller) decide(ctx context.Context, p *pass) decision {
 	if d.actions.Transition != nil && (p.unjudged(report) || p.memory.pruned) && raises(p.state, d.next) {
 		d.next, d.actions, d.withheld = p.state, p.patience(), true
 	}
-	return p.offered(d)
+	out := p.offered(d)
+	out.owed = isRollback(d)
+	return out
 }
 
 // offered is a decision, or what is said of it if it was refused a short time ago: once that, then nothing.
@@ -264,6 +269,7 @@ type decision struct {
 	says        bool // that another one was refused
 	how         scenario.How
 	withheld    bool // back: it is no decision
+	owed        bool // it was to be a rollback, whether it is offered or not
 }
 
 // wait is how long nothing needs to be looked at: until the engine's limit, the next look, or the end of settling.

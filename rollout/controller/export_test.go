@@ -25,3 +25,6 @@ func (c *Controller) Asking(key types.NamespacedName) bool {
 	m := c.memories.all[key]
 	return m != nil && m.looking()
 }
+
+// Priority is that of the next look at an object.
+func (c *Controller) Priority(key types.NamespacedName) int { return c.memories.priority(key) }

@@ -91,7 +91,7 @@ func (p *pass) ask(j *judged) {
 	p.controller.queries.run(look{
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
 		questions: p.questions(analysis.Queries(p.analysis, j.evidence, moment, p.arms())),
-		now:       p.controller.config.Now, meters: p.controller.meters.queries,
+		config:    p.analysis, evidence: j.evidence, now: p.controller.config.Now, meters: p.controller.meters.queries,
 	})
 }
 

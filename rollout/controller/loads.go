@@ -30,18 +30,23 @@ func (c *Controller) pulse() func() func(concern) bool {
 	}
 }
 
-// failing reports that a canary has failed some requests since then.
-func (c *Controller) failing(canary []string, since time.Time) bool {
-	failed := uint64(0)
+// failed is how many requests a canary has failed since then.
+func (c *Controller) failed(canary []string, since time.Time) (failed uint64) {
 	for _, l := range c.config.Fleet.LoadsOf(canary, since) {
 		failed += l.Failed
 	}
-	return failed >= failingAtAll
+	return failed
 }
 
-// fails reports that an object's canary has just failed some requests.
+// failing reports that a canary has failed some requests since then.
+func (c *Controller) failing(canary []string, since time.Time) bool {
+	return c.failed(canary, since) >= failingAtAll
+}
+
+// fails reports that an object's canary has just failed some requests, and some of them since its newest pass.
 func (c *Controller) fails(m concern) bool {
-	return c.failing(m.facts.CanaryClusters, c.config.Now().Add(-failingFor))
+	canary := m.facts.CanaryClusters
+	return c.failing(canary, c.config.Now().Add(-failingFor)) && c.failed(canary, m.since) > m.failed
 }
 
 // judgeLoads folds in what proxies have reported since the last pass. That goes on while metrics cannot be read, and what

@@ -26,10 +26,16 @@ type memory struct {
 	trail  trail  // of the open attempt, for what is measured and told of it
 	judged judged
 
-	mu      sync.Mutex // guards the rest
-	asked   bool       // a query is under way
-	answer  *answer    // what the last one brought, not yet used
-	concern *concern   // of the newest pass; nil: there was none
+	mu     sync.Mutex // guards the rest
+	asked  bool       // a query is under way
+	answer *answer    // what the last one brought, not yet used
+	heeded
+}
+
+// heeded is what news of proxies and mesh are held against.
+type heeded struct {
+	concern *concern  // of the newest pass; nil: there was none
+	raised  time.Time // when news last put it before all others; zero: never
 }
 
 // met is how an object was when this process first saw it.
@@ -61,6 +67,7 @@ type written struct {
 	last    *v1alpha1.Rollout // as that stored it, until the cache has it; nil: it has
 	wroteAt time.Duration     // of the monotonic clock
 	failed  int               // rollback writes that were not stored, since the phase last changed
+	owed    bool              // the newest pass came to a rollback, and it is not stored
 	refusal refusal           // newest write that the server would not store
 	pruned  bool              // the server keeps less than it is given
 }
@@ -123,6 +130,16 @@ func (m *memories) forget(key types.NamespacedName) (gone types.UID) {
 	return gone
 }
 
+// priority is that of the next look at an object: one whose rollback is not stored waits for no others.
+func (m *memories) priority(key types.NamespacedName) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if one := m.all[key]; one != nil && one.owed {
+		return firstOfAll
+	}
+	return inTurn
+}
+
 // copied are all memories as they are now, by name.
 func (m *memories) copied() map[types.NamespacedName]*memory {
 	m.mu.Lock()
@@ -159,6 +176,18 @@ func (m *memory) newest(cached *v1alpha1.Rollout) *v1alpha1.Rollout {
 		return cached
 	}
 	return m.last.DeepCopy()
+}
+
+// raise reports that news may put the object before all others now, and notes that they do: not sooner than so long after the
+// last time.
+func (m *memory) raise(now time.Time, every time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.raised) < every {
+		return false
+	}
+	m.raised = now
+	return true
 }
 
 // begin marks a query as under way, unless one is.

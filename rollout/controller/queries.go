@@ -17,6 +17,8 @@ type look struct {
 	attempt   int64
 	moment    analysis.Moment
 	questions []question
+	config    analysis.Config   // they were asked for
+	evidence  analysis.Evidence // that there was then
 	now       func() time.Time
 	meters    asking
 }
@@ -47,6 +49,13 @@ func (l look) do(ctx context.Context) answer {
 	return out
 }
 
+// harms reports that an answer is enough for a rollback, by what was known when it was asked for. The verdict is the next
+// pass's: this only says who comes first.
+func (l look) harms(a answer) bool {
+	_, report := analysis.Judge(l.config, l.evidence, analysis.Collect(l.config, l.evidence, a.moment, a.reads))
+	return report.Verdict == analysis.Rollback
+}
+
 // read makes one query. Where stable's hour cannot be read, its windows choose the bounds.
 func (q question) read(ctx context.Context) analysis.Read {
 	out := analysis.Read{Metric: q.Metric}
@@ -66,6 +75,7 @@ func (q question) read(ctx context.Context) analysis.Read {
 // how much one server is asked at a time is bounded where it is asked, so that a slow one delays those alone that read it.
 type queries struct {
 	done func(types.NamespacedName) // wakes the next pass
+	harm func(types.NamespacedName) // wakes it before all others
 
 	mu      sync.Mutex      // guards the rest
 	ctx     context.Context // of the running controller; nil: not running
@@ -99,7 +109,12 @@ func (q *queries) run(l look) {
 	}
 	ctx := q.ctx
 	q.running.Go(func() {
-		l.memory.end(l.do(ctx))
+		a := l.do(ctx)
+		l.memory.end(a)
+		if l.harms(a) {
+			q.harm(l.key)
+			return
+		}
 		q.done(l.key)
 	})
 }

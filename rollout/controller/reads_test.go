@@ -64,6 +64,7 @@ func (w *world) offset(c *cached, digest func(context.Context, *v1alpha1.Rollout
 		w.t.Fatal(err)
 	}
 	it.Thawed(w.ns)
+	w.it = it
 	return func() error {
 		offset += 2 * time.Second
 		_, err := it.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: w.ns, Name: "reviews"}})

@@ -51,7 +51,7 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.RolloutAction{}, handler.EnqueueRequestsFromMapFunc(c.ofAction)).
 		Watches(&v1alpha1.Notifier{}, handler.EnqueueRequestsFromMapFunc(c.ofNotifier), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.MetricTemplate{}, handler.EnqueueRequestsFromMapFunc(c.ofTemplate)).
-		WatchesRawSource(source.Func(c.wake.start)).
+		WatchesRawSource(source.Func(c.begin)).
 		WithLogConstructor(lineOf(mgr.GetLogger())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
@@ -60,6 +60,25 @@ func (c *Controller) SetupWithManager(mgr ctrl.Manager) error {
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryLongest),
 		}).
 		Complete(c)
+}
+
+// begin takes over the queue before anybody works on it. Those that are under way go first: what another process has seen
+// fail may not be stored, and no news are of an object that nobody has looked at.
+func (c *Controller) begin(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	if err := c.wake.start(ctx, queue); err != nil {
+		return err
+	}
+	list := &v1alpha1.RolloutList{}
+	if err := c.config.Client.List(ctx, list, onlyLooked); err != nil {
+		log.FromContext(ctx).Error(err, "the Rollouts that are under way do not go first") // their kind may not be defined yet
+		return nil
+	}
+	for i := range list.Items {
+		if s := list.Items[i].Status; s != nil && !s.Phase.AtRest() {
+			c.wake.first(client.ObjectKeyFromObject(&list.Items[i]))
+		}
+	}
+	return nil
 }
 
 // ofSource are the Rollouts that a Source brought.
@@ -104,7 +123,7 @@ func (c *Controller) run(ctx context.Context) error {
 		c.follow(ctx, c.config.Fleet.Changed, follower{gather: gatherFleet, matters: always(c.moved), first: c.rejected})
 	})
 	running.Go(func() {
-		c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.pulse(), first: c.fails})
+		c.follow(ctx, c.config.Fleet.Reported, follower{gather: gatherLoads, matters: c.pulse(), first: c.fails, every: raiseEvery})
 	})
 	running.Go(func() { c.watchFreezes(ctx) })
 	running.Go(func() { c.follow(ctx, c.config.Mesh.Changed, follower{gather: gatherMesh, matters: always(c.differs)}) })
@@ -125,6 +144,7 @@ type follower struct {
 	gather  time.Duration
 	matters func() func(concern) bool // asked at each change
 	first   func(concern) bool        // of those to whom it matters, who goes before all others; nil: nobody
+	every   time.Duration             // how often the same one does, at most
 }
 
 func always(matters func(concern) bool) func() func(concern) bool {

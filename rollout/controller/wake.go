@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -12,9 +13,13 @@ import (
 
 // Priorities of objects on the queue. Those of which all are looked at after a start come last.
 const (
-	firstOfAll = 100 // a canary may have failed
+	firstOfAll = 100 // a canary may have failed, or somebody has said so
 	inTurn     = 0
 )
+
+// raiseEvery is how often an object whose canary fails goes before all others: some always fail a little, and those that stand
+// in turn are to be looked at, too.
+const raiseEvery = 500 * time.Millisecond
 
 // waker puts objects on the queue of a running controller.
 type waker struct {
