@@ -37,7 +37,7 @@ ONLY ?=
 SLIM ?=
 V ?=
 
-TESTFLAGS := $(if $(V),-v) -timeout 300s
+TESTFLAGS := $(if $(V),-v) -timeout 600s
 export SLUICE_FULL := $(CURDIR)/$(FULL)
 export SLUICE_ENVOY ?=
 

@@ -65,7 +65,7 @@ func (d *desk) renews(t *testing.T, name, holder string) {
 }
 
 func TestDoctor_findsWhatIsBroken(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskAlone(t)
 	d.serveReports(t)
 	wants := func(t *testing.T, found []string, wanted ...string) {
 		t.Helper()
@@ -160,7 +160,7 @@ func (d *desk) break1(t *testing.T) {
 }
 
 func TestDoctor_comparesDefinitionsAndNames(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskAlone(t)
 	d.serveReports(t)
 	foreign := &apiextensionsv1.CustomResourceDefinition{
 		ObjectMeta: metav1.ObjectMeta{Name: "rollouts.other.example"},
@@ -205,7 +205,7 @@ func TestDoctor_comparesDefinitionsAndNames(t *testing.T) {
 }
 
 func TestDoctor_asksPrometheus(t *testing.T) {
-	d := newDesk(t)
+	d := newDeskAlone(t)
 	d.serveReports(t)
 	samples := "8"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

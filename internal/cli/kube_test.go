@@ -36,7 +36,17 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	cfg := kube.Start(t)
+	return deskOf(t, kube.Start(t))
+}
+
+// newDeskAlone is a desk at a server that no other test has anything on: for what looks at the whole cluster, or changes it.
+func newDeskAlone(t *testing.T) *desk {
+	t.Helper()
+	return deskOf(t, kube.Alone(t))
+}
+
+func deskOf(t *testing.T, cfg *rest.Config) *desk {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
