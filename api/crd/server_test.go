@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	restclient "k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/crd"
@@ -24,7 +25,11 @@ func TestMain(m *testing.M) { kube.Main(m) }
 // server gives a client of a server that runs the definitions of this tree, and a namespace of the test's own.
 func server(t *testing.T) (client.Client, string) {
 	t.Helper()
-	cfg := kube.Start(t)
+	return clientOf(t, kube.Start(t))
+}
+
+func clientOf(t *testing.T, cfg *restclient.Config) (client.Client, string) {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, apiextensionsv1.AddToScheme, corev1.AddToScheme} {
 		if err := add(scheme); err != nil {

@@ -55,7 +55,7 @@ func waitRefused(t *testing.T, c client.Client, obj *unstructured.Unstructured) 
 }
 
 func TestGuards_letAStatusThroughThatANewerSpecRuleWouldRefuse(t *testing.T) {
-	c, ns := server(t)
+	c, ns := clientOf(t, kube.Alone(t)) // its kind has the name of ours, which kubectl's short names would meet
 	own, err := crd.Own()
 	if err != nil {
 		t.Fatal(err)

@@ -191,6 +191,9 @@ func TestDoctor_comparesDefinitionsAndNames(t *testing.T) {
 		}
 		return nil
 	})
+	if code, _, errs := d.run(t, "trace", "rollout/absent"); code != cli.ExitNotFound || !strings.Contains(errs, `rollouts.sluice.dev "absent" not found`) {
+		t.Errorf("trace among two kinds of rollouts: exit %d, %s", code, errs)
+	}
 	_, found, _ := d.checkup(t)
 	if !slices.Contains(found, "cluster definitions: fail") {
 		t.Errorf("a changed definition is not found: %v", found)

@@ -73,10 +73,19 @@ func (o *traceOptions) run(ctx context.Context, s Streams, args []string) error 
 	return err
 }
 
+// ours names a kind of ours by its group, for another tool may serve one of the same name: rollouts are everybody's.
+func ours(args []string) []string {
+	kind, name, err := subject(args)
+	if err != nil || name == "" {
+		return args
+	}
+	return []string{kind.plural + "." + v1alpha1.Group + "/" + name}
+}
+
 // find reads the object by any name of its kind that the server knows.
 func (o *traceOptions) find(args []string) (*unstructured.Unstructured, error) {
 	infos, err := kuberesource.NewBuilder(o.cluster.flags).Unstructured().NamespaceParam(o.cluster.namespace).DefaultNamespace().
-		ResourceTypeOrNameArgs(false, args...).SingleResourceType().Flatten().Do().Infos()
+		ResourceTypeOrNameArgs(false, ours(args)...).SingleResourceType().Flatten().Do().Infos()
 	what := "getting " + strings.Join(args, " ")
 	if err != nil {
 		return nil, failed(what, err)
