@@ -205,5 +205,8 @@ func (c *change) use(s *split, readers []*unit) {
 	case listed:
 		next = slices.Delete(next, i, i+1)
 	}
+	if len(next) == 0 {
+		next = nil // as from nothing
+	}
 	c.into.Splits = next
 }
