@@ -79,8 +79,8 @@ unit: $(FULL) envoy helm ## unit and component tests: pure code, real API server
 
 .PHONY: e2e
 e2e: build envoy $(KO) ## system tests: git push, API server, Envoy, Prometheus, kubectl and the image, all real
-	go test $(TESTFLAGS) -timeout 900s -count=1 ./test/e2e/...
-	cd standalone && go test $(TESTFLAGS) -timeout 900s -count=1 ./e2e
+	go test $(if $(V),-v) -timeout 1500s -count=1 ./test/e2e/...
+	cd standalone && go test $(if $(V),-v) -timeout 1500s -count=1 ./e2e
 
 .PHONY: test
 test: unit e2e ## all tests
