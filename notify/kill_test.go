@@ -219,7 +219,7 @@ func run(t *testing.T, dir string, k *killer) error {
 	}
 	select {
 	case <-p.Done():
-	case <-time.After(time.Minute):
+	case <-time.After(4 * time.Minute):
 		err := p.Kill()
 		t.Fatalf("the leader does not end (%v): %s", err, child.Tail(log.Name(), 4096))
 	}

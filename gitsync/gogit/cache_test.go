@@ -136,7 +136,7 @@ func TestFetch_aSilentRemoteHoldsUpNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, done := context.WithTimeout(t.Context(), 10*time.Second)
+	short, done := context.WithTimeout(t.Context(), time.Minute)
 	defer done()
 	tree, err := r.Fetch(short, branch(s, "app"), "")
 	if err != nil {

@@ -138,7 +138,7 @@ func (th *theatre) end(t *testing.T) liveView {
 	select {
 	case last := <-th.ended:
 		return last
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it does not end")
 		return liveView{}
 	}

@@ -41,7 +41,7 @@ func (d *desk) sits(t *testing.T, name string) (keys io.Writer, out *paper, ende
 	out = &paper{}
 	done := make(chan int, 1)
 	go func() {
-		done <- cli.Main(t.Context(), []string{"get", "rollout", name, "--watch", "--timeout", "1m", "--kubeconfig", d.kubeconfig, "-n", d.ns},
+		done <- cli.Main(t.Context(), []string{"get", "rollout", name, "--watch", "--timeout", "5m", "--kubeconfig", d.kubeconfig, "-n", d.ns},
 			cli.Streams{In: in, Out: out, Err: io.Discard, Live: true, Width: func() int { return 100 }}, cli.Build{})
 	}()
 	return pipe, out, done
@@ -64,7 +64,7 @@ func exitOf(t *testing.T, ended <-chan int) int {
 	select {
 	case code := <-ended:
 		return code
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the view does not end")
 		return 0
 	}

@@ -120,8 +120,8 @@ func TestSpan(t *testing.T) {
 
 func TestBand_isWhatASoundRunKeeps(t *testing.T) {
 	t.Parallel()
-	if got := band(15, 6000); got < 0.0184 || got > 0.0185 {
-		t.Errorf("15%% of 6000: got %v, want 0.0184", got)
+	if got := band(15, 6000); got < 0.0230 || got > 0.0231 {
+		t.Errorf("15%% of 6000: got %v, want 0.0230", got)
 	}
 	if got := band(100, 6000); got != 0 {
 		t.Errorf("100%%: got %v, want 0", got)

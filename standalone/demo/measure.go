@@ -19,6 +19,7 @@ type Numbers struct {
 	Notes     NoteNumbers
 	Median    time.Duration // of the time from due to answered
 	P99       time.Duration
+	Still     time.Duration // for how long at most the machine let the demo wait for its turn
 }
 
 // NoteNumbers are what the receiver got.
@@ -78,7 +79,7 @@ const (
 // Measure makes numbers of what happened and of what was answered.
 func Measure(moments []Moment, story Result) Numbers {
 	record := load.NewRecord()
-	n := Numbers{Notes: measureNotes(notesOf(moments))}
+	n := Numbers{Notes: measureNotes(notesOf(moments)), Still: story.Still}
 	if story.Load != nil {
 		record, n.Shed = story.Load.Record(), story.Load.Shed()
 		all := record.Tally(story.From, story.To)

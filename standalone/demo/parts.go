@@ -30,6 +30,7 @@ const (
 	gitUser    = "demo"
 	askTimeout = 2 * time.Second
 	scrape     = time.Second
+	patience   = 30 * time.Second
 )
 
 // Settings are what Parts needs.
@@ -316,7 +317,8 @@ func (p *Parts) Ask(ctx context.Context) (string, error) {
 
 // StartLoad implements World.
 func (p *Parts) StartLoad(ctx context.Context) (Load, error) {
-	g, err := load.Start(context.WithoutCancel(ctx), load.Config{URL: p.url(), RPS: p.RPS, Seed: p.Seed})
+	g, err := load.Start(context.WithoutCancel(ctx), load.Config{URL: p.url(), RPS: p.RPS, Seed: p.Seed,
+		Timeout: patience, MaxInFlight: int(p.RPS * patience.Seconds())}) // users are patient: late is not failed
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	readyWithin = 30 * time.Second
+	readyWithin = 120 * time.Second
 	redraw      = 100 * time.Millisecond
 	lookPace    = 5 // frames between two looks at the API server
 )

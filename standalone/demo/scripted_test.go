@@ -40,7 +40,7 @@ type breakage struct {
 	goodFails   bool // v2 is rolled back at 50 %
 	retried     bool // a README change starts the rejected version again
 	lost        bool // the proxy answers 503 now and then
-	slowAck     bool // proxies take three seconds
+	slowAck     bool // proxies take six seconds
 	skewed      bool // the proxy sends the canary twice its share
 	noteLost    bool // the note of the end does not come
 	noteTwice   bool // the note of the start comes twice
@@ -216,7 +216,7 @@ func (w *scripted) transition(phase, reason, subset string, weight int) {
 func (w *scripted) ack(version string, weight int) {
 	w.wait(38)
 	if w.breaks.slowAck {
-		w.wait(3000)
+		w.wait(6000)
 	}
 	if w.ctx.Err() != nil {
 		return

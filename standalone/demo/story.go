@@ -62,6 +62,8 @@ type Result struct {
 	Load Load      // nil: it never began
 	From time.Time // when the load began
 	To   time.Time // when the story ended
+
+	Still time.Duration // for how long at most the machine let the demo wait for its turn
 }
 
 // The versions of the story.
@@ -76,7 +78,7 @@ const (
 	baseline    = 8 * time.Second
 	beforeBad   = 4 * time.Second
 	quiet       = 5 * time.Second
-	notesWithin = 5 * time.Second
+	notesWithin = 30 * time.Second
 	lookEvery   = 100 * time.Millisecond
 )
 
@@ -87,9 +89,9 @@ type script struct {
 
 func (s script) badDeadline() time.Duration {
 	if s.Subtle {
-		return 100 * time.Second
+		return 180 * time.Second
 	}
-	return 40 * time.Second
+	return 90 * time.Second
 }
 
 // Story plays the acts 1 to 5.
@@ -105,8 +107,9 @@ type Story struct {
 // Play plays the story to its end, or to the first act that goes otherwise, which is not an error. The error is that of
 // ctx or of the world.
 func (s *Story) Play(ctx context.Context) (Result, error) {
+	stop := watchMachine(ctx, s.Journal.now)
 	err := s.play(ctx)
-	s.result.To = s.Journal.now()
+	s.result.To, s.result.Still = s.Journal.now(), stop()
 	return s.result, err
 }
 
@@ -134,11 +137,11 @@ func (s *Story) play(ctx context.Context) error {
 		play   func(context.Context) error
 		after  func(context.Context) error
 	}{
-		{"first apply", 0, 15 * time.Second, s.firstApply, s.beginLoad},
-		{"a good release", 0, 90 * time.Second, s.goodRelease, nil},
+		{"first apply", 0, 60 * time.Second, s.firstApply, s.beginLoad},
+		{"a good release", 0, 240 * time.Second, s.goodRelease, nil},
 		{"a bad release", beforeBad, s.Script.badDeadline(), s.badRelease, nil},
-		{"not retried", 0, 10 * time.Second, s.notRetried, nil},
-		{"undo", 0, 10 * time.Second, s.undo, s.awaitNotes},
+		{"not retried", 0, 60 * time.Second, s.notRetried, nil},
+		{"undo", 0, 60 * time.Second, s.undo, s.awaitNotes},
 	} {
 		if err := pause(ctx, act.before); err != nil {
 			return err

@@ -101,7 +101,7 @@ func TestStory_goesOtherwise(t *testing.T) {
 		want   []string
 	}{
 		"first apply": {breakage{notAdopted: true}, []string{
-			`act 1, first apply: not within 15s: commit 1000000 is not applied: Problems: deploy/rollout.yaml:7: unknown field "subst"`}},
+			`act 1, first apply: not within 1m0s: commit 1000000 is not applied: Problems: deploy/rollout.yaml:7: unknown field "subst"`}},
 		"good fails": {breakage{goodFails: true}, []string{
 			"act 2, a good release: v2 was rolled back: RegressionDetected at 50%",
 			"v2 ended as RolledBack"}},
@@ -118,10 +118,10 @@ func TestStory_goesOtherwise(t *testing.T) {
 			"3 requests failed in the release of v3 that v3 did not answer",
 			"27 answers came from no version"}},
 		"slow proxies": {breakage{slowAck: true}, []string{
-			"the push of v2 was ACKed after 3.3s, at most 2s is allowed",
-			"the push of v3 was ACKed after 3.3s, at most 2s is allowed",
-			"proxies ran weight 0 for v3 3s after the decision, at most 1s is allowed",
-			"the last request on v3 began 3s after the decision, at most 1.5s is allowed"}},
+			"the push of v2 was ACKed after 6.3s, at most 5s is allowed",
+			"the push of v3 was ACKed after 6.3s, at most 5s is allowed",
+			"proxies ran weight 0 for v3 6s after the decision, at most 2s is allowed",
+			"the last request on v3 began 6s after the decision, at most 2s is allowed"}},
 		"note lost":  {breakage{noteLost: true}, []string{"notes that did not come: completed"}},
 		"note twice": {breakage{noteTwice: true}, []string{"1 notes came twice"}},
 		"shed":       {breakage{sheds: true}, []string{"1000 of 28690 requests were shed, at most 0.1% may be"}},

@@ -17,6 +17,7 @@ type Summary struct {
 	AnswersFromNoVersion    int         `json:"answersFromNoVersion"`
 	Requests                int         `json:"requests"`
 	Shed                    int64       `json:"shed"`
+	StillMs                 int64       `json:"stillMs"` // for how long at most the machine let the demo wait for its turn
 	Notes                   NoteSummary `json:"notes"`
 	Failed                  []string    `json:"failed"`
 	Kubectl                 string      `json:"kubectl"`
@@ -72,6 +73,7 @@ func Summarize(n Numbers, failed []string, kubectl string) Summary {
 		AnswersFromNoVersion:    n.NoVersion,
 		Requests:                n.Due,
 		Shed:                    n.Shed,
+		StillMs:                 n.Still.Milliseconds(),
 		Notes:                   NoteSummary{Sent: n.Notes.Sent, Verified: n.Notes.Verified, Duplicate: n.Notes.Duplicate},
 		Failed:                  append([]string{}, failed...),
 		Kubectl:                 kubectl,

@@ -51,8 +51,8 @@ func Table(n Numbers) string {
 	row("requests: all, on this version, failed on it", requestsText(n.Good), requestsText(n.Bad))
 	row("errors seen by users of other versions", fmt.Sprint(n.Good.StableErrors), fmt.Sprint(n.Bad.StableErrors))
 	_ = w.Flush() // a strings.Builder takes everything
-	fmt.Fprintf(&out, "\nnotes: %d sent, %d verified, %d duplicate   requests: %d due, %d shed, %d answered by no version   latency: %s median, %s p99\n",
-		n.Notes.Sent, n.Notes.Verified, n.Notes.Duplicate, n.Due, n.Shed, n.NoVersion, span(n.Median), span(n.P99))
+	fmt.Fprintf(&out, "\nnotes: %d sent, %d verified, %d duplicate   requests: %d due, %d shed, %d answered by no version   latency: %s median, %s p99   machine: still for %s at most\n",
+		n.Notes.Sent, n.Notes.Verified, n.Notes.Duplicate, n.Due, n.Shed, n.NoVersion, span(n.Median), span(n.P99), span(n.Still))
 	return trimLines(out.String())
 }
 

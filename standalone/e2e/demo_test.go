@@ -124,8 +124,8 @@ func TestDemo_interruptedInTheMiddleLeavesNoProcess(t *testing.T) {
 	}
 	select {
 	case <-r.proc.Done():
-	case <-time.After(20 * time.Second):
-		t.Fatalf("still running 20 s after the interrupt:\n%s", child.Tail(r.out, 4<<10))
+	case <-time.After(2 * patience):
+		t.Fatalf("still running long after the interrupt:\n%s", child.Tail(r.out, 4<<10))
 	}
 	text := child.Tail(r.out, 4<<10)
 	if err := r.proc.Ended(); !strings.Contains(err.Error(), "exit status 130") {

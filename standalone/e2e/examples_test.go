@@ -125,7 +125,7 @@ func (ex *example) listen(version, port string) {
 		v = &served{}
 		ex.served[version] = v
 	}
-	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v.requests.Add(1)
 		w.Header().Set(load.VersionHeader, version)
 		w.Header().Set("x-path", r.URL.Path)
@@ -192,7 +192,7 @@ func (ex *example) completed(rollout, version string) {
 func (ex *example) visit(path string) *load.Generator {
 	ex.t.Helper()
 	ex.from("v1", "bookstore.example", path)
-	g, err := load.Start(ex.t.Context(), load.Config{URL: fmt.Sprintf("http://127.0.0.1:%d%s", ex.gateway, path), Host: "bookstore.example", RPS: 250, Seed: 1})
+	g, err := load.Start(ex.t.Context(), load.Config{URL: fmt.Sprintf("http://127.0.0.1:%d%s", ex.gateway, path), Host: "bookstore.example", RPS: 250, Seed: 1, Timeout: patience})
 	if err != nil {
 		ex.t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (sh *shop) callers(rps int) *load.Record {
 }
 
 func callOnce(ctx context.Context, c healthgrpc.HealthClient) load.Answer {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var header metadata.MD
 	a := load.Answer{Start: app.Now()}

@@ -47,7 +47,7 @@ func startProgram(t *testing.T, sh *shop) *program {
 	p := &program{t: t, path: path, state: t.TempDir(), envoy: proxy.Binary(t), shop: sh, log: filepath.Join(t.TempDir(), "up.log")}
 	p.start()
 	t.Cleanup(func() {
-		if err := p.proc.Stop(20 * time.Second); err != nil {
+		if err := p.proc.Stop(patience); err != nil {
 			t.Errorf("stopping up: %v\n%s", err, child.Tail(p.log, 4<<10))
 		}
 	})

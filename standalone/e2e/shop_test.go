@@ -29,9 +29,11 @@ import (
 
 // version is one version of the service: real HTTP servers on loopback.
 type version struct {
-	name   string
-	ports  []int
-	errors atomic.Int64 // per mille of answers that are 500
+	name    string
+	ports   []int
+	errors  atomic.Int64 // per mille of answers that are 500, or failure
+	failure int          // instead of 500; 0: 500
+	answers atomic.Int64
 }
 
 func startVersion(t *testing.T, name string, endpoints int) *version {
@@ -42,7 +44,7 @@ func startVersion(t *testing.T, name string, endpoints int) *version {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := &http.Server{Handler: v, ReadHeaderTimeout: 5 * time.Second}
+		srv := &http.Server{Handler: v, ReadHeaderTimeout: patience}
 		done := make(chan struct{})
 		go func() { defer close(done); _ = srv.Serve(l) }()
 		t.Cleanup(func() { _ = srv.Close(); <-done })
@@ -51,11 +53,12 @@ func startVersion(t *testing.T, name string, endpoints int) *version {
 	return v
 }
 
-// ServeHTTP answers as the version, with as many errors as it was told.
+// ServeHTTP answers as the version, with as many errors as it was told: evenly, so that no version fails by luck.
 func (v *version) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set(load.VersionHeader, v.name)
-	if rand.Int64N(1000) < v.errors.Load() {
-		w.WriteHeader(http.StatusInternalServerError)
+	n, share := v.answers.Add(1), v.errors.Load()
+	if n*share/1000 != (n-1)*share/1000 {
+		w.WriteHeader(cmp.Or(v.failure, http.StatusInternalServerError))
 	}
 }
 
@@ -223,9 +226,9 @@ spec:
   subset: SUBSET
   paused: PAUSED
   steps:
-  - {weight: 15, bake: {min: 3s, max: 60s}}
-  - {weight: 50, bake: {min: 3s, max: 60s}}
-  - {weight: 100, bake: {min: 2s, max: 60s}}
+  - {weight: 15, bake: {min: 3s, max: 300s}}
+  - {weight: 50, bake: {min: 3s, max: 300s}}
+  - {weight: 100, bake: {min: 2s, max: 300s}}
   analysis:
     metrics:
     - {name: errors, window: 1s, warmup: 1s, harmful: {ratio: "2", rate: 2%}}
@@ -238,11 +241,14 @@ EXTRA
 // nobody is no version: what failed but for it is all that failed.
 const nobody = "nobody"
 
+// patience is how long a request, a process or a person waits on a machine that is busy. Late is not failed.
+const patience = time.Minute
+
 // visit starts users of the shop, until the end of the test.
 func (sh *shop) visit(rps float64) *load.Generator {
 	sh.t.Helper()
 	g, err := load.Start(sh.t.Context(), load.Config{
-		URL: fmt.Sprintf("http://127.0.0.1:%d/", sh.port), Host: "reviews." + sh.namespace + ".example", RPS: rps, Seed: 1})
+		URL: fmt.Sprintf("http://127.0.0.1:%d/", sh.port), Host: "reviews." + sh.namespace + ".example", RPS: rps, Seed: 1, Timeout: patience})
 	if err != nil {
 		sh.t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func theSite(t *testing.T) *site {
 	t.Helper()
 	envoy := proxy.Binary(t)
 	shared.once.Do(func() {
-		shared.site, shared.err = startSite(envoy, *scrape, app.Config{Proxies: app.Proxies{IgnoreLoads: *deaf}})
+		shared.site, shared.err = startSite(envoy, proxy.FreePort(t), app.Config{Proxies: app.Proxies{IgnoreLoads: *deaf}})
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
@@ -76,17 +76,18 @@ func theSite(t *testing.T) *site {
 	return shared.site
 }
 
-// startSite starts all parts, with a Prometheus that scrapes so often and controllers that are configured like this.
-func startSite(envoy string, scrape time.Duration, cfg app.Config) (*site, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+// startSite starts all parts, with a Prometheus on that port, which nobody takes while it is stopped, and controllers that are
+// configured like this.
+func startSite(envoy string, port int, cfg app.Config) (*site, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	path, err := os.MkdirTemp("", "sluice-e2e-")
 	if err != nil {
 		return nil, err
 	}
-	s := &site{dir: path, scrape: scrape}
+	s := &site{dir: path, scrape: *scrape}
 	cfg.Observe = s.observe
-	if err := s.startProm(ctx, 0); err != nil {
+	if err := s.startProm(ctx, port); err != nil {
 		return nil, err
 	}
 	dir, err := stack.OpenDir(filepath.Join(path, "state"))
@@ -106,7 +107,7 @@ func startSite(envoy string, scrape time.Duration, cfg app.Config) (*site, error
 }
 
 func (s *site) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	return errors.Join(s.stack.Stop(ctx), s.stopProm(ctx), os.RemoveAll(s.dir))
 }
@@ -118,7 +119,7 @@ func scheme() *runtime.Scheme {
 	return sch
 }
 
-// startProm starts Prometheus on a port (0: any), with the samples of an earlier start.
+// startProm starts Prometheus on a port, with the samples of an earlier start.
 func (s *site) startProm(ctx context.Context, port int) error {
 	p, err := prom.Start(ctx, prom.Config{Dir: filepath.Join(s.dir, "prometheus"), Port: port, Interval: s.scrape})
 	if err != nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ const answers = `apiVersion: sluice.dev/v1alpha1
 kind: MetricTemplate
 metadata: {name: answers}
 spec:
-  args: [{name: class, value: "4"}]
+  args: [{name: class, value: "5"}]
   ratio:
     bad: 'envoy_cluster_upstream_rq_xx{envoy_cluster_name="{{cluster}}",envoy_response_code_class="{{class}}"}'
     total: 'TOTAL'
@@ -32,12 +33,13 @@ const (
 func (sh *shop) byTemplate(total string) map[string]string {
 	builtin := "    - {name: errors,"
 	text := strings.Replace(sh.files()["deploy/rollout.yaml"], builtin,
-		"    - {name: answers, template: answers, args: [{name: class, value: \"5\"}],", 1)
+		"    - {name: answers, template: answers, args: [{name: class, value: \"4\"}],", 1)
 	text = strings.Replace(text, "    metrics:\n", "    metrics:\n    - {name: errors, disabled: true}\n", 1)
 	return map[string]string{"deploy/rollout.yaml": text, "deploy/answers.yaml": strings.Replace(answers, "TOTAL", total, 1)}
 }
 
-// TestRelease_isJudgedByATemplateAlone takes a template from Git to the verdict over a real Prometheus.
+// TestRelease_isJudgedByATemplateAlone takes a template from Git to the verdict over a real Prometheus. The answers that it
+// counts as bad are no failures to proxies, so nothing else can find them.
 func TestRelease_isJudgedByATemplateAlone(t *testing.T) {
 	s := theSite(t)
 	sh := openShop(t, s)
@@ -46,6 +48,7 @@ func TestRelease_isJudgedByATemplateAlone(t *testing.T) {
 
 	// A template that cannot be asked is held back with the Rollout that names it.
 	sh.rollout.subset = "v3"
+	sh.versions["v3"].failure = http.StatusNotFound
 	sh.versions["v3"].errors.Store(800)
 	sh.push("reviews: v3, judged by a rate", sh.byTemplate(ratedAnswer))
 	if err := poll.Until(20*time.Second, func() error {

@@ -35,7 +35,7 @@ const (
 	defaultInterval = 5 * time.Second
 	retention       = 24 * time.Hour
 	maxBytes        = 512 << 20
-	stopTimeout     = 3 * time.Second
+	stopTimeout     = 10 * time.Second
 )
 
 // Config is what Start needs.

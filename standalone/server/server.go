@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-dev/sluice/standalone/pki"
 )
 
-const startTimeout = 90 * time.Second
+const startTimeout = 180 * time.Second
 
 // Config is what Start needs.
 type Config struct {

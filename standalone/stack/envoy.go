@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	envoyReady   = 20 * time.Second
-	envoyStop    = 2 * time.Second
+	envoyReady   = 60 * time.Second
+	envoyStop    = 10 * time.Second
 	envoyLook    = 500 * time.Millisecond
 	envoyRestart = time.Second // between the end of an Envoy and the next one
 )

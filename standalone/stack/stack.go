@@ -30,8 +30,8 @@ const (
 )
 
 const (
-	controllersReady = 60 * time.Second
-	controllersStop  = 3 * time.Second
+	controllersReady = 180 * time.Second
+	controllersStop  = 20 * time.Second
 
 	// startGC lets the heap grow while everything is loaded: a fifth less work until all is ready.
 	startGC = 400

@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/standalone/stack"
 )
 
-const stopTimeout = 20 * time.Second
+const stopTimeout = 60 * time.Second
 
 // NewDown is the verb down.
 func NewDown(s cli.Streams, env Env) *cobra.Command {

@@ -43,7 +43,7 @@ func up(t *testing.T, dir string, args ...string) (*child.Process, stack.Documen
 	}
 	t.Cleanup(func() {
 		if p.Ended() == nil {
-			if err := p.Stop(20 * time.Second); err != nil {
+			if err := p.Stop(time.Minute); err != nil {
 				t.Errorf("stopping up: %v", err)
 			}
 		}
@@ -116,7 +116,7 @@ func TestUpOnly_keepsObjectsWhenStoppedAndWhenKilled(t *testing.T) {
 	if got := kubectl(t, again, "", "get", "configmap", "note", "-o", "jsonpath={.data.text}"); got != "kept" {
 		t.Errorf("after a kill the note says %q", got)
 	}
-	if err := second.Stop(15 * time.Second); err != nil {
+	if err := second.Stop(time.Minute); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
 
@@ -156,7 +156,7 @@ func TestUpOnly_twoNamesRunBesideEachOtherAndOneNameOnce(t *testing.T) {
 	}
 	select {
 	case <-first.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("after down the first up still runs")
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {

@@ -84,7 +84,7 @@ func commit(t *testing.T, dir, file, text string) {
 }
 
 func body(address string) (string, error) {
-	client := http.Client{Timeout: 2 * time.Second}
+	client := http.Client{Timeout: 30 * time.Second}
 	resp, err := client.Get(address)
 	if err != nil {
 		return "", err
@@ -137,7 +137,7 @@ func TestUp_appliesEachCommitAndServesOnWhenKilled(t *testing.T) {
 	args := []string{tree, "--envoy", proxy.Binary(t)}
 	first, d := up(t, dir, args...)
 	eventually(t, "the first commit reaches Envoy", serves)
-	if out := kubectl(t, d, "", "wait", "--for=condition=Ready", "rollout/shop", "--timeout=20s"); !strings.Contains(out, "condition met") {
+	if out := kubectl(t, d, "", "wait", "--for=condition=Ready", "rollout/shop", "--timeout=2m"); !strings.Contains(out, "condition met") {
 		t.Errorf("kubectl wait says %q", out)
 	}
 

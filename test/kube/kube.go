@@ -42,7 +42,7 @@ const (
 	envProgram    = "SLUICE_FULL"
 
 	startTimeout = 60 * time.Second // of a cold page cache on a busy machine; two seconds otherwise
-	stopGrace    = 15 * time.Second
+	stopGrace    = 60 * time.Second
 )
 
 // Main is the TestMain of a package whose tests call Start: they all get one server, which ends with them.
@@ -189,7 +189,7 @@ func Namespace(t testing.TB, cfg *rest.Config) string {
 	}
 	name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(t.Name()), "-"), "-")
 	name = strings.Trim(name[:min(len(name), 40)], "-")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: name + "-"}}
 	made, err := client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})

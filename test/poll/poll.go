@@ -9,11 +9,16 @@ import (
 	"time"
 )
 
-const interval = 20 * time.Millisecond
+const (
+	interval = 20 * time.Millisecond
+	slack    = 4 // a machine that tests share may be so many times slower than one that they have for themselves
+)
 
-// Until calls cond at once, and then every 20 ms, until it gives nil or the timeout has passed. The error it then
-// returns wraps the last one of cond. A cond that blocks must have its own bound.
+// Until calls cond at once, and then every 20 ms, until it gives nil or time is over. The timeout says what is plenty on a
+// machine that does nothing else; it is over after four times that, as no test fails because a machine is busy: how fast
+// something is is measured, not waited for. The error wraps the last one of cond. A cond that blocks must have its own bound.
 func Until(timeout time.Duration, cond func() error) error {
+	timeout *= slack
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(interval)

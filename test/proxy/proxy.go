@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	startTimeout = 20 * time.Second
-	stopGrace    = 5 * time.Second
+	startTimeout = 30 * time.Second
+	stopGrace    = 30 * time.Second
 	maxAnswer    = 64 << 20
 )
 
@@ -70,7 +70,7 @@ func StartDraining(t testing.TB, bootstrap []byte, drain time.Duration) *Proxy {
 	if err := os.WriteFile(config, bootstrap, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{logPath: filepath.Join(dir, "envoy.log"), client: http.Client{Timeout: 10 * time.Second}}
+	p := &Proxy{logPath: filepath.Join(dir, "envoy.log"), client: http.Client{Timeout: 30 * time.Second}}
 	log, err := os.Create(p.logPath)
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	answerTimeout = 10 * time.Second
+	answerTimeout = 60 * time.Second
 	stopGrace     = 2 * time.Second
 )
 

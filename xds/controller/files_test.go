@@ -262,7 +262,7 @@ func TestController_startsWithoutRightToNodes(t *testing.T) {
 	s.start()
 	select {
 	case <-s.ready:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it waits for Nodes that it may not read")
 	}
 	s.endpoints("outbound|80||stock."+s.namespace+".svc.cluster.local", "/10.9.0.1")

@@ -197,7 +197,7 @@ func (f *follower) next() string {
 	select {
 	case v := <-f.versions:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatal("no version has come")
 		return ""
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-const patience = 10 * time.Second
+const patience = 40 * time.Second
 
 var gateway = ir.ProxyClass{Kind: ir.KindGateway, Namespace: "shop"}
 

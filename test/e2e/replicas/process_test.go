@@ -79,7 +79,7 @@ func (s *site) replica(name string, more ...string) *replica {
 	r.start()
 	s.t.Cleanup(func() {
 		if r.process.Ended() == nil {
-			if err := r.process.Stop(15 * time.Second); err != nil {
+			if err := r.process.Stop(2 * patience); err != nil {
 				s.t.Errorf("stopping %s: %v", name, err)
 			}
 		}
@@ -147,7 +147,7 @@ func (r *replica) metric(name, labels string) float64 {
 
 // fetch gets a page; an answer other than 200 is an error.
 func fetch(url string) ([]byte, error) {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: patience}
 	resp, err := client.Get(url)
 	if err != nil {
 		return nil, err
