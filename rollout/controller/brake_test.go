@@ -85,6 +85,32 @@ func TestBrake_doesNotWaitForAWriteThatHangs(t *testing.T) {
 	w.untilBraked(0)
 }
 
+// A rollback whose write takes long brakes while it goes on, and is stored by that write.
+func TestBrake_comesBeforeASlowWrite(t *testing.T) {
+	w := newWorld(t)
+	proxy := fault.Start(t, w.config)
+	w.config = proxy.Open(t, "one").Config()
+	w.lead = func(l *controller.Lead) { l.Patience = controller.Patience{Rollback: 10 * time.Second} }
+	w.run()
+	w.atFifteen()
+	held := proxy.Add(fault.Rule{Match: statusPatch, Body: string(v1alpha1.PhaseRollingBack), Nth: 1, Mode: fault.Held})
+	w.prom.set(func(p *prometheus) { p.err, p.bad = nil, 1 })
+	<-held.Fired()
+	w.untilBraked(1)
+	held.Release()
+	w.untilPhase(v1alpha1.PhaseRolledBack)
+	w.untilBraked(0)
+	offered := 0
+	for _, one := range proxy.Writes() {
+		if one.Key.Subresource == "status" && strings.Contains(string(one.Body), `"phase":"RollingBack"`) {
+			offered++
+		}
+	}
+	if offered != 1 {
+		t.Errorf("the rollback was offered %d times, once would do", offered)
+	}
+}
+
 // A process that could not renew its lease judges on, stores nothing, and hands over when another one leads.
 func TestBrake_isHandedOverByWhoDoesNotLead(t *testing.T) {
 	w := newWorld(t)

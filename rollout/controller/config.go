@@ -103,7 +103,7 @@ type Braker interface {
 // Patience is how long an answer of the server is waited for.
 type Patience struct {
 	Write    time.Duration // 10 s
-	Rollback time.Duration // 1 s; after it the brake is engaged
+	Rollback time.Duration // 1 s; after half of it the brake is engaged
 	Read     time.Duration // 2 s; of what is not watched here, or not known to be
 	Action   time.Duration // 1 s; of all actions of one pass, which are looked at again in the next one
 }

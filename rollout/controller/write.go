@@ -108,14 +108,25 @@ func isRollback(d decision) bool {
 	return m != nil && m.To == rollout.RollingBack
 }
 
-// storeRollback waits for an answer no longer than a rollback may. What it cannot store it brakes.
+// storeRollback waits for an answer no longer than a rollback may. What it cannot store it brakes, and what takes long
+// already while it goes on: the canary's users do not wait for the server.
 func (c *Controller) storeRollback(ctx context.Context, p *pass, d decision, patch func(context.Context) error) error {
 	if c.link.silent() {
 		c.engage(ctx, p, d)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Rollback)
 	defer cancel()
-	err := patch(ctx)
+	done := make(chan error, 1)
+	go func() { done <- patch(ctx) }()
+	long := time.NewTimer(c.config.Lead.Patience.Rollback / 2)
+	defer long.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-long.C:
+		c.engage(ctx, p, d)
+		err = <-done
+	}
 	c.link.heard(answered(err))
 	if err == nil {
 		return nil
