@@ -17,7 +17,8 @@ ENVOY := $(CACHE)/envoy/bin/envoy
 HELM  := $(CACHE)/bin/helm
 KO    := $(CACHE)/bin/ko
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # The API server inside says its version by these.
 KUBE := -X k8s.io/component-base/version.gitVersion=v1.37.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37
 GOSRC := $(shell find . -name '*.go' -not -path './.cache/*' -not -path './bin/*' 2>/dev/null) go.mod go.sum $(wildcard api/crd/*.yaml api/crd/istio/*.yaml examples/demo/deploy/*.yaml)
@@ -168,7 +169,7 @@ $(CACHE)/bin/goreleaser:
 
 .PHONY: image
 image: $(KO) ## the container image as an OCI layout in bin/image; BASE=reference replaces the base image, which comes from its registry
-	VERSION=$(VERSION) KO_DOCKER_REPO=sluice.local/sluice $(if $(BASE),KO_DEFAULTBASEIMAGE=$(BASE)) $(KO) build --bare --push=false --oci-layout-path bin/image --sbom-dir bin ./cmd/sluice
+	VERSION=$(VERSION) COMMIT=$(COMMIT) KO_DOCKER_REPO=sluice.local/sluice $(if $(BASE),KO_DEFAULTBASEIMAGE=$(BASE)) $(KO) build --bare --push=false --oci-layout-path bin/image --sbom-dir bin ./cmd/sluice
 
 .PHONY: release
 release: $(CACHE)/bin/goreleaser $(HELM) ## archives of the full program, bills of materials, checksums and the chart in bin/release; publishes nothing; ONLY=1: for this machine alone

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
@@ -21,6 +22,9 @@ func (n Note) Details() []string {
 	out := n.where()
 	if n.Report.Source == nil {
 		out = append(out, n.evidence()...)
+		if text := n.proxies(); text != "" {
+			out = append(out, text)
+		}
 		if text := n.next(); text != "" {
 			out = append(out, text)
 		}
@@ -77,6 +81,47 @@ func (n Note) evidence() []string {
 		out = append(out, row)
 	}
 	return out
+}
+
+// proxies is how far a rollback has come, or who holds up what goes on.
+func (n Note) proxies() string {
+	p := n.Report.Proxies
+	switch n.Report.Note {
+	case v1alpha1.NoteRolledBack, v1alpha1.NoteAborted:
+		return n.back()
+	case v1alpha1.NoteBlocked, v1alpha1.NoteSuspicious, v1alpha1.NotePaused, v1alpha1.NoteApprovalNeeded, v1alpha1.NoteWaitingForTraffic:
+		if p == nil || p.Connected == 0 {
+			return ""
+		}
+		text := fmt.Sprintf("%d%% is run by %d of %d proxies", n.Report.Place.Weight, p.Acked, p.Connected)
+		if p.Nacked > 0 {
+			text += fmt.Sprintf(", refused by %d", p.Nacked)
+		}
+		if len(p.Laggards) > 0 {
+			text += "; no answer from " + strings.Join(p.Laggards, ", ")
+		}
+		return text
+	default: // of what goes on, the numbers tell
+	}
+	return ""
+}
+
+// back is how long the proxies took to send everything back, as far as they have.
+func (n Note) back() string {
+	p, zero, to := n.Report.Proxies, n.Report.ZeroAt, "the stable version"
+	if v := n.Report.Stable; v != nil {
+		to = v.Name
+	}
+	known := p != nil && p.Connected > 0
+	switch {
+	case zero != nil && known:
+		return fmt.Sprintf("back on %s in %s, in %d of %d proxies", to, analysis.Span(max(0, zero.Sub(n.Report.At))), p.Acked, p.Connected)
+	case zero != nil:
+		return fmt.Sprintf("back on %s in %s", to, analysis.Span(max(0, zero.Sub(n.Report.At))))
+	case known:
+		return fmt.Sprintf("%d proxies are told to go back to %s; not all have confirmed it yet", p.Connected, to)
+	}
+	return ""
 }
 
 // next is what a person can do.

@@ -62,6 +62,15 @@ func each(kind v1alpha1.NoteKind) notify.Note {
 	if kind == v1alpha1.NoteCompleted || kind == v1alpha1.NoteStepPassed {
 		n.Report.Metrics = []v1alpha1.MetricStatus{{Name: "errors", Canary: v1alpha1.ArmStatus{Requests: 4190, Bad: 2}, Stable: v1alpha1.ArmStatus{Requests: 23800, Bad: 10}}}
 	}
+	switch kind {
+	case v1alpha1.NoteAborted: // sent before the proxies had answered
+		n.Report.ZeroAt = nil
+	case v1alpha1.NoteSuspicious:
+		n.Report.Proxies = &v1alpha1.ProxiesStatus{Connected: 4, Acked: 2, Nacked: 1, Laggards: []string{"gw-3"}}
+	case v1alpha1.NoteBlocked:
+		n.Report.Proxies = &v1alpha1.ProxiesStatus{}
+	default:
+	}
 	n.Report.Links = view.LinkTemplates{Page: "https://sluice.example.com/{namespace}/{name}/{attempt}"}.For(view.LinkTarget{Object: n.Report.Rollout, Attempt: n.Report.Attempt})
 	return n
 }

@@ -16,6 +16,7 @@ type Note struct {
 	ID          string // the same whenever and however often it is sent
 	Environment string // of the Notifier; empty: not said
 	Headline    string // what a template of the Notifier made the first line; empty: the usual one
+	Again       bool   // it may have been sent before: by a process that ended, or by a try whose answer was lost
 	Ref         string // of the newest Receipt of the attempt; empty: there is none
 	Email       string // of the author of the version's commit; empty: not known. No sink shows it
 	Report      view.EvidenceReport

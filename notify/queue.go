@@ -20,6 +20,7 @@ const (
 	maxDelay   = 5 * time.Minute
 	lookAgain  = time.Minute // at a Notifier that is suspended
 	retest     = time.Hour   // a failure that stands
+	zeroWithin = 2 * time.Second
 )
 
 // ident names an entry within its Rollout.
@@ -35,6 +36,7 @@ type owner struct {
 	key      types.NamespacedName
 	isSource bool
 	source   types.NamespacedName // that brought a Rollout; empty: none
+	goesBack bool                 // a version failed, and some proxy may still send it something
 	pending  []v1alpha1.PendingNote
 	receipts []v1alpha1.Receipt
 	note     func(v1alpha1.PendingNote) Note
@@ -44,7 +46,7 @@ func ofRollout(ro *v1alpha1.Rollout) owner {
 	o := owner{uid: ro.UID, key: types.NamespacedName{Namespace: ro.Namespace, Name: ro.Name},
 		note: func(n v1alpha1.PendingNote) Note { return OfRollout(ro, n) }}
 	if ro.Status != nil {
-		o.pending, o.receipts = ro.Status.Notes, ro.Status.Receipts
+		o.pending, o.receipts, o.goesBack = ro.Status.Notes, ro.Status.Receipts, ro.Status.Phase == v1alpha1.PhaseRollingBack
 	}
 	if name := ro.Labels[v1alpha1.LabelSourceName]; name != "" {
 		o.source = types.NamespacedName{Namespace: cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace), Name: name}
@@ -76,6 +78,7 @@ type queue struct {
 	items   []*item          // in the order of the outbox
 	done    map[string]ident // per Notifier the newest entry that is final
 	refs    []v1alpha1.Receipt
+	met     bool // the outbox was read before: what is new in it now is of this process
 }
 
 // item is an entry and what became of it.
@@ -90,6 +93,7 @@ type item struct {
 	err    string
 	ref    string // of the Receipt of the newest try
 	stored int32  // tries that the status knows of
+	older  bool   // it was there when the outbox was first read: an earlier process may have sent it
 	stands string // what the Notifier's sink was made of when a failure began to stand; empty: none does
 }
 
@@ -114,11 +118,12 @@ func (q *queue) sync(o owner) []types.NamespacedName {
 		id := identOf(n)
 		it := q.find(id)
 		if it == nil {
-			it = &item{id: id, at: n.At.Time, due: n.At.Time, tries: n.Tries, note: o.note(n)}
+			it = &item{id: id, at: n.At.Time, due: n.At.Time, tries: n.Tries, note: o.note(n), older: !q.met}
 			newest, any := q.done[n.Notifier]
 			it.final = any && id.compare(newest) <= 0
 			touched = append(touched, q.notifier(it))
 		}
+		it.learn(o, n)
 		it.stored = n.Tries
 		items = append(items, it)
 	}
@@ -127,8 +132,23 @@ func (q *queue) sync(o owner) []types.NamespacedName {
 			touched = append(touched, q.notifier(it))
 		}
 	}
-	q.items = items
+	q.items, q.met = items, true
 	return touched
+}
+
+// learn has the end of an attempt wait a moment for the proxies: it then says when they had sent everything back.
+func (it *item) learn(o owner, n v1alpha1.PendingNote) {
+	ends := n.Kind == v1alpha1.NoteRolledBack || n.Kind == v1alpha1.NoteAborted
+	if !ends || it.tries > 0 || it.note.Report.ZeroAt != nil {
+		return
+	}
+	if it.due = n.At.Time; o.goesBack {
+		it.due = n.At.Add(zeroWithin)
+		return
+	}
+	if fresh := o.note(n); fresh.Report.ZeroAt != nil {
+		it.note = fresh
+	}
 }
 
 func (q *queue) find(id ident) *item {

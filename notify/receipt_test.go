@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
@@ -103,6 +104,72 @@ func TestWorker_givesReceiptsBack(t *testing.T) {
 	})
 	if refs[id(7, "team")] != "thread of "+id(6, "team") {
 		t.Errorf("after a restart the note came with %q", refs[id(7, "team")])
+	}
+}
+
+// A note may have been sent before where an earlier process knew it, or where a try failed: only then a sink has to look.
+func TestWorker_saysWhatMayHaveBeenSentBefore(t *testing.T) {
+	w := newWorld("team")
+	var again []string
+	fails := true
+	w.answer = func(_ string, n notify.Note) error {
+		again = append(again, fmt.Sprint(n.Report.Seq, " ", n.Again))
+		if n.Report.Seq == 6 && fails {
+			fails = false
+			return errors.New("no answer")
+		}
+		return nil
+	}
+	running(t, w, func(_ *testing.T, k *notify.Worker, pass func(time.Duration)) {
+		k.Stored(outbox([]string{"team"}, 5))
+		pass(time.Second)
+		k.Stored(outbox([]string{"team"}, 5, 6, 7))
+		pass(time.Minute)
+	})
+	if diff := cmp.Diff([]string{"5 true", "6 false", "6 true", "7 false"}, again); diff != "" {
+		t.Errorf("tries (-want +got):\n%s", diff)
+	}
+}
+
+// The end of an attempt waits a moment for the proxies, and says when they sent the version nothing; it does not wait long.
+func TestWorker_saysWhenEverythingWasSentBack(t *testing.T) {
+	for name, row := range map[string]struct {
+		confirms bool
+		want     string
+	}{
+		"proxies that answer": {true, "sent after 0.4s, zero after 0.4s"},
+		"proxies that do not": {false, "sent after 2.0s, zero not known"},
+	} {
+		w := newWorld("team")
+		told := "nothing was sent"
+		var began time.Time
+		w.answer = func(_ string, n notify.Note) error {
+			zero := "not known"
+			if at := n.Report.ZeroAt; at != nil {
+				zero = fmt.Sprintf("after %.1fs", at.Sub(began).Seconds())
+			}
+			told = fmt.Sprintf("sent after %.1fs, zero %s", time.Since(began).Seconds(), zero)
+			return nil
+		}
+		running(t, w, func(_ *testing.T, k *notify.Worker, pass func(time.Duration)) {
+			began = time.Now()
+			ro := outbox(nil)
+			k.Stored(ro)
+			ro = outbox([]string{"team"}, 5)
+			ro.Status.Notes[0].Kind, ro.Status.Notes[0].Seq, ro.Status.Notes[0].At = v1alpha1.NoteRolledBack, 6, metav1.NewMicroTime(began)
+			ro.Status.Attempt, ro.Status.Phase = 3, v1alpha1.PhaseRollingBack
+			k.Stored(ro)
+			pass(400 * time.Millisecond)
+			if row.confirms {
+				ro = ro.DeepCopy()
+				ro.Status.Phase, ro.Status.Reason, ro.Status.Since = v1alpha1.PhaseRolledBack, v1alpha1.ReasonRolledBack, metav1.NewMicroTime(time.Now())
+				k.Stored(ro)
+			}
+			pass(time.Minute)
+		})
+		if told != row.want {
+			t.Errorf("%s: %s, want %s", name, told, row.want)
+		}
 	}
 }
 

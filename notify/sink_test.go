@@ -38,9 +38,11 @@ func rolledBack() notify.Note {
 			v1alpha1.AnnotationCommit: "c07aa19f00", v1alpha1.AnnotationCommitAuthor: "A. Martin", v1alpha1.AnnotationCommitSubject: "reviews: v3",
 		}},
 		Status: &v1alpha1.RolloutStatus{
-			Attempt: 3, Seq: 11, Steps: 3,
-			Stable: v1alpha1.VersionStatus{Name: "v2", Digest: "d2", Commit: "3f9c2ab000"},
-			Canary: &v1alpha1.VersionStatus{Name: "v3", Digest: "d3", Commit: "c07aa19f00"},
+			Attempt: 3, Seq: 12, Steps: 3, Phase: v1alpha1.PhaseRolledBack, Reason: v1alpha1.ReasonRolledBack,
+			Since:   metav1.NewMicroTime(time.Date(2026, 1, 1, 0, 0, 0, 410e6, time.UTC)),
+			Proxies: &v1alpha1.ProxiesStatus{Connected: 3, Acked: 3},
+			Stable:  v1alpha1.VersionStatus{Name: "v2", Digest: "d2", Commit: "3f9c2ab000"},
+			Canary:  &v1alpha1.VersionStatus{Name: "v3", Digest: "d3", Commit: "c07aa19f00"},
 			Analysis: &v1alpha1.AnalysisStatus{Metrics: []v1alpha1.MetricStatus{{
 				Name: "errors", Canary: v1alpha1.ArmStatus{Requests: 418, Bad: 84}, Stable: v1alpha1.ArmStatus{Requests: 2380, Bad: 1},
 				Ratio: "478", AtLeast: "43.3", Harm: "118",
@@ -97,6 +99,9 @@ func TestNote_goldens(t *testing.T) {
 	slack, err := json.Marshal(notify.SlackMessage(n, []string{"U012AB3CD", "S0123"}))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if doc, err := os.ReadFile("../docs/notifier.md"); err != nil || !*rewrite && !bytes.Contains(doc, append([]byte("```json\n"), indent(t, raw)...)) {
+		t.Errorf("docs/notifier.md does not show the event of testdata/cloudevent.json (%v)", err)
 	}
 	text := n.Line() + "\n" + strings.Join(n.Details(), "\n") + "\n"
 	for name, got := range map[string][]byte{"cloudevent.json": indent(t, raw), "slack.json": indent(t, slack), "note.txt": []byte(text)} {

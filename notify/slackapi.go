@@ -40,27 +40,40 @@ func (s *slackAPI) call(ctx context.Context, method string, args, out any) error
 	if err != nil {
 		return &Failure{Reason: v1alpha1.ReasonRefused, Hope: None, Err: err}
 	}
-	return s.ask(ctx, method, "application/json; charset=utf-8", body, out)
+	return s.ask(ctx, slackCall{method, "application/json; charset=utf-8", body, maxAnswer}, out)
 }
 
 // form posts arguments as a form, for the methods that take no JSON.
 func (s *slackAPI) form(ctx context.Context, method string, args url.Values, out any) error {
-	return s.ask(ctx, method, "application/x-www-form-urlencoded", []byte(args.Encode()), out)
+	return s.ask(ctx, slackCall{method, "application/x-www-form-urlencoded", []byte(args.Encode()), maxAnswer}, out)
 }
 
-func (s *slackAPI) ask(ctx context.Context, method, contentType string, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/"+method, bytes.NewReader(body))
+// list is form, for methods that answer with messages or channels of other people.
+func (s *slackAPI) list(ctx context.Context, method string, args url.Values, out any) error {
+	return s.ask(ctx, slackCall{method, "application/x-www-form-urlencoded", []byte(args.Encode()), maxList}, out)
+}
+
+// slackCall is one call of a method; of its answer so many bytes are read.
+type slackCall struct {
+	method, contentType string
+	body                []byte
+	most                int64
+}
+
+func (s *slackAPI) ask(ctx context.Context, c slackCall, out any) error {
+	method := c.method
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/"+method, bytes.NewReader(c.body))
 	if err != nil {
 		return &Failure{Reason: v1alpha1.ReasonRefused, Hope: Thrice, Err: errors.New("the URL of the API cannot be read")}
 	}
-	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Content-Type", c.contentType)
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return unsent(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.most))
 	switch {
 	case err != nil:
 		return unsent(err)
@@ -120,12 +133,11 @@ func gone(err error) bool {
 
 // upload puts a picture into a thread.
 func (s *slackAPI) upload(ctx context.Context, at slackThread, png []byte, alt string) error {
-	const name = "evidence.png"
 	var place struct {
 		URL string `json:"upload_url"`
 		ID  string `json:"file_id"`
 	}
-	args := url.Values{"filename": {name}, "length": {fmt.Sprint(len(png))}, "alt_txt": {problem.Clean(alt, maxAlt)}}
+	args := url.Values{"filename": {plotName}, "length": {fmt.Sprint(len(png))}, "alt_txt": {problem.Clean(alt, maxAlt)}}
 	if err := s.form(ctx, "files.getUploadURLExternal", args, &place); err != nil {
 		return err
 	}
@@ -144,8 +156,10 @@ func (s *slackAPI) upload(ctx context.Context, at slackThread, png []byte, alt s
 	}, nil)
 }
 
-// Slack's bounds of what is said of a picture, in bytes.
+// Slack's bounds of what is said of a picture, in bytes; its name; and the longest list that is read.
 const (
 	maxAlt   = 1000
 	maxTitle = 255
+	plotName = "evidence.png"
+	maxList  = 4 << 20
 )

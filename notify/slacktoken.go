@@ -71,36 +71,42 @@ func (s *slackToken) Send(ctx context.Context, n Note) (Receipt, error) {
 		_, err := s.say(ctx, "chat.postMessage", slackArgs(n, s.spec.Channel, who))
 		return Receipt{Lacks: lacks}, err
 	}
-	thread, err := s.parent(ctx, n)
+	thread, replied, pictured, unsure := s.found(ctx, n)
+	thread, err := s.parent(ctx, thread, n)
 	if err != nil {
 		return Receipt{}, err
 	}
-	out := Receipt{Ref: thread.ref(), Lacks: lacks}
-	args := slackArgs(n, thread.channel, who)
-	args["thread_ts"] = thread.ts
-	if kind := n.Report.Note; kind == v1alpha1.NoteRolledBack || kind == v1alpha1.NoteBlocked {
-		args["reply_broadcast"] = true
+	out := Receipt{Ref: thread.ref(), Lacks: lacking(lacks, unsure)}
+	if !replied {
+		args := marked(slackArgs(n, thread.channel, who), markOf(slackNote, n.ID))
+		args["thread_ts"] = thread.ts
+		if broadcast(n.Report.Note) {
+			args["reply_broadcast"] = true
+		}
+		if _, err := s.say(ctx, "chat.postMessage", args); err != nil {
+			return out, err
+		}
 	}
-	if _, err := s.say(ctx, "chat.postMessage", args); err != nil {
-		return out, err
+	if pictured {
+		return out, nil
 	}
 	if err := s.picture(ctx, thread, n); err != nil {
-		out.Lacks = "the plot is missing: " + err.Error()
+		out.Lacks = lacking(out.Lacks, "the plot is missing: "+err.Error())
 	}
 	return out, nil
 }
 
 // parent makes the message of the attempt say what the note says; it is posted where there is none.
-func (s *slackToken) parent(ctx context.Context, n Note) (slackThread, error) {
-	if thread, ok := threadOf(n.Ref, s.spec.Channel); ok {
-		args := slackArgs(n, thread.channel, nil)
+func (s *slackToken) parent(ctx context.Context, thread slackThread, n Note) (slackThread, error) {
+	if thread.ts != "" {
+		args := marked(slackArgs(n, thread.channel, nil), attemptMark(n))
 		args["ts"] = thread.ts
 		_, err := s.say(ctx, "chat.update", args)
 		if !gone(err) {
 			return thread, err
 		}
 	}
-	posted, err := s.say(ctx, "chat.postMessage", slackArgs(n, s.spec.Channel, nil))
+	posted, err := s.say(ctx, "chat.postMessage", marked(slackArgs(n, s.spec.Channel, nil), attemptMark(n)))
 	return slackThread{posted.channel, posted.ts, s.spec.Channel}, err
 }
 

@@ -199,7 +199,7 @@ func (w *Worker) takeOff() ([]flight, time.Duration) {
 		it.flying, w.busy[key] = true, true
 		w.flying++
 		note := it.note
-		note.Ref = w.queues[uid].ref(it)
+		note.Ref, note.Again = w.queues[uid].ref(it), it.older || it.tries > 0
 		out = append(out, flight{uid: uid, notifier: key, id: it.id, note: note, at: it.at, source: w.queues[uid].source})
 	}
 	return out, w.next(now)

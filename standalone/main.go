@@ -17,16 +17,16 @@ import (
 	"github.com/sluice-dev/sluice/standalone/up"
 )
 
-// version is set by the linker.
-var version = "dev"
+// version and commit are set by the linker.
+var version, commit = "dev", ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	streams := cli.Standard(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
-	env := up.Env{StateRoot: cli.StateRoot(os.Getenv), Envoy: envoy(), Run: app.Run, Version: version, Now: app.Now}
+	env := up.Env{StateRoot: cli.StateRoot(os.Getenv), Envoy: envoy(), Run: app.Run, Version: version, Commit: commit, Now: app.Now}
 	code := cli.Main(ctx, os.Args[1:], streams, cli.Build{
-		Version: version, Program: os.Args[0], State: cli.StateRoot(os.Getenv),
+		Version: version, Commit: commit, Program: os.Args[0], State: cli.StateRoot(os.Getenv),
 		Extra: []*cobra.Command{up.NewUp(streams, env), up.NewDown(streams, env), demo.New(streams, demoEnv())},
 	})
 	stop()
@@ -38,7 +38,7 @@ func demoEnv() demo.Env {
 	if err != nil {
 		self = os.Args[0]
 	}
-	return demo.Env{Program: self, Envoy: envoy(), Temp: os.TempDir(), Run: app.Run, Version: version, Now: app.Now,
+	return demo.Env{Program: self, Envoy: envoy(), Temp: os.TempDir(), Run: app.Run, Version: version, Commit: commit, Now: app.Now,
 		Width: func() int { return demo.TerminalWidth(os.Stdout) }}
 }
 

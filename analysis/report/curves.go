@@ -22,6 +22,7 @@ type Curves struct {
 	Beta     float64 // evidence of safety of 1/Beta clears the metric for a step; 0: no line
 	Start    time.Time
 	End      time.Time
+	Watched  time.Time // who tells began to look here, and knows nothing of before; zero: at Start
 	Points   []Point
 	Marks    []Mark
 }
@@ -105,6 +106,9 @@ func (c Curves) fixed() (Curves, error) {
 	if c.End.Before(last) {
 		c.End = last
 	}
+	if c.Watched.Before(c.Start) || c.Watched.After(c.End) {
+		c.Watched = c.Start
+	}
 	if !c.End.After(c.Start) {
 		c.End = c.Start.Add(time.Second)
 	}
@@ -177,6 +181,15 @@ func runs(points []Point) [][]Point {
 		out = append(out, run)
 	}
 	return out
+}
+
+// gaps are the times of which nothing is drawn: before somebody watched, and without data.
+func (c Curves) gaps() [][2]time.Time {
+	var out [][2]time.Time
+	if c.Watched.After(c.Start) {
+		out = append(out, [2]time.Time{c.Start, c.Watched})
+	}
+	return append(out, blindSpans(c.Points, c.End)...)
 }
 
 // blindSpans are the times without data, each until the next point that had some, or until the end.

@@ -122,7 +122,10 @@ func stories(t *testing.T) map[string]report.Curves {
 	quiet := newWorld(t)
 	quiet.curves.Canary = "a-version-with-a-name-as-long-as-they-can-be-in-clusters"
 	quiet.step(traffic{step: 1, weight: 15, windows: 1, canary: 0})
-	return map[string]report.Curves{"good": good.curves, "bad": bad.curves, "blind": blind.curves, "quiet": quiet.curves}
+	taken := bad.curves // by another process than began it
+	taken.Points, taken.Marks = taken.Points[30:], taken.Marks[2:]
+	taken.Watched = taken.Points[0].At
+	return map[string]report.Curves{"good": good.curves, "bad": bad.curves, "blind": blind.curves, "quiet": quiet.curves, "taken": taken}
 }
 
 func TestSVG_goldenOfEachStory(t *testing.T) {

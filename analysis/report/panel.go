@@ -71,7 +71,7 @@ func decades(lo, hi float64) []float64 {
 
 // frame draws the ground of a panel: the grid, its numbers, and where there was no data.
 func (s *sheet) frame(p *panel) {
-	for _, span := range blindSpans(s.curves.Points, s.curves.End) {
+	for _, span := range s.curves.gaps() {
 		from, to := p.x(span[0]), p.x(span[1])
 		s.SetColor(shade)
 		s.Fill(rectangle(vg.Point{X: from, Y: p.min.Y}, vg.Point{X: to, Y: p.max.Y}))

@@ -20,9 +20,13 @@ func (s *sheet) timeline(above, below *panel) {
 		}
 		s.write(elapsed(at), vg.Point{X: x, Y: below.min.Y - 14}, look{size: 8.5, color: soft, align: -0.5})
 	}
-	for _, span := range blindSpans(s.curves.Points, s.curves.End) {
+	for _, span := range s.curves.gaps() {
+		words, l := "no data", look{size: 8.5, color: soft, align: -0.5}
+		if span[0].Before(s.curves.Watched) {
+			words = s.fit("not watched by who drew this", l, below.x(span[1])-below.x(span[0])-4)
+		}
 		middle := (below.x(span[0]) + below.x(span[1])) / 2
-		s.write("no data", vg.Point{X: middle, Y: below.min.Y + 5}, look{size: 8.5, color: soft, align: -0.5})
+		s.write(words, vg.Point{X: middle, Y: below.min.Y + 5}, l)
 	}
 	free := above.min.X - 100 // where the words before end
 	for _, m := range s.curves.Marks {

@@ -23,6 +23,8 @@ type EvidenceReport struct {
 	Stable     *Version                `json:"stable"`
 	Metrics    []v1alpha1.MetricStatus `json:"metrics,omitempty"`
 	AckedAt    *time.Time              `json:"ackedAt,omitempty"` // when every proxy had the weight of the step; absent: they had not
+	ZeroAt     *time.Time              `json:"zeroAt,omitempty"`  // when every proxy sent a failed version nothing any more; absent: not known
+	Proxies    *v1alpha1.ProxiesStatus `json:"proxies,omitempty"` // as the status had them when the note came to be
 	Links      []Link                  `json:"links,omitempty"`
 	Story      *Story                  `json:"story,omitempty"` // of a whole attempt, in a report on one
 }
@@ -84,10 +86,26 @@ func Evidence(ro *v1alpha1.Rollout, n v1alpha1.PendingNote) EvidenceReport {
 	if r.Version != nil && r.Version.Commit != "" && ro.Labels[v1alpha1.LabelSourceName] != "" {
 		r.Git = &Git{Commit: r.Version.Commit, Context: "sluice/" + ro.Namespace + "/" + ro.Name, State: stateOf(n.Kind)}
 	}
-	if a := ro.Status.Analysis; a != nil && n.Attempt == ro.Status.Attempt {
+	if n.Attempt != ro.Status.Attempt {
+		return r
+	}
+	if a := ro.Status.Analysis; a != nil {
 		r.Metrics = a.Metrics
 	}
+	r.Proxies = ro.Status.Proxies
+	if n.Kind == v1alpha1.NoteRolledBack || n.Kind == v1alpha1.NoteAborted {
+		r.ZeroAt = zeroAt(ro.Status)
+	}
 	return r
+}
+
+// zeroAt is when every proxy had sent back the traffic of the newest attempt, which failed; nil: they have not, or it is not
+// known any more.
+func zeroAt(st *v1alpha1.RolloutStatus) *time.Time {
+	if st.Phase == v1alpha1.PhaseRolledBack && st.Reason == v1alpha1.ReasonRolledBack {
+		return instant(st.Since.Time)
+	}
+	return nil
 }
 
 // attempted is the version that an attempt was about, as far as the status still knows.

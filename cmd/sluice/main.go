@@ -10,13 +10,13 @@ import (
 	"github.com/sluice-dev/sluice/internal/cli"
 )
 
-// version is set by the linker.
-var version = "dev"
+// version and commit are set by the linker.
+var version, commit = "dev", ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := cli.Main(ctx, os.Args[1:], cli.Standard(os.Stdin, os.Stdout, os.Stderr, os.Getenv), cli.Build{
-		Version: version, Program: os.Args[0], State: cli.StateRoot(os.Getenv),
+		Version: version, Commit: commit, Program: os.Args[0], State: cli.StateRoot(os.Getenv),
 	})
 	stop()
 	os.Exit(code)

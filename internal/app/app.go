@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := register(process(c.Proxies.Version, lead.deciding(c, mgr.Elected()))); err != nil {
+	if err := register(process(c.Proxies.Version, c.Proxies.Commit, lead.deciding(c, mgr.Elected()))); err != nil {
 		return fmt.Errorf("registering what is measured of the process: %w", err)
 	}
 	guard, err := c.guard(ctx, cfg.Host)

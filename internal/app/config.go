@@ -64,6 +64,7 @@ type Proxies struct {
 
 	StatusReaders []string      // identities that may read the status of all proxies over mutual TLS; on this machine everybody may
 	Version       string        // of this program, as they are told; "dev"
+	Commit        string        // it was built from, as metrics tell it; empty: as the build itself says
 	LoadInterval  time.Duration // between a proxy's reports of its requests, whole seconds from 1 to 60; 1 s
 	IgnoreLoads   bool          // these reports are not judged
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
 
@@ -25,7 +26,7 @@ type Telemetry struct {
 
 // Metrics is what every Sluice measures of itself: one list for the registry and for the page that describes it.
 func Metrics() ([]Metric, error) {
-	all := process("", func() bool { return false })
+	all := process("", "", func() bool { return false })
 	all = append(all, rolloutcontroller.Measured()...)
 	all = append(all, notify.Measured()...)
 	all = append(all, gitcontroller.Measured()...)
@@ -37,11 +38,11 @@ func Metrics() ([]Metric, error) {
 }
 
 // process is what is measured of the process as a whole.
-func process(version string, leads func() bool) []prometheus.Collector {
+func process(version, commit string, leads func() bool) []prometheus.Collector {
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "sluice_build_info", Help: "1, with what the labels say of this build; commit is empty where the build does not know it.",
 	}, []string{"version", "commit", "go"})
-	build.WithLabelValues(version, revision(), runtime.Version()).Set(1)
+	build.WithLabelValues(version, cmp.Or(commit, Revision()), runtime.Version()).Set(1)
 	return []prometheus.Collector{build, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "sluice_leader", Help: "1 while this replica decides.",
 	}, func() float64 {
@@ -52,8 +53,8 @@ func process(version string, leads func() bool) []prometheus.Collector {
 	})}
 }
 
-// revision is the commit that this program was built from; empty: the build does not say.
-func revision() string {
+// Revision is the commit that the build itself noted in this program; empty: it did not.
+func Revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""

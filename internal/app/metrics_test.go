@@ -3,11 +3,13 @@ package app
 import (
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func known(t *testing.T) map[string]Metric {
@@ -99,5 +101,24 @@ func TestSwitch_isOnUntilItIsTurnedOff(t *testing.T) {
 	}
 	if err := c.Telemetry.PerRollout.Set("maybe"); err == nil {
 		t.Error("maybe was taken")
+	}
+}
+
+func TestProcess_tellsVersionAndCommit(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(process("v1.2.3", "c07aa19f0012", func() bool { return true })...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range families {
+		for _, l := range f.Metric[0].Label {
+			got[l.GetName()] = l.GetValue()
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"version": "v1.2.3", "commit": "c07aa19f0012", "go": runtime.Version()}, got); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 }

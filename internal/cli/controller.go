@@ -16,9 +16,9 @@ import (
 	"github.com/sluice-dev/sluice/internal/app"
 )
 
-func newController(s Streams, version string) *cobra.Command {
+func newController(s Streams, version, commit string) *cobra.Command {
 	c, file := app.Config{}, ""
-	c.Proxies.Version = version
+	c.Proxies.Version, c.Proxies.Commit = version, commit
 	all := genericclioptions.NewConfigFlags(true)
 	cluster := &genericclioptions.ConfigFlags{KubeConfig: all.KubeConfig, Context: all.Context}
 	cmd := &cobra.Command{

@@ -62,6 +62,7 @@ const (
 // Build is what differs between the builds of the program.
 type Build struct {
 	Version string           // as git describes it
+	Commit  string           // that it was built from; empty: as the build itself says
 	Program string           // path it was called by; a base name of kubectl-sluice makes help say "kubectl sluice"
 	State   string           // directory of the state directories of up
 	Extra   []*cobra.Command // verbs that only this build has; they replace those of the same name
@@ -173,8 +174,8 @@ func verbs(s Streams, b Build) []*cobra.Command {
 		newNotify(s),
 		newWebhook(s),
 		newCompletion(s),
-		newVersion(s, version),
-		newController(s, version),
+		newVersion(s, version, b.Commit),
+		newController(s, version, b.Commit),
 		newOnlyStandalone("up", "Run everything on this machine, without a cluster"),
 		newOnlyStandalone("down", "Stop what up started"),
 		newOnlyStandalone("demo", "Watch a good release, a bad one, and the way back"),

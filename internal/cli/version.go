@@ -1,16 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-dev/sluice/api/view"
+	"github.com/sluice-dev/sluice/internal/app"
 )
 
-func newVersion(s Streams, version string) *cobra.Command {
+func newVersion(s Streams, version, commit string) *cobra.Command {
 	var output *output
 	cmd := &cobra.Command{
 		Use:     "version",
@@ -22,16 +23,15 @@ func newVersion(s Streams, version string) *cobra.Command {
 			if err := output.ready(); err != nil {
 				return err
 			}
-			v := view.VersionView{APIVersion: view.APIVersion, Kind: view.KindVersionView, Version: version, Go: runtime.Version(),
-				Platform: runtime.GOOS + "/" + runtime.GOARCH}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, setting := range info.Settings {
-					if setting.Key == "vcs.revision" {
-						v.Commit = setting.Value
-					}
+			v := view.VersionView{APIVersion: view.APIVersion, Kind: view.KindVersionView, Version: version, Commit: cmp.Or(commit, app.Revision()),
+				Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			return output.show(s, v, func() string {
+				from := ""
+				if v.Commit != "" {
+					from = "commit " + view.Short(v.Commit) + ", "
 				}
-			}
-			return output.show(s, v, func() string { return fmt.Sprintf("sluice %s (%s, %s)\n", v.Version, v.Go, v.Platform) })
+				return fmt.Sprintf("sluice %s (%s%s, %s)\n", v.Version, from, v.Go, v.Platform)
+			})
 		},
 	}
 	output = addOutput(cmd)

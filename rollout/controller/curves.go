@@ -20,8 +20,8 @@ const (
 	maxMarks  = 96
 )
 
-// curves are what newest attempts knew at each look, for pictures of them. Only this process knows them: after a restart
-// there is no picture of what was before.
+// curves are what newest attempts knew at each look, for pictures of them. Only this process knows them: of what was before
+// a restart the picture says that it is not drawn, and `sluice report` draws it from samples.
 type curves struct {
 	mu  sync.Mutex
 	all map[types.NamespacedName]*drawn // guarded by mu
@@ -33,6 +33,8 @@ type drawn struct {
 	seq     uint64    // of the newest mark
 	looked  time.Time // the time of the newest point
 	touched time.Time
+	started time.Time // the attempt
+	watched time.Time // by this process; later than started where it took the attempt over
 	metrics map[string]*report.Curves
 	marks   []report.Mark
 }
@@ -50,6 +52,10 @@ func (c *curves) see(p *pass, d decision) {
 			return
 		}
 		one = c.begin(p.key, p.object.UID, d.next.Attempt)
+		one.started, one.watched = d.next.Progress.StartedAt, d.next.Progress.StartedAt
+		if p.state.Attempt == d.next.Attempt {
+			one.watched = p.now
+		}
 	}
 	one.touched = p.now
 	if r := d.observation.Report; r.At.After(one.looked) && r.Verdict != analysis.Unknown {
@@ -145,5 +151,6 @@ func (c *Controller) Curves(key types.NamespacedName, attempt int64) (out report
 		}
 	}
 	out.Points, out.Marks = slices.Clone(out.Points), slices.Clone(one.marks)
+	out.Start, out.Watched = one.started, one.watched
 	return out, len(out.Points) > 0
 }

@@ -73,6 +73,25 @@ func TestCurves_keepWhatTheNewestAttemptKnew(t *testing.T) {
 	}
 }
 
+// An attempt that another process began is drawn from where this one saw it, and the picture says since when.
+func TestCurves_sayWhatThisProcessDidNotWatch(t *testing.T) {
+	t.Parallel()
+	key := types.NamespacedName{Namespace: "bookinfo", Name: "reviews"}
+	for taken, want := range map[bool]int64{false: 40, true: 100} {
+		c := &Controller{}
+		p, d := looked(key, 1, 100, nil)
+		d.next.Progress.StartedAt = time.Unix(40, 0).UTC()
+		if taken {
+			p.state.Attempt = 1
+		}
+		c.curves.see(p, d)
+		got, ok := c.Curves(key, 1)
+		if !ok || got.Start.Unix() != 40 || got.Watched.Unix() != want {
+			t.Errorf("taken over %v: from %v, watched from %v; want 40, %d", taken, got.Start.Unix(), got.Watched.Unix(), want)
+		}
+	}
+}
+
 func TestCurves_areBounded(t *testing.T) {
 	t.Parallel()
 	c := &Controller{}

@@ -26,6 +26,7 @@ type Env struct {
 	Width   func() int       // columns of the terminal; 0: the output is none
 	Run     stack.Run        // the controllers
 	Version string           // of this program, which they tell
+	Commit  string           // that it was built from; empty: not known
 	Now     func() time.Time // the clock
 }
 

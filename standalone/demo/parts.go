@@ -166,7 +166,7 @@ func (p *Parts) startReceiver(ctx context.Context) (err error) {
 func (p *Parts) startStack(ctx context.Context) (err error) {
 	p.stack, err = stack.Start(ctx, stack.Config{
 		Name: "demo", Dir: p.Dir, Envoy: p.Envoy, Ephemeral: true, Scrape: scrape, Run: p.Run, Now: p.Now,
-		App: app.Config{Observe: p.observe, Proxies: app.Proxies{Version: p.Version}}, Ready: p.tell,
+		App: app.Config{Observe: p.observe, Proxies: app.Proxies{Version: p.Version, Commit: p.Commit}}, Ready: p.tell,
 	})
 	if err != nil {
 		return err

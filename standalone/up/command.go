@@ -20,6 +20,7 @@ type Env struct {
 	Envoy     string           // the Envoy to start when --envoy says nothing; empty: the one on PATH
 	Run       stack.Run        // the controllers
 	Version   string           // of this program, which they tell
+	Commit    string           // that it was built from; empty: not known
 	Now       func() time.Time // the clock
 }
 

@@ -54,7 +54,7 @@ func serve(ctx context.Context, s cli.Streams, env Env, dir *stack.Dir, o option
 	}
 	st, err := stack.Start(ctx, stack.Config{
 		Name: o.name, Dir: dir, Envoy: program, Gateway: o.labels, Prometheus: o.prometheus, Scrape: o.scrape,
-		Run: env.Run, Now: env.Now, App: app.Config{Proxies: app.Proxies{Version: env.Version}},
+		Run: env.Run, Now: env.Now, App: app.Config{Proxies: app.Proxies{Version: env.Version, Commit: env.Commit}},
 	})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = &cli.Exit{Code: cli.ExitInterrupted, Err: errors.New("interrupted while starting")}

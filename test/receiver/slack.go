@@ -22,6 +22,7 @@ type Slack struct {
 	token  string
 
 	mu       sync.Mutex // guards what follows
+	epoch    int64      // second of the next message
 	calls    []SlackCall
 	messages []*SlackMessage
 	files    []*SlackFile
@@ -42,6 +43,7 @@ type SlackCall struct {
 type SlackMessage struct {
 	Channel, TS, Thread string // Thread is the ts of the message it replies to
 	Text, Blocks        string
+	Metadata            map[string]any
 	Broadcast, Deleted  bool
 	Edits               int
 }
@@ -50,6 +52,7 @@ type SlackMessage struct {
 type SlackFile struct {
 	ID, Name, Alt, Channel, Thread string
 	Content                        []byte
+	after                          string // ts of the newest message when it was shared
 }
 
 // SlackAnswer is what a method says instead of ok.
@@ -61,7 +64,7 @@ type SlackAnswer struct {
 
 // StartSlack starts a workspace with the channel C0DEPLOYS, also called #deploys, whose bot has that token.
 func StartSlack(token string) *Slack {
-	s := &Slack{token: token, members: map[string]string{}, script: map[string][]SlackAnswer{}}
+	s := &Slack{token: token, epoch: 1767225600, members: map[string]string{}, script: map[string][]SlackAnswer{}}
 	s.server = httptest.NewServer(s)
 	return s
 }
@@ -79,7 +82,14 @@ func (s *Slack) Script(method string, answers ...SlackAnswer) {
 	s.script[method] = append(s.script[method], answers...)
 }
 
-// OnCall has f told of each call before it is answered.
+// At gives the messages that are posted from now on this time.
+func (s *Slack) At(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch = t.Unix()
+}
+
+// OnCall has f told of each call when it is done and not answered yet.
 func (s *Slack) OnCall(f func(SlackCall)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,38 +153,41 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	call := SlackCall{Method: strings.TrimPrefix(r.URL.Path, "/api/"), At: time.Now()}
 	call.Args, err = slackArgs(r, raw)
-	s.mu.Lock()
-	tell, answer := s.onCall, SlackAnswer{}
-	if queued := s.script[call.Method]; len(queued) > 0 {
-		answer, s.script[call.Method] = queued[0], queued[1:]
-	}
-	s.mu.Unlock()
+	out, tell, after := s.take(&call, r, err)
 	if tell != nil {
 		tell(call)
 	}
+	if after.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(after.RetryAfter/time.Second)))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(max(after.Status, http.StatusOK))
+	_ = json.NewEncoder(w).Encode(out) // a client that went away
+}
+
+// take does what a call asks for, or what the script says, and gives the answer; unread is why its arguments cannot be read.
+func (s *Slack) take(call *SlackCall, r *http.Request, unread error) (out map[string]any, tell func(SlackCall), as SlackAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string]any{"ok": true}
+	if queued := s.script[call.Method]; len(queued) > 0 {
+		as, s.script[call.Method] = queued[0], queued[1:]
+	}
+	out = map[string]any{"ok": true}
 	switch {
-	case answer.Code != "" || answer.Status != 0:
-		call.Said = answer.Code
+	case as.Code != "" || as.Status != 0:
+		call.Said = as.Code
 	case r.Header.Get("Authorization") != "Bearer "+s.token:
 		call.Said = "invalid_auth"
-	case r.Method != http.MethodPost || err != nil:
+	case r.Method != http.MethodPost || unread != nil:
 		call.Said = "invalid_arguments"
 	default:
-		call.Said = s.answer(call, out)
+		call.Said = s.answer(*call, out)
 	}
 	if call.Said != "" {
 		out = map[string]any{"ok": false, "error": call.Said}
 	}
-	s.calls = append(s.calls, call)
-	if answer.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(answer.RetryAfter/time.Second)))
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(max(answer.Status, http.StatusOK))
-	_ = json.NewEncoder(w).Encode(out) // a client that went away
+	s.calls = append(s.calls, *call)
+	return out, s.onCall, as
 }
 
 func slackArgs(r *http.Request, raw []byte) (map[string]any, error) {
@@ -205,8 +218,9 @@ func (s *Slack) answer(c SlackCall, out map[string]any) string {
 			return "thread_not_found"
 		}
 		broadcast, _ := c.Args["reply_broadcast"].(bool)
-		m := &SlackMessage{Channel: "C0DEPLOYS", TS: fmt.Sprintf("1767225600.%06d", len(s.messages)+1), Thread: text("thread_ts"),
+		m := &SlackMessage{Channel: "C0DEPLOYS", TS: fmt.Sprintf("%d.%06d", s.epoch, len(s.messages)+1), Thread: text("thread_ts"),
 			Text: text("text"), Blocks: blocksOf(c), Broadcast: broadcast}
+		m.Metadata, _ = c.Args["metadata"].(map[string]any)
 		s.messages = append(s.messages, m)
 		out["channel"], out["ts"] = m.Channel, m.TS
 	case "chat.update":
@@ -217,6 +231,8 @@ func (s *Slack) answer(c SlackCall, out map[string]any) string {
 		m.Text, m.Blocks = text("text"), blocksOf(c)
 		m.Edits++
 		out["channel"], out["ts"] = m.Channel, m.TS
+	case "conversations.list", "conversations.history", "conversations.replies":
+		return s.listed(c, out)
 	case "users.lookupByEmail":
 		id := s.members[text("email")]
 		if id == "" {
@@ -245,6 +261,9 @@ func (s *Slack) share(c SlackCall) string {
 		}
 		s.files[at].Channel, _ = c.Args["channel_id"].(string)
 		s.files[at].Thread, _ = c.Args["thread_ts"].(string)
+		if n := len(s.messages); n > 0 {
+			s.files[at].after = s.messages[n-1].TS
+		}
 	}
 	return ""
 }

@@ -135,7 +135,7 @@ func build(t *testing.T, registry string) name.Reference {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, ko, "build", "--bare", "--platform", "linux/"+runtime.GOARCH, "--tags", "test", "./cmd/sluice")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "VERSION=v9.9.9", "KO_DOCKER_REPO="+registry+"/sluice", "KO_DEFAULTBASEIMAGE="+registry+"/base:nonroot")
+	cmd.Env = append(os.Environ(), "VERSION=v9.9.9", "COMMIT=c07aa19f0012", "KO_DOCKER_REPO="+registry+"/sluice", "KO_DEFAULTBASEIMAGE="+registry+"/base:nonroot")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -189,9 +189,9 @@ func checkProgram(t *testing.T, body []byte) {
 	if err := os.WriteFile(exe, body, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), exe, "--version").Output()
-	if err != nil || !strings.Contains(string(out), "v9.9.9") {
-		t.Errorf("sluice --version = %q, %v; want the version of the build", out, err)
+	out, err := exec.CommandContext(t.Context(), exe, "version").Output()
+	if err != nil || !strings.Contains(string(out), "v9.9.9 (commit c07aa19, ") {
+		t.Errorf("sluice version = %q, %v; want the version and the commit of the build", out, err)
 	}
 }
 
