@@ -41,6 +41,7 @@ V ?=
 TESTFLAGS := $(if $(V),-v) -timeout 600s
 export SLUICE_FULL := $(CURDIR)/$(FULL)
 export SLUICE_ENVOY ?=
+export SLUICE_BROWSER ?=
 
 .PHONY: help
 help: ## list the targets and the variables
@@ -66,6 +67,10 @@ $(FULL): $(GOSRC) standalone/go.mod standalone/go.sum
 envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else into .cache
 	@scripts/envoy
 
+.PHONY: browser
+browser: ## the real browser that tests look at pages with: Chromium from its npm package, into .cache; SLUICE_BROWSER names another
+	@[ -n "$(SLUICE_BROWSER)" ] || scripts/browser
+
 .PHONY: helm
 helm: $(HELM) ## the real Helm, from its Go module
 
@@ -74,7 +79,7 @@ $(HELM): tools.mod tools.sum
 	go build -modfile=tools.mod -o $@ helm.sh/helm/v4/cmd/helm
 
 .PHONY: unit
-unit: $(FULL) envoy helm ## unit and component tests: pure code, real API server, real git, real Helm
+unit: $(FULL) envoy helm browser ## unit and component tests: pure code, real API server, real git, real Helm
 	scripts/with-apiserver go test $(TESTFLAGS) -p 4 $$(go list ./... | grep -v '/test/e2e')
 	cd standalone && go test $(TESTFLAGS) $$(go list ./... | grep -v '/e2e')
 
@@ -87,7 +92,7 @@ e2e: build envoy $(KO) ## system tests: git push, API server, Envoy, Prometheus,
 test: unit e2e ## all tests
 
 .PHONY: race
-race: $(FULL) envoy ## the unit and component tests under the race detector
+race: $(FULL) envoy browser ## the unit and component tests under the race detector
 	CGO_ENABLED=1 scripts/with-apiserver go test -race $(TESTFLAGS) -timeout 900s $$(go list ./... | grep -v '/test/e2e')
 
 .PHONY: scenarios

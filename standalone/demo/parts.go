@@ -40,6 +40,7 @@ type Settings struct {
 	Self      []string   // command that runs a version of the service, given the flags of the verb service
 	Run       stack.Run  // the controllers
 	Version   string     // of this program, which they tell
+	Commit    string     // that it was built from; empty: not known
 	RPS       float64
 	Seed      uint64
 	BadErrors float64 // share of v3's answers

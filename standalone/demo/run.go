@@ -43,7 +43,7 @@ func run(ctx context.Context, s cli.Streams, env Env, o options) error {
 		o.badErrors = rareErrors
 	}
 	d := &demo{streams: s, env: env, options: o, journal: NewJournal(env.Now)}
-	d.parts = &Parts{Settings: Settings{Dir: dir, Envoy: envoy, Self: []string{env.Program, "demo", "service"}, Run: env.Run, Version: env.Version,
+	d.parts = &Parts{Settings: Settings{Dir: dir, Envoy: envoy, Self: []string{env.Program, "demo", "service"}, Run: env.Run, Version: env.Version, Commit: env.Commit,
 		RPS: o.rps, Seed: o.seed, BadErrors: float64(o.badErrors), Journal: d.journal, Now: env.Now}}
 	code, verdict := d.run(ctx)
 	if code == 0 && o.state == "" && !o.keep && !o.stay {
