@@ -35,6 +35,7 @@ BENCH_ROUNDS ?= 30
 BENCH_FLAGS ?=
 FUZZTIME ?= 10s
 ONLY ?=
+MUTANT ?=
 SLIM ?=
 V ?=
 
@@ -47,7 +48,7 @@ export SLUICE_BROWSER ?=
 help: ## list the targets and the variables
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: BASE BENCH BENCH_FLAGS BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME ONLY SLIM V"
+	@echo "  Variables: BASE BENCH BENCH_FLAGS BENCH_ROUNDS DEMO_FLAGS REWRITE SEEDS SEED FUZZ FUZZTIME MUTANT ONLY SLIM V"
 
 .PHONY: build
 build: bin/sluice $(if $(SLIM),,$(FULL)) bin/kubectl-sluice ## bin/sluice, bin/full/sluice (with up and demo), bin/kubectl-sluice; SLIM=1: without the full one
@@ -102,6 +103,10 @@ scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites 
 .PHONY: model
 model: ## the engine's behaviours within bounds, all of them, and the mutants it must find; DEEP=1 takes minutes and gigabytes
 	go test ./rollout/model -count=1 -v -timeout 60m -args $(if $(DEEP),-deep)
+
+.PHONY: mutants
+mutants: $(FULL) ## make each mistake that the tests must find, one after the other, some minutes; MUTANT=regexp selects by name and package
+	scripts/with-apiserver go test ./test/mutants -count=1 -v -timeout 3600s -run 'Mutants' -args $(if $(MUTANT),-only='$(MUTANT)',-make)
 
 .PHONY: enumerate
 enumerate: $(FULL) ## disturb every write of the stories in four ways on the real API server, some minutes; the points are listed

@@ -213,7 +213,11 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	}
 	p.memory.owed = d.owed && !isRollback(d)
 	if d.actions.Finalize && controllerutil.RemoveFinalizer(ro, v1alpha1.RolloutFinalizer) {
-		return false, 0, c.patchFinalizer(ctx, ro, controllerutil.AddFinalizer)
+		err := c.patchFinalizer(ctx, ro, controllerutil.AddFinalizer)
+		if err == nil {
+			c.released(p)
+		}
+		return false, 0, err
 	}
 	return again, p.wait(d.actions), nil
 }

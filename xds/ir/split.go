@@ -148,4 +148,6 @@ type SplitFacts struct {
 	// What of the arms' traffic the split does not decide: a weight cannot be read off their requests then.
 	CanaryBesides bool // rules send or mirror to the canary outside the split
 	StableBesides bool // rules send or mirror to stable outside the split
+	// Returning are the routes that would send elsewhere without the split, in words, at most five; of a split at rest only.
+	Returning []string
 }

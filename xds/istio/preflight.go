@@ -220,6 +220,9 @@ func rehearse(in Input, s ir.Split, classes []ir.ProxyClass) (ir.SplitFacts, []R
 	one := x.splits[i]
 	facts := ir.SplitFacts{Known: true}
 	facts.CanaryBesides, facts.StableBesides = x.besides(one)
+	if s.Canary == "" { // it is at rest
+		facts.Returning = x.returning(one)
+	}
 	if svc, ok := x.ownService(one); ok {
 		x.countArms(&facts, one, svc)
 	} else {

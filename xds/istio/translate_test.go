@@ -95,6 +95,33 @@ func TestTranslate_aSplitTouchesNothingButRoutes(t *testing.T) {
 	}
 }
 
+// What a rule says besides its destinations holds with a split as without: timeouts, retries, mirrors, faults, headers.
+func TestTranslate_aSplitChangesDestinationsOnly(t *testing.T) {
+	rule := ruleOf(nil, "H")
+	rule["timeout"] = "3s"
+	rule["retries"] = map[string]any{"attempts": 4, "perTryTimeout": "1s", "retryOn": "5xx"}
+	rule["mirrors"] = []any{map[string]any{"destination": map[string]any{"host": "reviews", "subset": "v3"}, "percentage": map[string]any{"value": 5}}}
+	rule["fault"] = map[string]any{"delay": map[string]any{"fixedDelay": "2s", "percentage": map[string]any{"value": 1}}}
+	rule["headers"] = map[string]any{"request": map[string]any{"set": map[string]any{"x-team": "shop"}}}
+	in := withRules(testMesh(), rule)
+	bare, _ := Translate(in, gatewayClass)
+	in.Splits = []ir.Split{{Key: "shop/reviews", Host: "reviews", Stable: "v1", Canary: "v2", Weight: 15}}
+	divided, _ := Translate(in, gatewayClass)
+	before, after := bare.Tables[0].VirtualHosts[0].Routes[0], divided.Tables[0].VirtualHosts[0].Routes[0]
+	if before.Forward.Retry == nil || len(before.Forward.Mirrors) != 1 || before.Forward.Timeout != 3*time.Second {
+		t.Fatalf("the rule is not what was written: %+v", before.Forward)
+	}
+	if len(after.Forward.Destinations) != 2 {
+		t.Fatalf("destinations %+v, want two", after.Forward.Destinations)
+	}
+	with := *after.Forward
+	with.Destinations, with.Weighted = before.Forward.Destinations, before.Forward.Weighted
+	after.Forward = &with
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("without and with a split:\n%s", diff)
+	}
+}
+
 func TestDecode_doesNotChangeItsArgumentAndNamesTheField(t *testing.T) {
 	from := map[string]any{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
 		"metadata": map[string]any{"name": "x", "namespace": "n", "uid": "u", "generation": int64(4), "creationTimestamp": "2026-01-02T03:04:05Z"},
