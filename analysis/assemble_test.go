@@ -290,3 +290,37 @@ func TestCollect_windowsDoNotDependOnWhenOneLooks(t *testing.T) {
 		}
 	}
 }
+
+// No window begins before every proxy had the weight and the canary was warm, wherever the step before has ended: what was
+// counted then says nothing of this step.
+func TestCollect_noWindowBeginsBeforeTheWarmUpIsOver(t *testing.T) {
+	for seed := range uint64(8) {
+		all, cfg := world(seed), Default()
+		cfg.Criteria[0].Warmup = time.Duration(seed) * 4 * time.Second
+		var ev Evidence
+		steps, seen := []int64{base, base + 60_000 + int64(seed)*777, base + 200_000}, 0
+		for step, settled := range steps {
+			end := base + 400_000
+			if step+1 < len(steps) {
+				end = steps[step+1] - 5000
+			}
+			for at := settled - 4000; at <= end; at += 1000 {
+				m := Moment{At: instant(at), Seq: uint64(step), Step: step + 1, Weight: 15, Endpoints: 3, Since: instant(settled - 5000)}
+				if at >= settled {
+					m.Settled = instant(settled)
+				}
+				var b Batch
+				ev, _, b = look(cfg, ev, m, all)
+				for _, w := range b.Windows {
+					if first := instant(settled).Add(cfg.Criteria[0].Warmup); w.Start.Before(first) {
+						t.Fatalf("seed %d, step %d: a window begins %s before the warm-up is over", seed, step+1, first.Sub(w.Start))
+					}
+					seen++
+				}
+			}
+		}
+		if seen == 0 {
+			t.Errorf("seed %d: no window closed", seed)
+		}
+	}
+}

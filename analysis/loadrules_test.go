@@ -178,6 +178,17 @@ func TestAttempts_windowsCloseByTraffic(t *testing.T) {
 	}
 }
 
+// What proxies reported before the weight had settled, and while the canary warmed up, is no evidence on this step.
+func TestAttempts_noWindowBeginsBeforeTheWarmUpIsOver(t *testing.T) {
+	cfg := withAttempts()
+	warm := steady(11, 30, 3, 0, 17, 0)
+	_, want := Judge(cfg, Evidence{}, lookAt(30, warm...))
+	_, got := Judge(cfg, Evidence{}, lookAt(30, slices.Concat(steady(1, 10, 4, 1, 17, 0), warm)...))
+	if want.Metrics[0].Windows == 0 || !cmp.Equal(got.Metrics[0].Tally, want.Metrics[0].Tally) {
+		t.Errorf("with failures in the warm-up %+v, without %+v", got.Metrics[0].Tally, want.Metrics[0].Tally)
+	}
+}
+
 func TestAttempts_silence(t *testing.T) {
 	cfg := withAttempts()
 	cfg.Criteria = cfg.Criteria[:1]
@@ -256,20 +267,25 @@ func TestLoads_evidenceIsTheSameHoweverTheyAreCut(t *testing.T) {
 
 func TestLoads_evidenceStaysSmall(t *testing.T) {
 	var windows []Window
-	for sec := range int64(120) {
+	const seconds = 7200
+	for sec := range int64(seconds) {
 		w := loaded(sec+1, 1<<40, 1<<20, 1<<50, 1<<30)
 		w.Endpoints = nil
+		if sec < seconds-120 {
+			windows = append(windows, w)
+			continue
+		}
 		for i := range uint32(5000) {
 			w.Endpoints = append(w.Endpoints, Endpoint{ID: 4e9 - i*7919, N: 1 << 40, Bad: 1 << 39})
 		}
 		windows = append(windows, w)
 	}
-	ev, _ := Judge(withAttempts(), Evidence{}, lookAt(120, windows...))
+	ev, _ := Judge(withAttempts(), Evidence{}, lookAt(seconds, windows...))
 	text, err := ev.MarshalText()
 	if err != nil {
 		t.Fatal(err)
 	}
-	bare, _ := Judge(withAttempts(), Evidence{}, lookAt(120))
+	bare, _ := Judge(withAttempts(), Evidence{}, lookAt(seconds))
 	base, err := bare.MarshalText()
 	if err != nil {
 		t.Fatal(err)
