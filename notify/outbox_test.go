@@ -110,6 +110,20 @@ func TestAppend_keepsErrorsAndTheBound(t *testing.T) {
 	})
 }
 
+// Where no two entries are for one Notifier nothing can be merged: the oldest of the lowest severity go.
+func TestAppend_boundHoldsForManyNotifiers(t *testing.T) {
+	t.Parallel()
+	var to []string
+	for i := range 2 * notify.MaxPending {
+		to = append(to, fmt.Sprintf("team-%03d", i))
+	}
+	box := notify.Append(nil, v1alpha1.PendingNote{Kind: v1alpha1.NoteRolledBack, Seq: 1}, []string{"urgent"})
+	box = notify.Append(box, v1alpha1.PendingNote{Kind: v1alpha1.NoteStepPassed, Seq: 2}, to)
+	if len(box) != notify.MaxPending || box[0].Notifier != "urgent" {
+		t.Errorf("%d entries, the first for %s: want %d, and the error among them", len(box), box[0].Notifier, notify.MaxPending)
+	}
+}
+
 func TestSettle_offeredTwiceEqualsOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -107,7 +107,7 @@ func TestLies_aboutHistogramsAndConditions(t *testing.T) {
 	}}, Limits: analysis.Limits{Interval: 5 * time.Second, Errors: 4}}
 	for seed := range uint64(4) {
 		for name, c := range map[string]analysis.Criterion{"histogram": latency, "condition": gate} {
-			l := &vectorLiar{liar: liar{random: rand.New(rand.NewPCG(seed, 11))}}
+			l := &vectorLiar{liar: liar{random: rand.New(&dice{source: rand.NewPCG(seed, 11)})}}
 			verdicts, counted := l.watch(t, c)
 			_, promoted := verdicts[analysis.Promote]
 			_, rolledBack := verdicts[analysis.Rollback]
@@ -115,7 +115,7 @@ func TestLies_aboutHistogramsAndConditions(t *testing.T) {
 				t.Errorf("%s, seed %d: %v, %d measurements counted", name, seed, verdicts, counted)
 			}
 		}
-		l := &vectorLiar{liar: liar{random: rand.New(rand.NewPCG(seed, 13))}, tell: 250}
+		l := &vectorLiar{liar: liar{random: rand.New(&dice{source: rand.NewPCG(seed, 13)})}, tell: 250}
 		verdicts, counted := l.watch(t, gate)
 		if counted == 0 || int64(counted) > l.told.Load() || verdicts[analysis.Rollback] != analysis.GateFailed {
 			t.Errorf("condition that fails, seed %d: %v, %d measurements counted, %d told", seed, verdicts, counted, l.told.Load())

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,6 +41,19 @@ func (l *liar) values(perSecond, ago int64) string {
 		out = append(out, fmt.Sprintf(`[%d,"%d"]`, t, (t-1_600_000_000)*perSecond))
 	}
 	return strings.Join(out, ",")
+}
+
+// dice may be thrown by several requests at once.
+type dice struct {
+	mu     sync.Mutex // guards source
+	source rand.Source
+}
+
+// Uint64 implements rand.Source.
+func (d *dice) Uint64() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.source.Uint64()
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -109,7 +123,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestLies_neverPromoteAndNeverRollBack(t *testing.T) {
 	begin := time.Unix(1_700_000_000, 0)
 	for seed := range uint64(12) {
-		l := &liar{random: rand.New(rand.NewPCG(seed, 7))}
+		l := &liar{random: rand.New(&dice{source: rand.NewPCG(seed, 7)})}
 		s, err := prom.New(prom.Config{URL: serverOf(t, l), Timeout: 150 * time.Millisecond, Gather: -1})
 		if err != nil {
 			t.Fatal(err)

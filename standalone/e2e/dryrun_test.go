@@ -76,3 +76,48 @@ func unmoved(t *testing.T, record *load.Record, start time.Time) {
 		t.Errorf("%d requests failed that v3 did not fail", n)
 	}
 }
+
+// byReports judges by what proxies report of their requests alone: no Prometheus is asked anything.
+const byReports = `apiVersion: sluice.dev/v1alpha1
+kind: Rollout
+metadata: {name: reviews}
+spec:
+  host: reviews.NAMESPACE.svc.cluster.local
+  subset: SUBSET
+  dryRun: true
+  analysis:
+    bake: 3s
+    metrics:
+    - {name: errors, disabled: true}
+    - {name: latency, disabled: true}
+    - {name: attempts, promotion: required, window: 1s, warmup: 1s, harmful: {ratio: "2", rate: 2%}}
+`
+
+// TestDryRun_hearsWhatProxiesReport: a dry run renders no split, and Envoy reports all its clusters all the same. So harm is found and
+// none is shown without any metric, and still nothing moves.
+func TestDryRun_hearsWhatProxiesReport(t *testing.T) {
+	s := theSite(t)
+	sh := openShop(t, s)
+	sh.rollout.text, sh.rollout.route = byReports, ownWeights
+	sh.adopt()
+	users, start := sh.visit(400), app.Now()
+
+	sh.versions["v3"].errors.Store(600)
+	sh.rollout.subset = "v3"
+	began := app.Now()
+	sh.push("reviews: v3", nil)
+	bad := sh.until("the end of the version that does harm", time.Minute, func(st *v1alpha1.RolloutStatus) bool { return st.Phase == v1alpha1.PhaseRolledBack }).Status
+	t.Logf("measured: found %s after the push: %s: %s", app.Now().Sub(began).Round(100*time.Millisecond), bad.History[0].Reason, bad.History[0].Text)
+	if bad.Outcome != v1alpha1.OutcomeRolledBack || bad.Stable.Name != "v1" || !bad.History[0].DryRun {
+		t.Errorf("%s\nhistory %+v", brief(bad), bad.History)
+	}
+
+	sh.rollout.subset = "v2"
+	sh.push("reviews: v2", nil)
+	good := sh.until("the end of the version that does none", 90*time.Second, func(st *v1alpha1.RolloutStatus) bool { return st.Attempt == 2 && st.Phase == v1alpha1.PhaseIdle }).Status
+	if good.Outcome != v1alpha1.OutcomeCompleted || good.Stable.Name != "v2" || !good.History[0].DryRun {
+		t.Errorf("%s\nhistory %+v", brief(good), good.History)
+	}
+	dumpShows(t, s, sh, map[string]int{"v1": 60, "v2": 20, "v3": 20})
+	unmoved(t, users.Record(), start)
+}
