@@ -87,7 +87,7 @@ func Run(ctx context.Context, cfg *rest.Config, c Config) error {
 	if err := issue(mgr, c, held, lead.deciding(c, mgr.Elected())); err != nil {
 		return err
 	}
-	proxies, mesh, err := traffic(mgr, c)
+	proxies, mesh, err := traffic(mgr, c, lead.Identity())
 	if err != nil {
 		return err
 	}
@@ -186,8 +186,9 @@ func watched(c Config) map[client.Object]cache.ByObject {
 	}
 }
 
-// traffic is the data plane's side: the xDS server and the projection loop that feeds it.
-func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Controller, error) {
+// traffic is the data plane's side: the xDS server and the projection loop that feeds it. process is how other replicas name
+// this one when they tell it what their proxies report.
+func traffic(mgr ctrl.Manager, c Config, process string) (*xdsserver.Server, *xdscontroller.Controller, error) {
 	proofs, err := newProver(&prover{
 		path: c.Proxies.Identities, now: Now, warn: func(err error) { c.Log.Error("the identities of proxies stay as they were", "err", err) },
 	})
@@ -198,7 +199,7 @@ func traffic(mgr ctrl.Manager, c Config) (*xdsserver.Server, *xdscontroller.Cont
 	proxies, err := xdsserver.New(xdsserver.Config{
 		Now: Now, Log: c.Log, Identifier: "sluice/" + cmp.Or(c.Proxies.Version, "dev") + "/" + c.Replica, TrustDomain: c.Proxies.TrustDomain, Prover: proofs,
 		Barrier: func(ctx context.Context) error { return mesh.Barrier(ctx) },
-		Readers: c.Proxies.StatusReaders, LoadInterval: c.Proxies.LoadInterval,
+		Readers: c.Proxies.StatusReaders, LoadInterval: c.Proxies.LoadInterval, Process: process,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -33,7 +33,7 @@ type Own interface {
 	Splits() []ir.SplitUse
 }
 
-// ReaderConfig is what a Reader works with. All but Log is required.
+// ReaderConfig is what a Reader works with. All but Log, Leader and Hear is required.
 type ReaderConfig struct {
 	Cache     cache.Cache   // of Leases and FleetReports, in Namespace at least
 	Client    client.Client // for what is to be removed
@@ -42,6 +42,9 @@ type ReaderConfig struct {
 	Replica   string // name of this process
 	Now       func() time.Time
 	Log       *slog.Logger // nil: discard
+
+	Leader string                              // name of the Lease of the process that decides; empty: there is none
+	Hear   func(replica, process, text string) // is given what another replica shares, each time its Lease changes; nil: nobody wants to know
 }
 
 // Reader knows how far the proxies of all replicas are: those of this one by its own ledger, those of others by the
@@ -53,6 +56,7 @@ type Reader struct {
 
 	mu      sync.Mutex // guards everything below
 	peers   peers
+	leader  leader
 	known   bool          // everything that exists was seen
 	changed chan struct{} // closed at the next change
 }
@@ -181,32 +185,45 @@ func (r *Reader) watch(ctx context.Context, kind client.Object, see func(o clien
 	return nil
 }
 
-// seeLease takes the Lease of another replica.
+// seeLease takes the Lease of another replica, or of the process that decides.
 func (r *Reader) seeLease(o client.Object, gone bool) {
 	name, of := strings.CutPrefix(o.GetName(), leasePrefix)
 	lease, ok := o.(*coordinationv1.Lease)
-	if !of || !ok {
-		return
+	switch {
+	case !ok:
+	case of:
+		if holder, other := r.seePeer(name, lease, gone); other && r.config.Hear != nil {
+			r.config.Hear(name, holder, lease.Annotations[sharedAnnotation])
+		}
+	case o.GetName() == r.config.Leader:
+		now := r.config.Now()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.leader.saw(lease, gone, now)
 	}
+}
+
+// seePeer takes the Lease of a replica and gives the process that holds it, empty where none does. other: it is not this one.
+func (r *Reader) seePeer(name string, lease *coordinationv1.Lease, gone bool) (holder string, other bool) {
 	now := r.config.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if name == r.self {
 		r.peers.looked(now)
-		return
+		return "", false
 	}
 	if gone {
 		r.peers.released(name)
 		r.announce()
-		return
+		return "", true
 	}
-	holder := ""
 	if id := lease.Spec.HolderIdentity; id != nil {
 		holder = *id
 	}
 	if r.peers.renewed(name, lease.ResourceVersion, holder, now) {
 		r.announce()
 	}
+	return holder, true
 }
 
 // seeReport takes the report of another replica.

@@ -37,11 +37,17 @@ func (here) Splits() []ir.SplitUse { return nil }
 // read lets a Reader work whose clock is later by what shift says.
 func read(t *testing.T, c client.Client, ns string, shift *atomic.Int64) *Reader {
 	t.Helper()
+	return readTold(t, c, ns, shift, nil)
+}
+
+// readTold is read, and lets hear what others tell.
+func readTold(t *testing.T, c client.Client, ns string, shift *atomic.Int64, hear func(replica, process, text string)) *Reader {
+	t.Helper()
 	all, err := cache.New(kube.Start(t), cache.Options{Scheme: c.Scheme(), DefaultNamespaces: map[string]cache.Config{ns: {}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewReader(ReaderConfig{Cache: all, Client: c, Own: here{make(chan struct{})}, Namespace: ns, Replica: "Sluice_0",
+	r, err := NewReader(ReaderConfig{Cache: all, Client: c, Own: here{make(chan struct{})}, Namespace: ns, Replica: "Sluice_0", Leader: "sluice", Hear: hear,
 		Now: func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ type Ledger interface {
 	Changed() <-chan struct{}
 }
 
-// Config is what a Writer works with. All but Log is required.
+// Config is what a Writer works with. All but Log and Tells is required.
 type Config struct {
 	Client    client.Client // without a cache
 	Ledger    Ledger
@@ -44,6 +44,7 @@ type Config struct {
 	Replica   string // name of this process
 	Now       func() time.Time
 	Log       *slog.Logger // nil: discard
+	Tells     Tells        // zero: nobody is told what proxies report
 }
 
 // Writer is a Runnable for a controller-runtime manager.
@@ -55,8 +56,9 @@ type Writer struct {
 	lease       *coordinationv1.Lease // as stored; nil: it is to be read
 	report      *v1alpha1.FleetReport // as stored; nil: it is to be read
 	renewed     time.Time             // when the Lease was last asked to be renewed
-	waits       map[string]time.Time  // until when a failed call is not made again
-	said        map[string]string     // what was last complained of
+	telling     telling
+	waits       map[string]time.Time // until when a failed call is not made again
+	said        map[string]string    // what was last complained of
 }
 
 // New makes a Writer that has written nothing yet.
@@ -127,14 +129,15 @@ func (w *Writer) work(ctx context.Context) time.Duration {
 		}
 		return err
 	})
+	look := w.tell(ctx)
 	now := w.config.Now()
 	next := statusOf(w.config.Ledger.Report(), w.pace.written, w.incarnation, now)
 	due := w.pace.look(next, now)
 	if due.IsZero() || w.lease == nil {
-		return lookEvery
+		return look
 	}
 	if now.Before(due) {
-		return min(lookEvery, due.Sub(now))
+		return min(look, due.Sub(now))
 	}
 	w.attempt("writing its FleetReport", due, func() error {
 		w.pace.tried(now)
@@ -144,7 +147,7 @@ func (w *Writer) work(ctx context.Context) time.Duration {
 		w.pace.wrote(next)
 		return nil
 	})
-	return lookEvery
+	return look
 }
 
 // attempt makes a call that is due, unless it has just failed. What goes wrong is said once.
@@ -205,7 +208,8 @@ func (w *Writer) release(ctx context.Context) {
 		}
 		return
 	}
-	lease := w.lease.DeepCopy()
+	w.telling.text = ""
+	lease := w.held(w.lease.DeepCopy())
 	lease.Spec.HolderIdentity = nil
 	if err := w.config.Client.Update(ctx, lease); err != nil {
 		w.config.Log.Warn("the Lease of this replica is not released; it ends by itself", "err", err)
@@ -224,6 +228,10 @@ func (w *Writer) held(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	lease.Spec.HolderIdentity = new(w.incarnation)
 	lease.Spec.LeaseDurationSeconds = new(int32(3 * renewEvery / time.Second))
 	lease.Spec.RenewTime = new(metav1.NewMicroTime(w.config.Now()))
+	delete(lease.Annotations, sharedAnnotation)
+	if w.telling.text != "" {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, sharedAnnotation, w.telling.text)
+	}
 	return lease
 }
 

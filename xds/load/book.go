@@ -26,6 +26,7 @@ type Book struct {
 	series map[string]*series
 	splits map[string]bool  // clusters that splits give weight to
 	left   map[string]int64 // those that they gave weight to until then; lately: until the next report
+	others map[string]gauge // what other processes see of them now
 	swept  int64            // second in which clusters without reports were last looked for
 }
 
@@ -37,6 +38,7 @@ type series struct {
 	buckets   []bucket
 	forgotten int64 // up to this part nothing is known of single endpoints
 	merged    int64 // before this part are whole seconds only
+	others    gauge // what buckets begin with
 }
 
 // What is counted and therefore spread over time.
@@ -56,7 +58,7 @@ type Reporter struct {
 // NewBook makes an empty Book whose seconds are those of the clock.
 func NewBook(now time.Time) *Book {
 	base := now.Add(-time.Duration(now.Nanosecond())) // Truncate would lose the monotonic clock
-	return &Book{base: base, series: map[string]*series{}, splits: map[string]bool{}, left: map[string]int64{}}
+	return &Book{base: base, series: map[string]*series{}, splits: map[string]bool{}, left: map[string]int64{}, others: map[string]gauge{}}
 }
 
 // Follow says which clusters splits give weight to. What is kept of one that loses its weight grows old, as it would
@@ -76,12 +78,24 @@ func (b *Book) Follow(clusters []string) {
 // Add takes a report whose interval ended now. It reports false when there is no room for another cluster.
 func (b *Book) Add(from *Reporter, s Stats, now time.Time) bool {
 	end := int64(now.Sub(b.base))
-	begin := end - int64(s.Interval)
-	last := part(end - 1)
 	of := b.open(s.Cluster, second(end-1))
 	if of == nil {
 		return false
 	}
+	last := b.fill(of, s, [2]int64{end - int64(s.Interval), end}, func(one *bucket) {
+		if from.enters(s.Cluster, one.at) {
+			one.proxies++
+			one.waiting += s.InProgress
+		}
+	})
+	from.trim(last - parts*keepSplit)
+	return true
+}
+
+// fill spreads what was counted over a time, lets see be called with each bucket of it, and gives the last part of it.
+func (b *Book) fill(of *series, s Stats, span [2]int64, see func(*bucket)) (last int64) {
+	begin, end := span[0], span[1]
+	last = part(end - 1)
 	keep := parts * b.keep(s.Cluster, second(end-1))
 	counts := [counted]uint64{issued: s.Issued, ok: s.OK, failed: s.Failed, dropped: s.Dropped}
 	for at := max(part(begin), last-keep+1); at <= last; {
@@ -93,17 +107,13 @@ func (b *Book) Add(from *Reporter, s Stats, now time.Time) bool {
 		if at > max(last-parts*keepEach, of.forgotten) && b.splits[s.Cluster] {
 			one.spread(s.Endpoints, [3]int64{left - begin, right - begin, end - begin})
 		}
-		if from.enters(s.Cluster, one.at) {
-			one.proxies++
-			one.waiting += s.InProgress
-		}
+		see(one)
 		at = one.at + one.long
 	}
 	of.trim(last - keep)
 	of.forget(last - parts*keepEach)
 	of.merge(last - parts*keepFine)
-	from.trim(last - parts*keepSplit)
-	return true
+	return last
 }
 
 // upTo is how many of n requests, spread evenly over whole, fall into the first part of it.
@@ -149,7 +159,7 @@ func (b *Book) open(cluster string, now int64) *series {
 			return nil
 		}
 	}
-	of = &series{forgotten: math.MinInt64, merged: math.MinInt64}
+	of = &series{forgotten: math.MinInt64, merged: math.MinInt64, others: b.others[cluster]}
 	b.series[cluster] = of
 	return of
 }

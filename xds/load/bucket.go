@@ -42,9 +42,9 @@ func (s *series) over(at int64, fine bool) *bucket {
 	if found {
 		return &s.buckets[i]
 	}
-	one := bucket{at: at, long: 1}
+	one := bucket{at: at, long: 1, waiting: s.others.waiting, proxies: s.others.proxies}
 	if whole := floor(at, parts) * parts; !fine && s.free(i, whole) {
-		one = bucket{at: whole, long: parts}
+		one.at, one.long = whole, parts
 	}
 	s.buckets = slices.Insert(s.buckets, i, one)
 	return &s.buckets[i]

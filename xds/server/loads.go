@@ -24,32 +24,41 @@ type loads struct {
 	arrivals *rate.Limiter
 	watchers watchers
 
-	mu        sync.Mutex // guards everything below
-	book      *load.Book
-	fed       map[ir.ProxyClass][]string        // clusters that splits give weight to
+	mu   sync.Mutex // guards everything below
+	book *load.Book
+	following
 	reporters map[string]map[*reporter]struct{} // by node
 	streams   int                               // admitted, though they may have named no node yet
 	reports   uint64
-	full      bool                   // there was no room for a cluster
-	compared  map[ir.ProxyClass]bool // splits of the class divide their traffic
-	known     known                  // up to when
+	full      bool  // there was no room for a cluster
+	known     known // up to when
+	shared    exchange
+}
+
+// following is what splits say of their clusters, by class.
+type following struct {
+	fed      map[ir.ProxyClass][]string // they give weight to these
+	compared map[ir.ProxyClass]bool     // they divide their traffic
 }
 
 func newLoads(now time.Time, interval time.Duration) *loads {
 	return &loads{
 		interval: interval, arrivals: rate.NewLimiter(newPerSecond, newPerSecond),
-		book: load.NewBook(now), fed: map[ir.ProxyClass][]string{}, reporters: map[string]map[*reporter]struct{}{}, compared: map[ir.ProxyClass]bool{},
+		book: load.NewBook(now), reporters: map[string]map[*reporter]struct{}{},
+		following: following{fed: map[ir.ProxyClass][]string{}, compared: map[ir.ProxyClass]bool{}},
+		shared:    exchange{begun: now, open: map[ir.ProxyClass][]string{}, others: map[string]*other{}},
 	}
 }
 
-// Loads gives what the proxies of this server have reported of a cluster, oldest first: the seconds, and parts of the newest
+// Loads gives what the proxies of this server, and those of others that tell it, have reported of a cluster, oldest first: the seconds, and parts of the newest
 // ones, that begin at since or later and that all proxies have reported or had the time to. No second means that nothing is
-// known. Of a cluster that a split gives weight to 15 minutes are kept, of others one.
+// known. Of a cluster that a split gives weight to 15 minutes are kept, of others one. What another process may have been told
+// is left out.
 func (s *Server) Loads(cluster string, since time.Time) []ir.Load {
 	now := s.now()
 	s.loads.mu.Lock()
 	defer s.loads.mu.Unlock()
-	return s.loads.book.Loads(cluster, since, s.loads.reported(now))
+	return s.loads.book.Loads(cluster, latest(since, s.loads.shared.told), s.loads.shows(now))
 }
 
 // LoadsOf is Loads of several clusters as they were at one moment: what is known of a second of one is known of all.
@@ -57,7 +66,7 @@ func (s *Server) LoadsOf(clusters []string, since time.Time) []ir.Load {
 	now := s.now()
 	s.loads.mu.Lock()
 	defer s.loads.mu.Unlock()
-	until := s.loads.reported(now)
+	since, until := latest(since, s.loads.shared.told), s.loads.shows(now)
 	var out []ir.Load
 	for _, name := range clusters {
 		out = append(out, s.loads.book.Loads(name, since, until)...)
@@ -80,10 +89,16 @@ func (s *set) compared() bool {
 	return slices.ContainsFunc(s.uses, func(u *ir.SplitUse) bool { return !u.Rest && u.Weight > 0 })
 }
 
-// follow takes over which clusters splits give weight to in a class, and whether they divide it.
-func (l *loads) follow(of ir.ProxyClass, clusters []string, compared bool) {
+// follow takes over which clusters splits give weight to in a class, and whether they divide it; nil: there is no such class.
+func (l *loads) follow(of ir.ProxyClass, next *set) {
+	var clusters, open []string
+	compared := false
+	if next != nil {
+		clusters, open, compared = next.fed(), next.open(), next.compared()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.count(of, open)
 	if slices.Equal(l.fed[of], clusters) && l.compared[of] == compared {
 		return
 	}
@@ -92,11 +107,7 @@ func (l *loads) follow(of ir.ProxyClass, clusters []string, compared bool) {
 		delete(l.fed, of)
 		delete(l.compared, of)
 	}
-	var all []string
-	for _, names := range l.fed {
-		all = append(all, names...)
-	}
-	l.book.Follow(all)
+	l.refollow()
 	for _, of := range l.reporters {
 		for rp := range of {
 			poke(rp.relisted)
@@ -174,6 +185,7 @@ func (l *loads) add(from *load.Reporter, stats []load.Stats, now time.Time) (ful
 	defer l.mu.Unlock()
 	l.reports++
 	for _, one := range stats {
+		l.shared.till.Add(one)
 		if !l.book.Add(from, one, now) && !l.full {
 			l.full, full = true, true
 		}

@@ -94,6 +94,9 @@ func (s *Server) Collectors() []prometheus.Collector {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sluice_xds_certificate_expiry_timestamp_seconds", Help: "When the certificate ends that proxies are shown, in Unix time; 0 where they are shown none.",
 		}, s.certificateEnds),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_lrs_told_replicas", Help: "Other replicas that have told this one within 15 s what their proxies report; on the one that decides, while canaries are under way.",
+		}, func() float64 { return float64(s.loads.tellers(s.now())) }),
 	)
 }
 

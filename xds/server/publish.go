@@ -114,7 +114,7 @@ func (s *Server) Publish(ctx context.Context, of ir.ProxyClass, r envoy.Resource
 	s.registry.count(next, before, 1)
 	s.registry.count(before, next, -1)
 	c.served.Store(&served{base: next, variants: s.ledger.publish(of, next)})
-	s.loads.follow(of, next.fed(), next.compared())
+	s.loads.follow(of, next)
 	if next.lowers(before) {
 		c.hush.begin(s.now(), len(c.sessions))
 		c.lowerings.Add(1)
@@ -232,7 +232,7 @@ func (s *Server) lapseLater(c *class) {
 		s.registry.count(c.base(), nil, -1)
 		s.registry.announce()
 		s.ledger.forget(c.of)
-		s.loads.follow(c.of, nil, false)
+		s.loads.follow(c.of, nil)
 	})
 }
 

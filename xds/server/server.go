@@ -27,6 +27,7 @@ type Config struct {
 	Readers     []string // identities that may ask for the status of all clients by the door for certificates
 
 	LoadInterval time.Duration // between a proxy's reports of its requests, whole seconds from 1 to 60; zero: 1 s
+	Process      string        // of this replica, as others name it that tell it what their proxies report; empty: nobody does
 }
 
 // Server delivers resources to proxies. Its methods may be called from any goroutine.
@@ -48,8 +49,9 @@ type Server struct {
 
 // told is what proxies have said: what they run, and what became of their requests.
 type told struct {
-	ledger *ledger
-	loads  *loads
+	ledger  *ledger
+	loads   *loads
+	process string // this one, as other replicas name it
 }
 
 // life is what ends with the server.
@@ -84,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 		identifier: cmp.Or(cfg.Identifier, "sluice"),
 		trust:      trust{domain: cmp.Or(cfg.TrustDomain, "cluster.local"), prover: cfg.Prover, readers: slices.Clone(cfg.Readers)},
 		admission:  newAdmission(),
-		told:       told{ledger: newLedger(cfg.Now, timing), loads: newLoads(cfg.Now(), interval)},
+		told:       told{ledger: newLedger(cfg.Now, timing), loads: newLoads(cfg.Now(), interval), process: cfg.Process},
 		registry:   newRegistry(),
 		fence:      newFence(m.timed(cfg.Barrier, cfg.Now), cfg.Log),
 		meters:     m,

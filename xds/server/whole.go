@@ -14,6 +14,7 @@ type watchers struct {
 // known is how far reports reach.
 type known struct {
 	whole  time.Time // up to then all proxies have reported
+	shown  time.Time // up to then somebody may have asked
 	looked time.Time // when that was seen
 }
 
@@ -62,9 +63,19 @@ func (l *loads) reported(now time.Time) time.Time {
 	return l.known.whole
 }
 
+// shows is reported, for somebody who judges what there is up to then.
+func (l *loads) shows(now time.Time) time.Time {
+	until := l.reported(now)
+	l.known.shown = latest(l.known.shown, until)
+	return until
+}
+
 // slowest is up to when all have reported. Who has not within two of its intervals is not waited for; an answer that comes in
-// between makes a report twice as late.
+// between makes a report twice as late. Other replicas are waited for only where nobody reports to this one.
 func (l *loads) slowest(now time.Time) time.Time {
+	if len(l.reporters) == 0 {
+		return l.shared.slowest(now)
+	}
 	until := now
 	for _, of := range l.reporters {
 		for rp := range of {
