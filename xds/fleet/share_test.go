@@ -128,6 +128,14 @@ func TestLeader_isHeardWhileItRenewsItsLease(t *testing.T) {
 		})
 	}
 	is("", false)
+	kube.Eventually(t, 15*time.Second, func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.known {
+			return errors.New("not everything was seen")
+		}
+		return nil
+	})
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "sluice"}}
 	lease.Spec.HolderIdentity, lease.Spec.LeaseDurationSeconds = new("one"), new(int32(1000))
 	if err := c.Create(t.Context(), lease); err != nil {
@@ -146,7 +154,7 @@ func TestLeader_isHeardWhileItRenewsItsLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	is("", false)
-	if err := errors.Join(c.Delete(t.Context(), lease)); err != nil {
+	if err := c.Delete(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
 	is("", false)

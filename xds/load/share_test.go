@@ -313,3 +313,32 @@ func FuzzParseShare(f *testing.F) {
 		}
 	})
 }
+
+// TestTill_costs: what is told of a hundred releases of ten endpoints each, behind a thousand proxies, fits into one text; where every
+// endpoint of every version has failed something, into a few.
+func TestTill_costs(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		bad  uint64
+		most int
+	}{{"all is well", 0, 32 << 10}, {"everything fails", 1, 96 << 10}} {
+		var till Till
+		var names []string
+		for i := range 200 {
+			names = append(names, fmt.Sprintf("outbound|8080|v%d|service-of-a-team-%d.namespace.svc.cluster.local", 1+i%2, i/2))
+		}
+		till.Follow(names)
+		for _, name := range names {
+			s := Stats{Cluster: name, Issued: 123456, OK: 123000, Failed: 456}
+			for e := range uint32(10) {
+				s.Endpoints = append(s.Endpoints, ir.EndpointLoad{ID: 4000000000 + e, OK: 12300, Failed: 45 * c.bad})
+			}
+			till.Add(s)
+		}
+		text, _ := till.Take("sluice-7c9f5d6b8-abcde_0b8e7c1e-9f0a-4b43-9d3e-0123456789ab", time.Hour, 96<<10, func(string) Gauge { return Gauge{InProgress: 100, Proxies: 1000} })
+		t.Logf("%s: %d bytes", c.name, len(text))
+		if len(text) > c.most {
+			t.Errorf("%s: %d bytes, want %d at most", c.name, len(text), c.most)
+		}
+	}
+}

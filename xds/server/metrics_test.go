@@ -130,7 +130,7 @@ func TestMetrics_namesAndLabelsAreThoseOfThePage(t *testing.T) {
 		name, _, _ = strings.Cut(name, `"`)
 		got[strings.TrimPrefix(name, "xds_")] = true
 	}
-	want := []string{"ack_seconds", "barrier_seconds", "certificate_expiry_timestamp_seconds", "classes", "gate_timeouts_total", "gate_wait_seconds", "lrs_reports_total", "lrs_streams", "nacks_total", "pending",
+	want := []string{"ack_seconds", "barrier_seconds", "certificate_expiry_timestamp_seconds", "classes", "gate_timeouts_total", "gate_wait_seconds", "lrs_reports_total", "lrs_streams", "lrs_told_replicas", "nacks_total", "pending",
 		"publish_to_ack_seconds", "quarantined", "resources", "response_bytes_total", "responses_total", "stalled", "streams", "streams_refused_total"}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
