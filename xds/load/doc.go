@@ -6,6 +6,9 @@
 // counts is what its buckets hold. A bucket exists where some proxy has reported; no bucket means that nothing is known, not
 // that nothing was sent.
 //
+// A Till counts for another process that judges, and a Book takes what others have counted: exactly once, however often texts are read
+// or lost, and whoever judges.
+//
 // It reads no clock and judges nothing. xds/server hands it the reports; rollout/controller asks through xds/server.
 //
 //	b := load.NewBook(now)
