@@ -102,7 +102,7 @@ func (g *gitStatus) send(ctx context.Context, n Note) error {
 	if err != nil {
 		return &Failure{Reason: v1alpha1.ReasonRefused, Hope: Thrice, Err: err}
 	}
-	status := forge.Status{Commit: git.Commit, Context: git.Context, State: state, Description: problem.Clean(n.Report.Sentence, problem.MaxMessage)}
+	status := forge.Status{Commit: git.Commit, Context: git.Context, State: state, Description: problem.Clean(n.Report.Sentence, problem.MaxMessage), Target: page(n)}
 	if g.spec.Context != "" {
 		status.Context = g.spec.Context
 	}
@@ -119,6 +119,15 @@ func (g *gitStatus) send(ctx context.Context, n Note) error {
 	}
 	g.shown.set(key, repo.Word(state))
 	return nil
+}
+
+// page is where the state of a commit leads to: Sluice's own page, else the first there is; empty: there is none.
+func page(n Note) string {
+	links := n.Report.Links // Sluice's own page stands first
+	if len(links) == 0 {
+		return ""
+	}
+	return links[0].URL
 }
 
 // post sends one request and reads what the forge makes of it.

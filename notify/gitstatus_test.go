@@ -74,6 +74,30 @@ func TestGitStatus_showsEachStateOnce(t *testing.T) {
 	}
 }
 
+// The state of a commit leads to Sluice's own page where the operator names one, else to the next best, else nowhere.
+func TestGitStatus_leadsToThePage(t *testing.T) {
+	t.Parallel()
+	const page, plots = "https://sluice.example.com/bookinfo/reviews", "https://grafana.example.com/d/1?var-rollout=reviews"
+	for _, provider := range []v1alpha1.ForgeProvider{v1alpha1.ForgeGitHub, v1alpha1.ForgeGitLab, v1alpha1.ForgeGitea} {
+		for _, row := range []struct {
+			links []view.Link
+			want  any
+		}{{[]view.Link{{Name: "page", URL: page}, {Name: "grafana", URL: plots}}, page}, {[]view.Link{{Name: "grafana", URL: plots}}, plots}, {nil, nil}} {
+			f := receiver.StartForge(nil)
+			t.Cleanup(f.Close)
+			o, spec := forgeSpec(f, provider)
+			n := about(v1alpha1.NoteRolledBack, "https://git.example.com/shop/deploy.git")
+			n.Report.Links = row.links
+			if err := show(t, o, spec, n); err != nil {
+				t.Fatal(err)
+			}
+			if asked := f.Asked(); len(asked) != 1 || asked[0].Body["target_url"] != row.want {
+				t.Errorf("%s with links %v: asked %+v, want target_url %v", provider, row.links, asked, row.want)
+			}
+		}
+	}
+}
+
 func TestGitStatus_leavesOutWhatHasNoPlace(t *testing.T) {
 	t.Parallel()
 	f := receiver.StartForge(nil)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/gitsync"
+	"github.com/sluice-dev/sluice/test/gitserver"
 	"github.com/sluice-dev/sluice/test/kube"
 )
 
@@ -117,6 +118,31 @@ func TestSource_troubleOfTheServerIsTriedAgain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Two connections in a row that are cut in the middle of a pack are no failure yet: the Source is as ready as it was, and the
+// third look brings the commit.
+func TestSource_cutTwiceInARow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.push("first", map[string]string{"app/a.yaml": configMap("a", "one")})
+	w.source(nil)
+	w.ready(v1alpha1.ReasonApplied, first)
+	second := w.push("second", map[string]string{"app/a.yaml": configMap("a", "two"), "large": noisy(1, 300_000)})
+	w.git.SetFault("/app.git/git-upload-pack", gitserver.Fault{CutAfter: 100_000}) // a listing is shorter
+	for n, ask := range []func(){func() { w.hint(second) }, func() { w.look("again") }} {
+		ask()
+		s := w.until("cut", func(s v1alpha1.SourceStatus) bool { return s.Failures == int32(n+1) })
+		c := v1alpha1.Condition(s.Conditions, v1alpha1.ConditionReconciling)
+		if !readyBy(s, v1alpha1.ReasonApplied) || c == nil || c.Reason != string(gitsync.Unreachable) || !strings.HasSuffix(s.LastAppliedRevision, first) || w.data("a")["k"] != "one" {
+			t.Errorf("after %d cuts: %+v, applied %s, a = %v; want all as it was", n+1, s.Conditions, s.LastAppliedRevision, w.data("a"))
+		}
+	}
+	w.git.LiftFault("/app.git/git-upload-pack")
+	w.look("once more")
+	if s := w.ready(v1alpha1.ReasonApplied, second); s.Failures != 0 || w.data("a")["k"] != "two" {
+		t.Errorf("then: %d failures, a = %v; want the second commit", s.Failures, w.data("a"))
 	}
 }
 

@@ -104,7 +104,7 @@ func (h *handle) ancestor(ctx context.Context, have, id string, depth int, limit
 	}
 	limits := h.limits
 	limits.ObjectBytes, limits.InflatedBytes = limit, 8*limit
-	if _, err := checkPack(bytes.NewReader(pack), limits, func(plumbing.Hash) bool { return false }); err != nil {
+	if _, err := checkPack(bytes.NewReader(pack), limits, func(string) bool { return false }); err != nil {
 		return false, false, err
 	}
 	dir, err := os.MkdirTemp(h.now.dir, "history-*")

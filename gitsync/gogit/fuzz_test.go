@@ -6,8 +6,6 @@ import (
 	"compress/zlib"
 	"strings"
 	"testing"
-
-	"github.com/go-git/go-git/v5/plumbing"
 )
 
 func deflated(t testing.TB, content []byte) []byte {
@@ -34,15 +32,22 @@ func FuzzCheckPack(f *testing.F) {
 	limits := Limits{Objects: 8, ObjectBytes: 1 << 10, InflatedBytes: 4 << 10, DeltaDepth: 3}.withDefaults()
 	f.Fuzz(func(t *testing.T, pack []byte) {
 		asked := 0
-		_, err := checkPack(bytes.NewReader(pack), limits, func(plumbing.Hash) bool { asked++; return true })
+		seen, err := checkPack(bytes.NewReader(pack), limits, func(string) bool { asked++; return false })
 		if asked > int(limits.Objects) {
 			t.Errorf("%d bases looked for among at most %d objects", asked, limits.Objects)
 		}
 		if err == nil && len(pack) < 12 {
 			t.Error("less than a header is a pack")
 		}
-		if _, again := checkPack(bytes.NewReader(pack), limits, func(plumbing.Hash) bool { return true }); (again == nil) != (err == nil) {
+		if _, again := checkPack(bytes.NewReader(pack), limits, func(string) bool { return true }); (again == nil) != (err == nil) {
 			t.Errorf("%v, and then %v", err, again)
+		}
+		if err == nil && seen.resolve(bytes.NewReader(pack), 1<<20) == nil {
+			for _, o := range seen.objects {
+				if o.id.IsZero() {
+					t.Errorf("the object at %d has no id", o.offset)
+				}
+			}
 		}
 	})
 }

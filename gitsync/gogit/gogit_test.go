@@ -3,6 +3,7 @@ package gogit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -272,6 +273,55 @@ func TestFetch_faultsOfTheServer(t *testing.T) {
 		s.LiftFault(row.path)
 	}
 	fetch(t, r, branch(s, "app"), "")
+}
+
+// Connections that are cut in the middle of a pack, twice in a row, leave nothing behind and take nothing away: neither on the
+// way to the first commit nor to a later one.
+func TestFetch_cutTwiceInARow(t *testing.T) {
+	t.Parallel()
+	s := gittest.Start(t, gitserver.Config{})
+	w := gittest.Repository(t, s, "app")
+	r := repositories(t, Limits{})
+	files := func() int {
+		t.Helper()
+		found := 0
+		if err := filepath.WalkDir(r.cfg.Dir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() && !strings.HasSuffix(name, "config") && !strings.HasSuffix(name, "HEAD") && !strings.HasSuffix(name, "shallow") {
+				found++
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	have := ""
+	var tree gitsync.Tree
+	for push := range 2 {
+		tip := gittest.Push(t, w, "push", map[string]string{"a": fmt.Sprint(push), "large": noise(uint64(push), 300_000)})
+		before := files()
+		s.SetFault("/app.git/git-upload-pack", gitserver.Fault{CutAfter: 100_000}) // a listing is shorter
+		for range 2 {
+			if _, err := r.Fetch(t.Context(), branch(s, "app"), have); reasonOf(t, err) != gitsync.Unreachable {
+				t.Errorf("push %d, cut: %v, want Unreachable", push, err)
+			}
+			if left := files(); left != before {
+				t.Errorf("push %d: %d files after a cut, %d before", push, left, before)
+			}
+			if tree == nil {
+				continue
+			}
+			if got, err := fs.ReadFile(tree, "large"); err != nil || string(got) != noise(0, 300_000) {
+				t.Errorf("the tree before: %d bytes, %v", len(got), err)
+			}
+		}
+		s.LiftFault("/app.git/git-upload-pack")
+		tree = fetch(t, r, branch(s, "app"), have)
+		if got, err := fs.ReadFile(tree, "large"); err != nil || string(got) != noise(uint64(push), 300_000) || tree.Commit().ID != tip {
+			t.Fatalf("push %d, whole: %d bytes at %s, %v", push, len(got), tree.Commit().ID, err)
+		}
+		have = tip
+	}
 }
 
 func TestFetch_speaksVersionZeroToo(t *testing.T) {

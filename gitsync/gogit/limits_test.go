@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/go-git/go-git/v5/plumbing"
-
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/test/gitserver"
 	"github.com/sluice-dev/sluice/test/gitserver/gittest"
@@ -121,7 +119,7 @@ func backwards(distance int) []byte {
 
 func TestCheckPack_depthOfDeltas(t *testing.T) {
 	t.Parallel()
-	none := func(plumbing.Hash) bool { return false }
+	none := func(string) bool { return false }
 	for depth, want := range map[int]gitsync.Reason{7: "", 8: gitsync.LimitExceeded} {
 		_, err := checkPack(bytes.NewReader(packOf(t, depth)), Limits{DeltaDepth: 7}.withDefaults(), none)
 		if gitsync.ReasonOf(err, "no Failure at all") != want {

@@ -1,19 +1,16 @@
 package gogit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"bufio"
-
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -56,17 +53,8 @@ func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (int64
 	if err := readHead(in); err != nil {
 		return 0, h.remote.explain(ctx, err)
 	}
-	spool, err := os.CreateTemp(g.dir, "incoming-*")
-	if err != nil {
-		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", errors.Unwrap(err)))
-	}
-	defer os.Remove(spool.Name())
-	defer spool.Close()
-	size, err := io.Copy(spool, &bounded{from: sideband.NewDemuxer(sideband.Sideband64k, in), left: h.limits.PackBytes + 1, what: "pack"})
-	if err != nil {
-		return 0, h.remote.explain(ctx, err)
-	}
-	return size, h.store(g, spool)
+	pack := &bounded{from: sideband.NewDemuxer(sideband.Sideband64k, in), left: h.limits.PackBytes + 1, what: "pack"}
+	return h.keep(ctx, g, &source{from: pack})
 }
 
 func encodeRequest(req *packp.UploadPackRequest) ([]byte, error) {
@@ -114,114 +102,68 @@ func skipAcks(in *bufio.Reader) error {
 	}
 }
 
-// store checks a spooled pack and then indexes it: as it is, or object by object when it is thin.
-func (h *handle) store(g *generation, spool *os.File) error {
+// source reads a pack and remembers what broke it off, which readers above it do not tell from a pack that is bad.
+type source struct {
+	from  io.Reader
+	bytes int64
+	err   error // of the network, or a limit
+}
+
+// Read implements io.Reader.
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.from.Read(b)
+	s.bytes += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+const spoolBuffer = 256 << 10
+
+// keep spools a pack and looks at it on the way: what is over a limit is broken off there. Only a pack that has passed is
+// stored, as it is, or object by object when it is thin.
+func (h *handle) keep(ctx context.Context, g *generation, from *source) (int64, error) {
+	spool, err := os.CreateTemp(g.dir, "incoming-*")
+	if err != nil {
+		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", errors.Unwrap(err)))
+	}
+	defer os.Remove(spool.Name()) // unless it has become the stored pack
+	defer spool.Close()
+	disk := &disk{to: spool}
+	in := bufio.NewReaderSize(io.TeeReader(from, disk), spoolBuffer)
+	seen, err := checkPack(in, h.limits, g.has)
+	if err == nil {
+		err = seen.end(in)
+	}
+	switch {
+	case from.err != nil:
+		return 0, h.remote.explain(ctx, from.err)
+	case disk.err != nil:
+		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", disk.err))
+	case err != nil:
+		return 0, err
+	}
 	g.lock.Lock()
 	defer g.lock.Unlock()
-	thin, err := checkPack(spool, h.limits, func(id plumbing.Hash) bool { return g.store.HasEncodedObject(id) == nil })
-	if err != nil {
-		return err
-	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("rereading a pack: %w", err))
-	}
-	if err := index(g, spool, thin); err != nil {
-		return gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("storing a pack: %w", err))
+	if err := g.take(spool, seen, deltaMemory); err != nil {
+		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("storing a pack: %w", err))
 	}
 	g.store.Reindex()
-	return nil
+	return from.bytes, nil
 }
 
-func index(g *generation, spool *os.File, thin bool) error {
-	if !thin {
-		return packfile.WritePackfileToObjectStorage(g.store, spool)
-	}
-	parser, err := packfile.NewParserWithStorage(packfile.NewScanner(spool), g.store)
-	if err != nil {
-		return err
-	}
-	_, err = parser.Parse()
-	return err
-}
-
-// checkPack scans a pack without building any object: number and sizes, declared and of deltas' targets, depth of
-// chains, and that each base is known. thin says that a base is outside the pack.
-func checkPack(r io.ReadSeeker, l Limits, known func(plumbing.Hash) bool) (thin bool, err error) {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("reading a pack: %w", err))
-	}
-	s := packfile.NewScanner(r)
-	_, count, err := s.Header()
-	if err != nil {
-		return false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("pack header: %w", err))
-	}
-	if int64(count) > l.Objects {
-		return false, exceeded("%d objects in a pack, %d are allowed", count, l.Objects)
-	}
-	depth := map[int64]int{}
-	var total int64
-	for range count {
-		header, err := s.NextObjectHeader()
-		if err != nil {
-			return false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("pack object: %w", err))
-		}
-		size := header.Length
-		if size > l.ObjectBytes {
-			return false, exceeded("an object of %d bytes, %d are allowed", size, l.ObjectBytes)
-		}
-		head := &prefix{}
-		if _, _, err := s.NextObject(head); err != nil {
-			return false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("pack object: %w", err))
-		}
-		switch header.Type {
-		case plumbing.REFDeltaObject:
-			thin = thin || known(header.Reference)
-			size += head.target()
-			depth[header.Offset] = 1
-		case plumbing.OFSDeltaObject:
-			size += head.target()
-			depth[header.Offset] = depth[header.OffsetReference] + 1
-		default: // a whole object is as large as its header says, and no delta
-		}
-		total += size
-		switch {
-		case head.target() > l.ObjectBytes && header.Type.IsDelta():
-			return false, exceeded("an object of %d bytes, %d are allowed", head.target(), l.ObjectBytes)
-		case total > l.InflatedBytes:
-			return false, exceeded("more than %d bytes of objects in a pack", l.InflatedBytes)
-		case depth[header.Offset] > l.DeltaDepth:
-			return false, exceeded("a delta chain deeper than %d", l.DeltaDepth)
-		}
-	}
-	return thin, nil
-}
-
-func exceeded(format string, args ...any) error {
-	return gitsync.Fail(gitsync.LimitExceeded, fmt.Errorf(format, args...))
-}
-
-// prefix keeps the first bytes of an object: where a delta says the sizes of its base and its target.
-type prefix struct {
-	b []byte
+// disk remembers that the spool could not be written.
+type disk struct {
+	to  io.Writer
+	err error
 }
 
 // Write implements io.Writer.
-func (p *prefix) Write(b []byte) (int, error) {
-	if room := 2*binary.MaxVarintLen64 - len(p.b); room > 0 {
-		p.b = append(p.b, b[:min(room, len(b))]...)
+func (d *disk) Write(b []byte) (int, error) {
+	n, err := d.to.Write(b)
+	if err != nil {
+		d.err = err
 	}
-	return len(b), nil
-}
-
-// target gives the size of a delta's target; one that cannot be read is as large as can be.
-func (p *prefix) target() int64 {
-	_, n := binary.Uvarint(p.b)
-	if n <= 0 {
-		return 1 << 40
-	}
-	size, n := binary.Uvarint(p.b[n:])
-	if n <= 0 || size > 1<<40 {
-		return 1 << 40
-	}
-	return int64(size)
+	return n, err
 }
