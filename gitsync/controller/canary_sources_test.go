@@ -359,12 +359,5 @@ func TestSecrets_areNeverShown(t *testing.T) {
 	if got := f.tip("refs/sluice/prod/" + f.ns + "/write/last-good"); len(got) != 40 {
 		t.Errorf("the last good commit is %q: nothing was written by the secret that may", got)
 	}
-	for name, text := range f.surfaces(c) {
-		if len(text) < 1000 {
-			t.Errorf("%s: %d bytes only; is this all? %s", name, len(text), text)
-		}
-		for _, found := range c.find(text) {
-			t.Errorf("%s: %s", name, found)
-		}
-	}
+	f.silent(t)
 }

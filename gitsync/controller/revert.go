@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/forge"
 	"github.com/sluice-dev/sluice/gitsync"
@@ -92,6 +93,7 @@ type undo struct {
 	bad     v1alpha1.RejectedVersion
 	remote  gitsync.Remote // with the right to push
 	branch  string         // that is followed
+	spoken  []string       // secrets that a forge was told, besides those of the remote
 	entry   v1alpha1.WriteBackStatus
 }
 
@@ -100,7 +102,7 @@ func (p *pass) revert(ctx context.Context, ro *v1alpha1.Rollout, bad v1alpha1.Re
 	ctx, cancel := context.WithTimeout(ctx, 2*backTimeout)
 	defer cancel()
 	u := &undo{pass: p, rollout: ro, bad: bad, entry: v1alpha1.WriteBackStatus{Kind: string(p.src.Spec.WriteBack.Revert), Rollout: ro.Name, Digest: bad.Digest}}
-	err := u.run(ctx)
+	err := gitsync.Conceal(u.run(ctx), u.secrets()) // a forge may repeat what it was told
 	switch {
 	case err == nil:
 	case errors.Is(err, errConflict):
@@ -114,6 +116,9 @@ func (p *pass) revert(ctx context.Context, ro *v1alpha1.Rollout, bad v1alpha1.Re
 	}
 	return u.entry
 }
+
+// secrets are those that may not be shown of this revert.
+func (u *undo) secrets() []string { return append(u.remote.Secrets(), u.spoken...) }
 
 func (u *undo) run(ctx context.Context) (err error) {
 	if u.remote, err = u.writable(ctx); err != nil {
@@ -403,6 +408,7 @@ func (u *undo) propose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.spoken = append(u.spoken, token)
 	text := u.message(u.bad.Name)
 	m := forge.Merge{From: strings.TrimPrefix(u.entry.Ref, "refs/heads/"), Into: u.branch, Title: strings.SplitN(text, "\n", 2)[0], Text: text}
 	code, body, err := exchange(ctx, client, repo.Ask(token, m))
@@ -418,7 +424,10 @@ func (u *undo) propose(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("asking %s to merge %s: %w", repo.Provider, m.From, err)
 	}
-	u.entry.Result, u.entry.URL = backProposed, address
+	u.entry.Result = backProposed
+	if problem.Hide(address, u.secrets()...) == address {
+		u.entry.URL = address
+	}
 	return nil
 }
 
