@@ -9,19 +9,21 @@ import (
 // every object again.
 type kin struct {
 	domain     string
+	objects    []Object // sorted by ID; lists of them below hold places in this one
 	namespaces map[string]*neighbours
-	families   map[ID][]Object // found so far
+	families   map[ID][]int32 // found so far, without the Rollout itself; sorted
 }
 
 // neighbours are the objects of one namespace.
 type neighbours struct {
-	byID      map[ID][]Object
-	routing   map[string][]Object // by the full host that they route
-	named     map[string][]Object // by the Rollout that they are annotated with
-	templates map[string][]Object // MetricTemplates, by name
-	endpoints map[label][]Object  // what makes endpoints, by each of their labels
-	scalers   map[target][]Object // autoscalers
-	budgets   map[label][]Object  // disruption budgets, by one label of their selector
+	objects   []Object           // of all namespaces
+	byID      map[ID]int32       // the first of those with an ID, which stand together; of all namespaces
+	routing   map[string][]int32 // by the full host that they route
+	named     map[string][]int32 // by the Rollout that they are annotated with
+	templates map[string][]int32 // MetricTemplates, by name
+	endpoints map[label][]int32  // what makes endpoints, by each of their labels
+	scalers   map[target][]int32 // autoscalers
+	budgets   map[label][]int32  // disruption budgets, by one label of their selector
 }
 
 type (
@@ -30,42 +32,47 @@ type (
 )
 
 func kinOf(objects []Object, domain string) kin {
-	k := kin{domain: domain, namespaces: map[string]*neighbours{}, families: map[ID][]Object{}}
-	for _, o := range objects {
+	objects = inOrder(objects)
+	k := kin{domain: domain, objects: objects, namespaces: map[string]*neighbours{}, families: map[ID][]int32{}}
+	byID := make(map[ID]int32, len(objects))
+	for at, o := range objects {
 		n := k.namespaces[o.ID.Namespace]
 		if n == nil {
-			n = &neighbours{byID: map[ID][]Object{}, routing: map[string][]Object{}, named: map[string][]Object{}, templates: map[string][]Object{},
-				endpoints: map[label][]Object{}, scalers: map[target][]Object{}, budgets: map[label][]Object{}}
+			n = &neighbours{objects: objects, byID: byID, routing: map[string][]int32{}, named: map[string][]int32{}, templates: map[string][]int32{},
+				endpoints: map[label][]int32{}, scalers: map[target][]int32{}, budgets: map[label][]int32{}}
 			k.namespaces[o.ID.Namespace] = n
 		}
-		n.add(o, domain)
+		n.add(int32(at), domain)
 	}
 	return k
 }
 
-func (n *neighbours) add(o Object, domain string) {
-	n.byID[o.ID] = append(n.byID[o.ID], o)
+func (n *neighbours) add(at int32, domain string) {
+	o := n.objects[at]
+	if _, twice := n.byID[o.ID]; !twice {
+		n.byID[o.ID] = at
+	}
 	for _, host := range routed(o, domain) {
-		n.routing[host] = append(n.routing[host], o)
+		n.routing[host] = append(n.routing[host], at)
 	}
 	if names := Annotation(o.Content, AnnotationRollout); names != "" {
 		for name := range strings.SplitSeq(names, ",") {
 			name = strings.TrimSpace(name)
-			n.named[name] = append(n.named[name], o)
+			n.named[name] = append(n.named[name], at)
 		}
 	}
 	for key, value := range workloadLabels(o) {
-		n.endpoints[label{key, value}] = append(n.endpoints[label{key, value}], o)
+		n.endpoints[label{key, value}] = append(n.endpoints[label{key, value}], at)
 	}
 	switch o.ID.GroupKind() {
 	case kindMetricTemplate:
-		n.templates[o.ID.Name] = append(n.templates[o.ID.Name], o)
+		n.templates[o.ID.Name] = append(n.templates[o.ID.Name], at)
 	case kindHPA:
-		at := target{text(o.Content, "spec", "scaleTargetRef", "kind"), text(o.Content, "spec", "scaleTargetRef", "name")}
-		n.scalers[at] = append(n.scalers[at], o)
+		of := target{text(o.Content, "spec", "scaleTargetRef", "kind"), text(o.Content, "spec", "scaleTargetRef", "name")}
+		n.scalers[of] = append(n.scalers[of], at)
 	case kindPDB:
 		for key, value := range labelsOf(o.Content, "spec", "selector", "matchLabels") {
-			n.budgets[label{key, value}] = append(n.budgets[label{key, value}], o)
+			n.budgets[label{key, value}] = append(n.budgets[label{key, value}], at)
 			break // one of them is enough to find it by
 		}
 	}
@@ -74,6 +81,24 @@ func (n *neighbours) add(o Object, domain string) {
 // family gives the objects that belong to a Rollout, itself among them, sorted: its routing objects, its workloads and
 // what their pod templates name, autoscalers and budgets, metric templates, and what is annotated with its name.
 func (k kin) family(rollout Object) []Object {
+	members := k.members(rollout)
+	out := make([]Object, 0, len(members)+1)
+	placed := false
+	for _, at := range members {
+		o := k.objects[at]
+		if !placed && CompareID(rollout.ID, o.ID) < 0 {
+			out, placed = append(out, rollout), true
+		}
+		out = append(out, o)
+	}
+	if !placed {
+		out = append(out, rollout)
+	}
+	return out
+}
+
+// members gives the family of a Rollout but for itself.
+func (k kin) members(rollout Object) []int32 {
 	known, ok := k.families[rollout.ID]
 	if !ok {
 		known = k.find(rollout)
@@ -82,86 +107,91 @@ func (k kin) family(rollout Object) []Object {
 	return known
 }
 
-func (k kin) find(rollout Object) []Object {
+func (k kin) find(rollout Object) []int32 {
 	n := k.namespaces[rollout.ID.Namespace]
 	if n == nil {
-		return []Object{rollout}
-	}
-	member := map[ID]bool{}
-	join := func(objects []Object) {
-		for _, o := range objects {
-			member[o.ID] = true
-		}
+		return nil
 	}
 	host := Resolve(text(rollout.Content, "spec", "host"), rollout.ID.Namespace, k.domain)
-	join(n.routing[host])
-	join(n.named[rollout.ID.Name])
+	routes := n.routing[host]
+	found := slices.Concat(routes, n.named[rollout.ID.Name])
 	for _, name := range metricNames(rollout) {
-		join(n.templates[name])
+		found = append(found, n.templates[name]...)
 	}
-	for _, o := range n.routing[host] {
-		for _, selector := range podSelectors(o) {
+	for _, at := range routes {
+		for _, selector := range podSelectors(k.objects[at]) {
 			for _, w := range n.selected(selector) {
-				member[w.ID] = true
-				for _, id := range templateNames(w) {
-					join(n.byID[id])
+				found = append(found, w)
+				for _, id := range templateNames(k.objects[w]) {
+					found = n.append(found, id)
 				}
 			}
 		}
 	}
-	n.attend(member, join)
-	delete(member, rollout.ID)
-	out := []Object{rollout}
-	for id := range member {
-		out = append(out, n.byID[id]...)
+	found = sortedOnce(found)
+	found = sortedOnce(n.attend(found))
+	return slices.DeleteFunc(found, func(at int32) bool { return k.objects[at].ID == rollout.ID })
+}
+
+func sortedOnce(list []int32) []int32 {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// append adds the objects with an ID.
+func (n *neighbours) append(to []int32, id ID) []int32 {
+	at, ok := n.byID[id]
+	for ; ok && int(at) < len(n.objects) && n.objects[at].ID == id; at++ {
+		to = append(to, at)
 	}
-	slices.SortFunc(out, func(a, b Object) int { return CompareID(a.ID, b.ID) })
-	return out
+	return to
 }
 
 // routes gives what routes a host for the Rollouts of a namespace.
 func (k kin) routes(namespace, host string) []Object {
-	if n := k.namespaces[namespace]; n != nil {
-		return n.routing[host]
+	n := k.namespaces[namespace]
+	if n == nil {
+		return nil
 	}
-	return nil
+	out := make([]Object, len(n.routing[host]))
+	for i, at := range n.routing[host] {
+		out[i] = k.objects[at]
+	}
+	return out
 }
 
-// attend lets the autoscalers and budgets of the workloads among the members join.
-func (n *neighbours) attend(member map[ID]bool, join func([]Object)) {
-	var workloads []Object
-	for id := range member {
-		for _, o := range n.byID[id] {
-			if podTemplate(o) != nil {
-				workloads = append(workloads, o)
-			}
+// attend adds the autoscalers and budgets of the workloads among the members.
+func (n *neighbours) attend(members []int32) []int32 {
+	for _, at := range members {
+		w := n.objects[at]
+		if podTemplate(w) == nil {
+			continue
 		}
-	}
-	for _, w := range workloads {
-		join(n.scalers[target{w.ID.Kind, w.ID.Name}])
+		members = append(members, n.scalers[target{w.ID.Kind, w.ID.Name}]...)
 		for key, value := range workloadLabels(w) {
 			for _, budget := range n.budgets[label{key, value}] {
-				if attends(budget, w) {
-					join([]Object{budget})
+				if attends(n.objects[budget], w) {
+					members = append(members, budget)
 				}
 			}
 		}
 	}
+	return members
 }
 
 // selected gives what makes endpoints with all labels of a selector.
-func (n *neighbours) selected(selector map[string]string) []Object {
-	var fewest []Object
+func (n *neighbours) selected(selector map[string]string) []int32 {
+	var fewest []int32
 	first := true
 	for key, value := range selector {
 		if found := n.endpoints[label{key, value}]; first || len(found) < len(fewest) {
 			fewest, first = found, false
 		}
 	}
-	var out []Object
-	for _, o := range fewest {
-		if selects(selector, workloadLabels(o)) {
-			out = append(out, o)
+	var out []int32
+	for _, at := range fewest {
+		if selects(selector, workloadLabels(n.objects[at])) {
+			out = append(out, at)
 		}
 	}
 	return out

@@ -1,7 +1,6 @@
 package gitsync
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -91,22 +90,17 @@ type Set struct {
 // Plan decides what is applied, in which order, and what is held. It is total and does not depend on the order of
 // its inputs.
 func Plan(in Input) Set {
-	want := inOrder(in.Want)
-	in.Want = want
-	wanted, gone := kinOf(want, in.Domain), ghosts(in)
+	in.Want = inOrder(in.Want)
+	wanted, gone := kinOf(in.Want, in.Domain), ghosts(in)
 	problems := slices.Concat(in.Problems, ownership(in), stableNeeds(in, wanted))
-	members, all := slices.Concat(want, gone), wanted
+	all := wanted
 	if len(gone) > 0 {
-		all = kinOf(members, in.Domain)
+		all = kinOf(slices.Concat(in.Want, gone), in.Domain)
 	}
-	changed, hashes := make(map[ID]bool, len(members)), make(map[ID]string, len(members))
-	for _, o := range members {
-		hashes[o.ID] = Hash(o)
-		changed[o.ID] = in.changed(o, hashes[o.ID])
-	}
-	set := Set{Owner: in.Owner, Units: units(members, changed, all), Problems: problems}
-	codes := blame(set.Units, members, in.Live, problems)
-	unitOf := make(map[ID]int, len(members))
+	stands := in.standing(all.objects)
+	set := Set{Owner: in.Owner, Units: all.units(func(at int) bool { return stands[at].changed }), Problems: problems}
+	codes := blame(set.Units, all.objects, in.Live, problems)
+	unitOf := make(map[ID]int, len(all.objects))
 	for i, u := range set.Units {
 		if len(codes[i]) > 0 {
 			set.Held = append(set.Held, Held{Unit: u, Codes: codes[i]})
@@ -118,12 +112,17 @@ func Plan(in Input) Set {
 	digests := in.digests(wanted)
 	waits := in.barriers(set.Units, codes, digests)
 	scaled := in.scaled()
-	for _, o := range want {
-		unit := unitOf[o.ID]
+	goes := make([]Item, 0, len(in.Want))
+	at := 0
+	for _, o := range in.Want {
+		for all.objects[at].ID != o.ID { // ghosts stand between
+			at++
+		}
+		unit, stand := unitOf[o.ID], stands[at]
 		if len(codes[unit]) > 0 {
 			continue
 		}
-		item := Item{Object: in.stamp(o, digests[o.ID], changed[o.ID]), Hash: hashes[o.ID], Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID]}
+		item := Item{Object: in.stamp(o, digests[o.ID], stand), Hash: stand.hash, Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID]}
 		if waits[unit] {
 			if o.ID.GroupKind() != kindRollout {
 				continue
@@ -131,25 +130,65 @@ func Plan(in Input) Set {
 			item.Stage = StageFirst
 			set.Waiting = append(set.Waiting, o.ID)
 		}
-		set.Items = append(set.Items, item)
+		goes = append(goes, item)
 	}
-	slices.SortStableFunc(set.Items, func(a, b Item) int { return cmp.Compare(a.Stage, b.Stage) }) // they are sorted by ID
-	set.Union = in.union(set.Items)
+	set.Union = in.union(goes)
+	set.Items = byStage(goes)
 	problem.Sort(set.Problems)
 	return set
 }
 
+// stand is how a wanted object compares with the live one.
+type stand struct {
+	hash    string
+	changed bool // Git's content is not yet what we applied
+	live    map[string]any
+}
+
+// standing gives the stand of each object.
+func (in Input) standing(objects []Object) []stand {
+	out := make([]stand, len(objects))
+	var text []byte
+	for i, o := range objects {
+		live, exists := in.Live[o.ID]
+		out[i].live = live.Object.Content
+		out[i].hash, text = hash(o, text[:0])
+		last := in.Applied[o.ID]
+		switch {
+		case !exists:
+			out[i].changed = true
+		case last != "":
+			out[i].changed = last != out[i].hash
+		default:
+			out[i].changed = !Contains(live.Object.Content, o.Content)
+		}
+	}
+	return out
+}
+
+// byStage sorts items, which are sorted by ID, by their stage.
+func byStage(items []Item) []Item {
+	out := make([]Item, 0, len(items))
+	for stage := StageFirst; stage <= StageRollouts; stage++ {
+		for _, it := range items {
+			if it.Stage == stage {
+				out = append(out, it)
+			}
+		}
+	}
+	return out
+}
+
 // scaled gives the wanted workloads whose replicas an autoscaler of Git or of the cluster sets.
 func (in Input) scaled() map[ID]bool {
-	isScaler := func(o Object) bool { return o.ID.Kind == "HorizontalPodAutoscaler" }
 	var scalers []Object
 	for _, o := range in.Want {
-		if isScaler(o) {
+		if o.ID.Kind == "HorizontalPodAutoscaler" {
 			scalers = append(scalers, o)
 		}
 	}
-	for _, live := range in.Live {
-		if isScaler(live.Object) {
+	for id, live := range in.Live {
+		if id.Kind == "HorizontalPodAutoscaler" {
 			scalers = append(scalers, live.Object)
 		}
 	}
@@ -165,24 +204,18 @@ func (in Input) scaled() map[ID]bool {
 
 // Hash gives the content hash of an object by which unchanged ones are known.
 func Hash(o Object) string {
-	b, err := Canonical([]any{[]any{o.ID.String(), []any{o.Version, o.Path, o.Content}}})
-	if err != nil {
-		return "" // cannot be compared: always treated as changed
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	sum, _ := hash(o, nil)
+	return sum
 }
 
-// changed reports whether Git's content of o, with that hash, is not yet what we applied.
-func (in Input) changed(o Object, hash string) bool {
-	live, ok := in.Live[o.ID]
-	if !ok {
-		return true
+// hash is Hash, written into a buffer that is given back.
+func hash(o Object, into []byte) (sum string, buffer []byte) {
+	b, err := appendCanonical(into, []any{[]any{o.ID.String(), []any{o.Version, o.Path, o.Content}}})
+	if err != nil {
+		return "", into // cannot be compared: always treated as changed
 	}
-	if last := in.Applied[o.ID]; last != "" {
-		return last != hash
-	}
-	return !Contains(live.Object.Content, o.Content)
+	raw := sha256.Sum256(b)
+	return hex.EncodeToString(raw[:]), b
 }
 
 // ghosts gives the live objects of the inventory that Git lacks only because their file could not be read: they
@@ -210,6 +243,10 @@ func ghosts(in Input) []Object {
 
 // blame gives, per unit, the sorted codes of the errors that concern one of its objects.
 func blame(units []Unit, members []Object, live map[ID]Live, problems []problem.Problem) [][]string {
+	out := make([][]string, len(units))
+	if !problem.HasError(problems) {
+		return out
+	}
 	byRef, byPath := map[string][]ID{}, map[string][]ID{}
 	for _, o := range members {
 		byRef[o.ID.Ref()] = append(byRef[o.ID.Ref()], o.ID)
@@ -235,7 +272,6 @@ func blame(units []Unit, members []Object, live map[ID]Live, problems []problem.
 			guilty[id][p.Code] = true
 		}
 	}
-	out := make([][]string, len(units))
 	for i, u := range units {
 		codes := map[string]bool{}
 		for _, id := range u.Objects {
@@ -277,21 +313,29 @@ func (in Input) barriers(units []Unit, codes [][]string, digests map[ID]string) 
 }
 
 // union gives the inventory with an entry for each item; an object that exists without our labels is Adopted
-// before it is touched, so that a crash never turns it into one we made.
+// before it is touched, so that a crash never turns it into one we made. Items are sorted by ID.
 func (in Input) union(items []Item) Inventory {
-	objects := make([]Object, len(items))
-	var adopted []Entry
-	for i, it := range items {
-		objects[i] = it.Object
+	out := make(Inventory, 0, len(in.Have)+len(items))
+	have := in.Have
+	for _, it := range items {
 		id := it.Object.ID
-		live, exists := in.Live[id]
-		known, have := in.Have.Find(id)
-		stranger := !have || (known.UID != "" && known.UID != live.UID && !in.Owner.ours(live))
-		if exists && stranger {
-			adopted = append(adopted, Entry{ID: id, Version: it.Object.Version, UID: live.UID, Origin: Adopted})
+		if len(out) > 0 && out[len(out)-1].ID == id {
+			continue
 		}
+		for len(have) > 0 && CompareID(have[0].ID, id) < 0 {
+			out, have = append(out, have[0]), have[1:]
+		}
+		e, known := Entry{ID: id, Version: it.Object.Version}, false
+		if len(have) > 0 && have[0].ID == id {
+			e, have, known = have[0], have[1:], true
+		}
+		live, exists := in.Live[id]
+		if stranger := !known || (e.UID != "" && e.UID != live.UID && !in.Owner.ours(live)); exists && stranger {
+			e = Entry{ID: id, Version: it.Object.Version, UID: live.UID, Origin: Adopted}
+		}
+		out = append(out, e)
 	}
-	return in.Have.Union(objects).Update(adopted...)
+	return append(out, have...)
 }
 
 // ours reports whether live carries the labels of w.

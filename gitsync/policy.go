@@ -22,14 +22,14 @@ func ownership(in Input) []problem.Problem {
 		if !ok {
 			continue
 		}
-		content := live.Object.Content
-		other := Owner{Label(content, LabelSourceNamespace), Label(content, LabelSourceName)}
+		labels := mapping(live.Object.Content, "metadata", "labels")
+		other := Owner{text(labels, LabelSourceNamespace), text(labels, LabelSourceName)}
 		if other != in.Owner && living[other] {
 			out = append(out, about(o, "S403", "", fmt.Sprintf("is applied by Source %s/%s", other.Namespace, other.Name),
 				"remove it from one of the two repositories"))
 			continue
 		}
-		tool := otherTool(content)
+		tool := otherTool(labels, mapping(live.Object.Content, "metadata", "annotations"))
 		if tool != "" && Annotation(o.Content, AnnotationTakeover) != "true" {
 			out = append(out, about(o, "S404", "", "is managed by "+tool,
 				"stop that tool from managing it, or set the annotation "+AnnotationTakeover+": \"true\" in Git"))
@@ -39,13 +39,13 @@ func ownership(in Input) []problem.Problem {
 }
 
 // otherTool names the delivery tool whose marks an object carries, or "".
-func otherTool(content map[string]any) string {
+func otherTool(labels, annotations map[string]any) string {
 	switch {
-	case Label(content, "kustomize.toolkit.fluxcd.io/name") != "", Label(content, "helm.toolkit.fluxcd.io/name") != "":
+	case text(labels, "kustomize.toolkit.fluxcd.io/name") != "", text(labels, "helm.toolkit.fluxcd.io/name") != "":
 		return "Flux"
-	case Label(content, "argocd.argoproj.io/instance") != "", Annotation(content, "argocd.argoproj.io/tracking-id") != "":
+	case text(labels, "argocd.argoproj.io/instance") != "", text(annotations, "argocd.argoproj.io/tracking-id") != "":
 		return "Argo CD"
-	case Label(content, "app.kubernetes.io/managed-by") == "Helm":
+	case text(labels, "app.kubernetes.io/managed-by") == "Helm":
 		return "Helm"
 	}
 	return ""
@@ -80,7 +80,7 @@ func about(o Object, code, field, message, hint string) problem.Problem {
 
 // stamp copies o with our labels and the provenance of its content: that of this commit when the content changed,
 // else what the live object already says.
-func (in Input) stamp(o Object, digest string, changed bool) Object {
+func (in Input) stamp(o Object, digest string, is stand) Object {
 	content := maps.Clone(o.Content)
 	meta := maps.Clone(mapping(o.Content, "metadata"))
 	labels, annotations := maps.Clone(mapping(meta, "labels")), maps.Clone(mapping(meta, "annotations"))
@@ -94,7 +94,7 @@ func (in Input) stamp(o Object, digest string, changed bool) Object {
 		annotations = map[string]any{}
 	}
 	labels[LabelSourceName], labels[LabelSourceNamespace] = in.Owner.Name, in.Owner.Namespace
-	in.provenance(o, digest, changed, annotations)
+	in.provenance(o, digest, is, annotations)
 	annotations[AnnotationPath] = o.Path
 	if digest != "" {
 		annotations[AnnotationDigest] = digest
@@ -105,19 +105,20 @@ func (in Input) stamp(o Object, digest string, changed bool) Object {
 }
 
 // provenance gives the commit annotations of o. A Rollout with a new digest counts as changed.
-func (in Input) provenance(o Object, digest string, changed bool, into map[string]any) {
-	live := in.Live[o.ID].Object.Content
-	same := !changed && Annotation(live, AnnotationDigest) == digest
+func (in Input) provenance(o Object, digest string, is stand, into map[string]any) {
+	live := mapping(is.live, "metadata", "annotations")
+	if !is.changed && text(live, AnnotationDigest) == digest && text(live, AnnotationCommit) != "" {
+		for _, k := range [...]string{AnnotationCommit, AnnotationAuthor, AnnotationEmail, AnnotationSubject, AnnotationTime} {
+			if v := live[k]; text(live, k) != "" {
+				into[k] = v
+			}
+		}
+		return
+	}
 	set := func(key, value string) {
 		if value != "" {
 			into[key] = value
 		}
-	}
-	if same && Annotation(live, AnnotationCommit) != "" {
-		for _, k := range [...]string{AnnotationCommit, AnnotationAuthor, AnnotationEmail, AnnotationSubject, AnnotationTime} {
-			set(k, Annotation(live, k))
-		}
-		return
 	}
 	c := in.Commit
 	set(AnnotationCommit, c.ID)

@@ -1,7 +1,7 @@
 package gitsync
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 )
 
@@ -16,39 +16,49 @@ type Unit struct {
 // changed. An unchanged object of several Rollouts stands with the first of them. Every other object is a unit of
 // its own. Rollouts, objects and units are sorted.
 func Units(objects []Object, changed map[ID]bool, domain string) []Unit {
-	return units(objects, changed, kinOf(objects, domain))
+	known := kinOf(objects, domain)
+	return known.units(func(at int) bool { return changed[known.objects[at].ID] })
 }
 
-// units partitions the objects that known was made of.
-func units(objects []Object, changed map[ID]bool, known kin) []Unit {
-	sorted := inOrder(objects)
-	leader := map[ID]ID{} // union-find over Rollouts
-	home := map[ID]ID{}   // object -> the first Rollout that claims it
-	var find func(ID) ID
-	find = func(id ID) ID {
-		if leader[id] != id {
-			leader[id] = find(leader[id])
+// units partitions the objects that k was made of; changed is asked for their places.
+func (k kin) units(changed func(at int) bool) []Unit {
+	const nobody = -1
+	leader := map[int32]int32{}           // union-find over the places of Rollouts
+	home := make([]int32, len(k.objects)) // the first Rollout that claims an object
+	var find func(at int32) int32
+	find = func(at int32) int32 {
+		if leader[at] != at {
+			leader[at] = find(leader[at])
 		}
-		return leader[id]
+		return leader[at]
 	}
-	for _, o := range sorted {
+	for at, o := range k.objects {
+		home[at] = nobody
 		if o.ID.GroupKind() == kindRollout {
-			leader[o.ID] = o.ID
+			leader[int32(at)] = int32(at)
 		}
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(leader), CompareID) {
-		at, _ := slices.BinarySearchFunc(sorted, id, func(o Object, id ID) int { return CompareID(o.ID, id) })
-		for _, o := range known.family(sorted[at]) {
-			first, claimed := home[o.ID]
+	for at, o := range k.objects {
+		if o.ID.GroupKind() != kindRollout {
+			continue
+		}
+		rollout := int32(at)
+		for _, member := range append([]int32{rollout}, k.members(o)...) {
 			switch {
-			case !claimed:
-				home[o.ID] = id
-			case changed[o.ID]:
-				leader[find(id)] = find(first)
+			case home[member] == nobody:
+				home[member] = rollout
+			case changed(int(member)):
+				leader[find(rollout)] = find(home[member])
 			}
 		}
 	}
-	return gather(sorted, home, find)
+	keys := make([]int32, len(k.objects)) // the first object of the unit, or the leader of its Rollouts
+	for at := range k.objects {
+		if keys[at] = int32(at); home[at] != nobody {
+			keys[at] = find(home[at])
+		}
+	}
+	return k.gather(keys)
 }
 
 // inOrder gives objects sorted by ID.
@@ -57,33 +67,40 @@ func inOrder(objects []Object) []Object {
 	if slices.IsSortedFunc(objects, byID) {
 		return objects
 	}
-	sorted := slices.Clone(objects)
-	slices.SortStableFunc(sorted, byID)
+	places := make([]int32, len(objects)) // much smaller than objects are
+	for i := range places {
+		places[i] = int32(i)
+	}
+	slices.SortFunc(places, func(a, b int32) int { return cmp.Or(CompareID(objects[a].ID, objects[b].ID), cmp.Compare(a, b)) })
+	sorted := make([]Object, len(objects))
+	for i, at := range places {
+		sorted[i] = objects[at]
+	}
 	return sorted
 }
 
-func gather(sorted []Object, home map[ID]ID, find func(ID) ID) []Unit {
-	byLeader := map[ID]*Unit{}
-	var units []*Unit
-	for _, o := range sorted {
-		key := o.ID
-		if first, ok := home[o.ID]; ok {
-			key = find(first)
+// gather makes units of the objects with equal keys, in the order of their first objects.
+func (k kin) gather(keys []int32) []Unit {
+	const none = -1
+	of := make([]int32, len(keys)) // unit of a key
+	size := make([]int32, len(keys))
+	for at, key := range keys {
+		of[at] = none
+		size[key]++
+	}
+	room := make([]ID, len(keys)) // for the objects of all units
+	var units []Unit
+	for at, key := range keys {
+		if of[key] == none {
+			of[key] = int32(len(units))
+			units = append(units, Unit{Objects: room[:0:size[key]]})
+			room = room[size[key]:]
 		}
-		u := byLeader[key]
-		if u == nil {
-			u = &Unit{}
-			byLeader[key] = u
-			units = append(units, u)
-		}
-		u.Objects = append(u.Objects, o.ID)
-		if o.ID.GroupKind() == kindRollout {
-			u.Rollouts = append(u.Rollouts, o.ID)
+		u, id := &units[of[key]], k.objects[at].ID
+		u.Objects = append(u.Objects, id)
+		if id.GroupKind() == kindRollout {
+			u.Rollouts = append(u.Rollouts, id)
 		}
 	}
-	out := make([]Unit, len(units))
-	for i, u := range units {
-		out[i] = *u
-	}
-	return out
+	return units
 }
