@@ -39,7 +39,7 @@ MUTANT ?=
 SLIM ?=
 V ?=
 
-TESTFLAGS := $(if $(V),-v) -timeout 600s
+TESTFLAGS := $(if $(V),-v) -timeout 1500s
 export SLUICE_FULL := $(CURDIR)/$(FULL)
 export SLUICE_ENVOY ?=
 export SLUICE_BROWSER ?=
@@ -94,7 +94,7 @@ test: unit e2e ## all tests
 
 .PHONY: race
 race: $(FULL) envoy browser ## the unit and component tests under the race detector
-	CGO_ENABLED=1 scripts/with-apiserver go test -race $(TESTFLAGS) -timeout 900s $$(go list ./... | grep -v '/test/e2e')
+	CGO_ENABLED=1 scripts/with-apiserver go test -race $(TESTFLAGS) $$(go list ./... | grep -v '/test/e2e')
 
 .PHONY: scenarios
 scenarios: ## scenario files and random walks of the engine; REWRITE=1 rewrites the files, SEEDS and SEED steer the walks

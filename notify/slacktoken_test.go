@@ -233,7 +233,7 @@ func TestSlackToken_goesOnWhereItFailed(t *testing.T) {
 func TestSlackToken_oneMessageAWhileToAChannel(t *testing.T) {
 	t.Parallel()
 	c := newChat(t)
-	c.outlet.SlackEvery, c.outlet.Plot = 300*time.Millisecond, nil
+	c.outlet.SlackEvery, c.outlet.Plot = time.Second, nil
 	c.must(t, of(v1alpha1.NoteStarted, "attempt 3 begins"))
 	c.must(t, rolledBack())
 	calls := c.Calls("")

@@ -110,7 +110,7 @@ func TestAct_refusesWhatCannotBe(t *testing.T) {
 		{[]string{"pause", "calm", "--timeout", "0s"}, 2, "must be above 0"},
 		{[]string{"pause", "nobody"}, 5, "not found"},
 		{[]string{"promote", "fresh"}, 1, "has had no attempt yet"},
-		{[]string{"pause", "calm", "--timeout", "300ms"}, 124, "nobody has decided"},
+		{[]string{"pause", "calm", "--timeout", "3s"}, 124, "nobody has decided"},
 	} {
 		code, out, errs := d.run(t, c.args...)
 		if code != c.code || out != "" || !strings.Contains(errs, c.says) {

@@ -155,7 +155,7 @@ func (d *desk) play(t *testing.T, script string) string {
 // as runs a command as somebody, or in some trouble.
 func (d *desk) as(t *testing.T, who string, args []string) (int, string, string) {
 	t.Helper()
-	wait := 30 * time.Second
+	wait := 2 * time.Minute
 	config := d.kubeconfig
 	switch who {
 	case "nobody":
@@ -166,6 +166,9 @@ func (d *desk) as(t *testing.T, who string, args []string) (int, string, string)
 		config = filepath.Join(t.TempDir(), "none")
 	case "stopped":
 		wait = time.Second
+		if slices.Contains(args, "--watch") { // it is to print something before
+			wait = 3 * time.Second
+		}
 	case "dead":
 		wait = 0
 	}

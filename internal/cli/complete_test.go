@@ -46,8 +46,9 @@ func (d *desk) words(t *testing.T, line ...string) (offered []string, took time.
 	return lines[:len(lines)-1], took
 }
 
-// patience is how long a shell waits: what completion allows itself, and what a busy machine adds.
-const patience = 5 * time.Second
+// patience is how long a shell waits: what completion allows itself, and what a busy machine adds. Without a limit of its own it
+// would wait for ever at a server that is silent.
+const patience = 30 * time.Second
 
 func TestComplete_asksTheClusterForWhatMayStandThere(t *testing.T) {
 	d := newDesk(t)

@@ -127,7 +127,7 @@ func TestEvents_areThoseOfTheAttempt(t *testing.T) {
 		{[]string{"--attempt", "7"}, 1, "", "attempt 7 of rollout eventful is not known"},
 		{[]string{"--since", "1m"}, 0, "", "no events"},
 		{[]string{"--since", "-1m"}, 2, "", "above 0"},
-		{[]string{"--watch", "--timeout", "300ms"}, 124, "First Second", "not at rest"},
+		{[]string{"--watch", "--timeout", "3s"}, 124, "First Second", "not at rest"},
 	} {
 		code, out, errs := d.run(t, append([]string{"events", "eventful"}, c.args...)...)
 		var reasons []string

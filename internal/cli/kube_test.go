@@ -77,7 +77,7 @@ func kubeconfig(t *testing.T, cfg *rest.Config) string {
 // run calls the program and gives its exit code and outputs; the desk's namespace is the default.
 func (d *desk) run(t *testing.T, args ...string) (int, string, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	args = append(args, "--kubeconfig", d.kubeconfig)

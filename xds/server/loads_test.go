@@ -192,9 +192,9 @@ func TestLoads_answerIsRepeatedForNewClusters(t *testing.T) {
 	h.publish(mesh(1, 0, "t1", "a"))
 	p := connect(t, h.addr, "n1", false)
 	c, other, grpcs := report(t, h.conn()), report(t, h.conn()), report(t, h.conn())
+	began := time.Now()
 	c.send(able("n1"))
 	c.next()
-	began := time.Now()
 	other.send(able("n2"))
 	other.next()
 	client := able("n1")
@@ -236,7 +236,7 @@ func TestLoads_answerIsRepeatedForNewClusters(t *testing.T) {
 
 func TestLoads_refusals(t *testing.T) {
 	t.Parallel()
-	h := start(t, Timing{FirstMessage: 100 * time.Millisecond})
+	h := start(t, Timing{FirstMessage: 3 * time.Second})
 	silent, nameless := report(t, h.conn()), report(t, h.conn())
 	nameless.send(&corev3.Node{})
 	if got := nameless.fails(); got != codes.InvalidArgument {
