@@ -1,7 +1,10 @@
 package fleet
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,5 +53,44 @@ func TestWriter_keepsItsLeaseForProxiesThatHaveNotAnswered(t *testing.T) {
 				return len(s.Splits) == 1 && s.Splits[0].Seq == 2 && s.Proxies.Lost == int32(c.end.Lost) && s.Proxies.Connected == int32(c.end.Connected)
 			})
 		})
+	}
+}
+
+// tardy is a client to which the reply to a write of a Lease does not come before its context ends, once that is wanted.
+type tardy struct {
+	client.Client
+	wanted  atomic.Bool
+	written chan struct{}
+}
+
+func (l *tardy) Update(ctx context.Context, o client.Object, opts ...client.UpdateOption) error {
+	err := l.Client.Update(ctx, o, opts...)
+	if l.wanted.CompareAndSwap(true, false) {
+		close(l.written)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+// A replica that ends while it renews its Lease releases it all the same.
+func TestWriter_releasesALeaseThatItWasWriting(t *testing.T) {
+	cl, ns := server(t)
+	l := &tardy{Client: cl, written: make(chan struct{})}
+	stop := run(t, l, ns, &ledger{report: step(1, 3, 3, 0), changed: make(chan struct{})})
+	shows(t, cl, ns, "the first", func(s v1alpha1.FleetReportStatus) bool { return s.Proxies.Synced == 3 })
+	l.wanted.Store(true)
+	select {
+	case <-l.written:
+	case <-time.After(time.Minute):
+		t.Fatal("the Lease is not renewed")
+	}
+	stop()
+	lease := &coordinationv1.Lease{}
+	if err := cl.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "sluice-replica-sluice-0"}, lease); err != nil {
+		t.Fatal(err)
+	}
+	if lease.Spec.HolderIdentity != nil {
+		t.Errorf("the Lease is still held by %s", *lease.Spec.HolderIdentity)
 	}
 }

@@ -25,7 +25,7 @@ const (
 	lookEvery     = time.Second           // acknowledgements that move no split are told of by nobody
 	lookAfter     = 50 * time.Millisecond // many proxies answer within a moment
 	callWithin    = 3 * time.Second
-	releaseWithin = time.Second // a process that ends waits for no server
+	releaseWithin = 3 * time.Second // a process that ends waits for no server
 	retryAfter    = time.Second
 )
 
@@ -197,11 +197,11 @@ func (w *Writer) renew(ctx context.Context) error {
 // release says that this replica has gone: nobody then waits for what its proxies would have said. While one of them may
 // still run the weight before, the last report stands until the Lease has ended by itself: by then it is elsewhere.
 func (w *Writer) release(ctx context.Context) {
-	if w.lease == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
 	defer cancel()
+	if w.lease == nil && !w.regain(ctx) {
+		return
+	}
 	if last := w.config.Ledger.Report(); unanswered(last) {
 		if err := w.write(ctx, statusOf(last, w.pace.written, w.incarnation, w.config.Now())); err != nil {
 			w.config.Log.Warn("the last FleetReport of this replica is not written; the one before stands until its Lease has ended", "err", err)
@@ -214,6 +214,17 @@ func (w *Writer) release(ctx context.Context) {
 	if err := w.config.Client.Update(ctx, lease); err != nil {
 		w.config.Log.Warn("the Lease of this replica is not released; it ends by itself", "err", err)
 	}
+}
+
+// regain reads the Lease again where the end of the process broke off a write of it, which may have arrived. It reports whether
+// there is one, and it is this process's.
+func (w *Writer) regain(ctx context.Context) bool {
+	lease := &coordinationv1.Lease{}
+	if err := w.config.Client.Get(ctx, client.ObjectKey{Namespace: w.config.Namespace, Name: leasePrefix + w.name}, lease); err != nil {
+		return false
+	}
+	w.lease = lease
+	return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == w.incarnation
 }
 
 // unanswered reports that proxies have neither taken nor rejected what they should have of a split.
