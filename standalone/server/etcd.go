@@ -18,8 +18,8 @@ type store struct {
 	endpoint string
 }
 
-func startStore(ctx context.Context, f files) (*store, error) {
-	e, err := embed.StartEtcd(storeConfig(f))
+func startStore(ctx context.Context, f files, space int64) (*store, error) {
+	e, err := embed.StartEtcd(storeConfig(f, space))
 	if err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}
@@ -35,10 +35,10 @@ func startStore(ctx context.Context, f files) (*store, error) {
 	return nil, fmt.Errorf("waiting for etcd: %w (its log: %s)", err, f.log("etcd.log"))
 }
 
-func storeConfig(f files) *embed.Config {
+func storeConfig(f files, space int64) *embed.Config {
 	c := embed.NewConfig()
 	c.Name = "sluice"
-	c.Dir = f.path("etcd")
+	c.Dir, c.QuotaBackendBytes = f.path("etcd"), space
 	c.LogLevel, c.LogOutputs = "warn", []string{f.log("etcd.log")}
 	anyPort := []url.URL{{Scheme: "https", Host: "127.0.0.1:0"}}
 	c.ListenClientUrls, c.ListenPeerUrls = anyPort, anyPort

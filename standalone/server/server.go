@@ -22,6 +22,8 @@ type Config struct {
 	Port int                                         // wanted on 127.0.0.1; a busy one and 0 give a free one
 	CRDs []*apiextensionsv1.CustomResourceDefinition // installed at the start, or brought up to date
 	Now  func() time.Time                            // for the validity of certificates
+	// Space is how many bytes etcd may take before it takes no more writes; 0: 2 GiB, as it has by itself.
+	Space int64
 }
 
 // Server is a running API server with its etcd.
@@ -57,7 +59,7 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if s.store, err = startStore(ctx, s.files); err != nil {
+	if s.store, err = startStore(ctx, s.files, c.Space); err != nil {
 		return err
 	}
 	if s.api, err = startAPI(ctx, s.files, s.store.endpoint, c.Port); err != nil {
