@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// EventsView says what happened to a Rollout and to the Source that it comes from, oldest first.
+// EventsView says what happened to a Rollout, to the Source that it comes from, to its notes and on its proxies, oldest first.
 type EventsView struct {
 	APIVersion string  `json:"apiVersion"`
 	Kind       string  `json:"kind"`

@@ -130,11 +130,33 @@ func AttemptReport(ro *v1alpha1.Rollout, attempt int64, k Known) (EvidenceReport
 	s.Events = s.during(k.Events)
 	s.steps(ro, attempt)
 	s.acts(k.Actions, ro.Name, attempt)
+	r.ZeroAt = s.zero(ro, attempt)
 	if n := len(s.Steps); n > 0 {
 		last := s.Steps[n-1]
 		r.Place = Place{Step: last.Step, Steps: max(st.Steps, int32(len(ro.Spec.Steps)), last.Step), Weight: last.Weight}
 	}
+	if i := entry(st, attempt); i >= 0 && s.EndedAt != nil {
+		r.Sentence = told(st.History[i], r.Stable, r.Place)
+	}
 	return r, nil
+}
+
+// zero is when every proxy had sent back the traffic of a failed attempt: by the status while it is the newest, and by events.
+func (s *Story) zero(ro *v1alpha1.Rollout, attempt int64) *time.Time {
+	if s.EndedAt == nil || s.Outcome != v1alpha1.OutcomeRolledBack && s.Outcome != v1alpha1.OutcomeAborted {
+		return nil
+	}
+	if attempt == ro.Status.Attempt {
+		if at := zeroAt(ro.Status); at != nil {
+			return at
+		}
+	}
+	for _, e := range s.Events {
+		if e.Reason == v1alpha1.ReasonRolledBack && e.About == "rollout/"+ro.Name && !e.At.Before(*s.EndedAt) {
+			return &e.At
+		}
+	}
+	return nil
 }
 
 func (s *Story) miss(what string) { s.Missing = append(s.Missing, what) }
@@ -151,15 +173,20 @@ func begin(r *EvidenceReport, ro *v1alpha1.Rollout) bool {
 		}
 		return true
 	}
-	i := slices.IndexFunc(st.History, func(h v1alpha1.HistoryEntry) bool { return h.Attempt == r.Attempt })
+	i := entry(st, r.Attempt)
 	if i < 0 {
 		return false
 	}
 	h := st.History[i]
 	s.Outcome, s.Reason, s.DryRun = h.Outcome, h.Reason, h.DryRun
 	s.StartedAt, s.EndedAt = instant(h.StartedAt.Time), instant(h.EndedAt.Time)
-	r.At, r.Note, r.Sentence = h.EndedAt.UTC(), noteOf(h.Outcome), told(h, r.Stable)
+	r.At, r.Note = h.EndedAt.UTC(), noteOf(h.Outcome)
 	return true
+}
+
+// entry is where the history tells of an attempt; below 0: nowhere.
+func entry(st *v1alpha1.RolloutStatus, attempt int64) int {
+	return slices.IndexFunc(st.History, func(h v1alpha1.HistoryEntry) bool { return h.Attempt == attempt })
 }
 
 // noteOf is the note that goes with an outcome.
@@ -180,7 +207,7 @@ func noteOf(o v1alpha1.Outcome) v1alpha1.NoteKind {
 }
 
 // told is an ended attempt in a sentence: what, where, by which numbers, what now.
-func told(h v1alpha1.HistoryEntry, stable *Version) string {
+func told(h v1alpha1.HistoryEntry, stable *Version, place Place) string {
 	serves, before := "", ""
 	if stable != nil {
 		serves, before = "; "+stable.Name+" serves 100%", " to "+stable.Name
@@ -189,13 +216,17 @@ func told(h v1alpha1.HistoryEntry, stable *Version) string {
 	if h.Text != "" {
 		why = h.Text
 	}
+	where := fmt.Sprintf("step %d", h.Step)
+	if place.Step == h.Step && h.Step > 0 {
+		where = fmt.Sprintf("step %d/%d (%d%%)", place.Step, place.Steps, place.Weight)
+	}
 	switch h.Outcome {
 	case v1alpha1.OutcomeCompleted:
 		return fmt.Sprintf("%s is stable: %s", h.Name, why)
 	case v1alpha1.OutcomeRolledBack:
-		return fmt.Sprintf("rolled back%s at step %d: %s%s", before, h.Step, why, serves)
+		return fmt.Sprintf("rolled back%s at %s: %s%s", before, where, why, serves)
 	default:
-		return fmt.Sprintf("%s ended at step %d (%s): %s%s", h.Name, h.Step, h.Outcome, why, serves)
+		return fmt.Sprintf("%s, %s at %s: %s%s", h.Name, h.Outcome, where, why, serves)
 	}
 }
 

@@ -47,6 +47,7 @@ func TestAttemptReport_findsStepsInEvents(t *testing.T) {
 		event(300, "StepPassed", "step 1/3 (15%) passed: v3 is no worse; asking for 50%"),
 		event(301, "WeightProgrammed", "step 2/3 (50%): acknowledged by 3/3 proxies; baking for at least 1m"),
 		event(390, "RegressionDetected", "rolled back to v2 at step 2/3 (50%): errors"),
+		event(391, "RolledBack", "v2 serves 100%"),
 		event(900, "Later", "of no attempt"),
 	}
 	r, err := view.AttemptReport(storied(), 0, view.Known{Events: events, Actions: []v1alpha1.RolloutAction{
@@ -65,10 +66,18 @@ func TestAttemptReport_findsStepsInEvents(t *testing.T) {
 	if diff := cmp.Diff(want, r.Story.Steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if r.Sentence != "rolled back to v2 at step 2: errors 20.1% (84/418) against 0.042% (1/2380); v2 serves 100%" {
+	if r.ZeroAt == nil || !r.ZeroAt.Equal(micro(391).Time) {
+		t.Errorf("the traffic was back at %v, want by the event", r.ZeroAt)
+	}
+	ro := storied()
+	ro.Status.Reason = v1alpha1.ReasonRolledBack
+	if known, err := view.AttemptReport(ro, 0, view.Known{}); err != nil || known.ZeroAt == nil || !known.ZeroAt.Equal(micro(400).Time) {
+		t.Errorf("the traffic was back at %v, %v, want by the status", known.ZeroAt, err)
+	}
+	if r.Sentence != "rolled back to v2 at step 2/3 (50%): errors 20.1% (84/418) against 0.042% (1/2380); v2 serves 100%" {
 		t.Errorf("sentence %q", r.Sentence)
 	}
-	if r.Note != v1alpha1.NoteRolledBack || r.Version.Author != "Ana" || r.Stable.Name != "v2" || len(r.Metrics) != 1 || len(r.Story.Events) != 6 || len(r.Story.Missing) != 0 {
+	if r.Note != v1alpha1.NoteRolledBack || r.Version.Author != "Ana" || r.Stable.Name != "v2" || len(r.Metrics) != 1 || len(r.Story.Events) != 7 || len(r.Story.Missing) != 0 {
 		t.Errorf("%s, %+v against %+v, %d metrics, %d events, missing %q", r.Note, r.Version, r.Stable, len(r.Metrics), len(r.Story.Events), r.Story.Missing)
 	}
 	if len(r.Story.Acts) != 1 || r.Story.Acts[0].Actor != "ana" {

@@ -61,13 +61,13 @@ func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) e
 	if err := c.client.Get().Namespace(c.namespace).Resource("rollouts").Name(name).Do(ctx).Into(ro); err != nil {
 		return failed("getting rollout "+name, err)
 	}
-	happened, trouble := c.events(ctx, ro)
-	happened = happened[max(0, len(happened)-describedEvents):]
+	known, missing, trouble := c.happened(ctx, ro)
+	happened := views(known[max(0, len(known)-describedEvents):])
 	if !o.output.people() {
 		if trouble != nil {
 			return trouble
 		}
-		return o.output.document(out, view.Describe(ro, asEvents(happened)))
+		return o.output.document(out, view.Describe(ro, happened))
 	}
 	d := &description{out: out, ro: ro, view: view.Status(ro), now: app.Now()}
 	d.head()
@@ -82,6 +82,9 @@ func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) e
 	if len(happened) > 0 && d.err == nil {
 		d.section("Events")
 		d.err = printEvents(out, "  ", happened, d.now)
+	}
+	for _, m := range missing {
+		fmt.Fprintf(s.Err, "not shown: %s\n", m)
 	}
 	return d.err
 }

@@ -140,6 +140,26 @@ func TestEvents_areThoseOfTheAttempt(t *testing.T) {
 	}
 }
 
+// What became of notes, and who does not run it, stand among the events; what may not be read is said.
+func TestEvents_joinNotesAndProxies(t *testing.T) {
+	d := newDesk(t)
+	st := baking()
+	st.Notes = []v1alpha1.PendingNote{{Notifier: "team", Kind: v1alpha1.NoteStarted, Attempt: 2, Seq: 5, At: since, Tries: 2, LastError: "answered 503"}}
+	d.serveReports(t)
+	ro := d.put(t, "joined", st)
+	d.happen(t, "joined", "First", "one", 0)
+	d.report(t, "replica", v1alpha1.FleetReportStatus{
+		Splits: []v1alpha1.FleetSplit{{Split: d.ns + "/joined", UID: string(ro.UID), Seq: 4, Nacked: 1,
+			FirstNack: &v1alpha1.FleetNack{Node: "gw-1", Type: "RDS", Resource: "http.80", Message: "no such cluster", At: metav1.NewMicroTime(since.Add(2 * time.Hour))}}}})
+	code, out, errs := d.run(t, "events", "joined")
+	want := "AGO notifier/team NotePending Started: 2 tries failed, the last by: answered 503 (2 times)\n" +
+		"AGO rollout/joined First one\n" +
+		"AGO proxy/gw-1 ProxyRejected refuses RDS http.80: no such cluster\n"
+	if got := squeeze(ago.ReplaceAllString(out, "AGO")); code != 0 || got != want || errs != "" {
+		t.Errorf("exit %d, %q (-want +got):\n%s", code, errs, cmp.Diff(want, got))
+	}
+}
+
 func TestInit_takesADeployment(t *testing.T) {
 	d := newDesk(t)
 	core := d.core(t)

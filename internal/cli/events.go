@@ -1,22 +1,16 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	eventsv1 "k8s.io/api/events/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/printers"
-	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -38,9 +32,10 @@ func newEvents(s Streams) *cobra.Command {
 	o := &eventsOptions{}
 	cmd := &cobra.Command{
 		Use:   "events NAME",
-		Short: "Tell what happened to a rollout and to the Source it comes from",
-		Long: "List the events of a rollout and of the Source that it comes from, oldest first. The API server keeps them for an hour\n" +
-			"or so. With --watch, go on until the rollout rests.\n\n" +
+		Short: "Tell what happened to a rollout, its Source, its notes and its proxies",
+		Long: "List the events of a rollout and of the Source that it comes from, oldest first, and among them what became of its notes\n" +
+			"(waiting, given up, dropped by a receiver) and which proxies do not run it: refused, or not answered. The API server keeps\n" +
+			"events for an hour or so. With --watch, go on until the rollout rests. What may not be read is said on standard error.\n\n" +
 			"Exit code: 0 printed, 1 there is no such attempt, 5 not found, 6 no answer, 7 not authorised, 124 --timeout.",
 		Example: "  sluice events reviews\n  sluice events reviews --since 10m\n  sluice events reviews --attempt 3\n  sluice events reviews --watch -o json",
 		Args:    cobra.ExactArgs(1),
@@ -72,24 +67,30 @@ func (o *eventsOptions) run(ctx context.Context, s Streams, arg string) error {
 	if err := o.cluster.connect(); err != nil {
 		return err
 	}
-	seen := map[string]int32{}
+	seen, shown := map[string]bool{}, 0 // what was printed, and how many events of it
 	show := func(ro *v1alpha1.Rollout) error {
 		from, to, err := o.span(ro)
 		if err != nil {
 			return err
 		}
-		found, err := o.cluster.events(ctx, ro)
+		found, missing, err := o.cluster.happened(ctx, ro)
 		if err != nil {
 			return err
 		}
-		fresh := slices.DeleteFunc(found, func(e eventsv1.Event) bool {
-			at := lastSeen(&e)
-			return at.Before(from) || (!to.IsZero() && at.After(to)) || seen[string(e.UID)] == count(&e)
+		fresh := slices.DeleteFunc(found, func(h happening) bool {
+			return h.At.Before(from) || (!to.IsZero() && h.At.After(to)) || seen[h.id]
 		})
-		for i := range fresh {
-			seen[string(fresh[i].UID)] = count(&fresh[i])
+		for _, h := range fresh {
+			seen[h.id] = true
 		}
-		return o.print(s, ro, fresh)
+		for _, m := range missing {
+			if !seen[m] {
+				fmt.Fprintf(s.Err, "not shown: %s\n", m)
+			}
+			seen[m] = true
+		}
+		shown += len(fresh)
+		return o.print(s, ro, views(fresh))
 	}
 	if o.watch {
 		return o.follow(ctx, name, show)
@@ -101,41 +102,26 @@ func (o *eventsOptions) run(ctx context.Context, s Streams, arg string) error {
 	if err := show(ro); err != nil {
 		return err
 	}
-	if len(seen) == 0 && o.output.people() {
+	if shown == 0 && o.output.people() {
 		fmt.Fprintf(s.Err, "no events of rollout %s\n", name)
 	}
 	return nil
 }
 
 // print prints events: those of a watch one document a line, without one all as one document.
-func (o *eventsOptions) print(s Streams, ro *v1alpha1.Rollout, fresh []eventsv1.Event) error {
+func (o *eventsOptions) print(s Streams, ro *v1alpha1.Rollout, fresh []view.Event) error {
 	switch {
 	case o.output.people():
 		return printEvents(s.Out, "", fresh, app.Now())
 	case !o.watch:
-		return o.output.document(s.Out, view.Events(ro, asEvents(fresh)))
+		return o.output.document(s.Out, view.Events(ro, fresh))
 	}
-	for _, e := range asEvents(fresh) {
+	for _, e := range fresh {
 		if err := o.output.document(s.Out, view.Events(ro, []view.Event{e})); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// asEvents gives events as documents have them.
-func asEvents(list []eventsv1.Event) []view.Event {
-	out := make([]view.Event, 0, len(list))
-	for i := range list {
-		e := &list[i]
-		out = append(out, view.Event{Object: regarding(e), Reason: problem.Clean(e.Reason, maxWords), Note: problem.Clean(e.Note, problem.MaxMessage), Count: count(e), At: lastSeen(e).UTC()})
-	}
-	return out
-}
-
-// regarding names the object of an event.
-func regarding(e *eventsv1.Event) string {
-	return problem.Clean(strings.ToLower(e.Regarding.Kind)+"/"+e.Regarding.Name, maxWords)
 }
 
 // span gives the times between which events count; a zero end is none.
@@ -171,64 +157,16 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// events gives the events of a rollout and of its Source, oldest first.
-func (c *cluster) events(ctx context.Context, ro *v1alpha1.Rollout) ([]eventsv1.Event, error) {
-	client, err := eventsclient.NewForConfig(c.config)
-	if err != nil {
-		return nil, &Exit{Code: ExitUsage, Err: fmt.Errorf("reading the kubeconfig: %w", err)}
-	}
-	type regarded struct{ namespace, kind, name string }
-	of := []regarded{{ro.Namespace, v1alpha1.KindRollout, ro.Name}}
-	if name := ro.Labels[v1alpha1.LabelSourceName]; name != "" {
-		of = append(of, regarded{cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace), v1alpha1.KindSource, name})
-	}
-	var out []eventsv1.Event
-	for _, r := range of {
-		only := fields.Set{"regarding.kind": r.kind, "regarding.name": r.name}.AsSelector().String()
-		list, err := client.Events(r.namespace).List(ctx, metav1.ListOptions{FieldSelector: only})
-		if err != nil {
-			return nil, failed("getting events", err)
-		}
-		out = append(out, list.Items...)
-	}
-	slices.SortStableFunc(out, func(a, b eventsv1.Event) int {
-		return cmp.Or(lastSeen(&a).Compare(lastSeen(&b)), cmp.Compare(a.Name, b.Name))
-	})
-	return out, nil
-}
-
-// lastSeen is when an event happened last.
-func lastSeen(e *eventsv1.Event) time.Time {
-	switch {
-	case e.Series != nil && !e.Series.LastObservedTime.IsZero():
-		return e.Series.LastObservedTime.Time
-	case !e.EventTime.IsZero():
-		return e.EventTime.Time
-	case !e.DeprecatedLastTimestamp.IsZero():
-		return e.DeprecatedLastTimestamp.Time
-	}
-	return e.CreationTimestamp.Time
-}
-
-// count is how often it happened.
-func count(e *eventsv1.Event) int32 {
-	if e.Series != nil {
-		return e.Series.Count
-	}
-	return max(1, e.DeprecatedCount)
-}
-
 // printEvents writes a line for each event, behind an indent.
-func printEvents(out io.Writer, indent string, list []eventsv1.Event, now time.Time) error {
+func printEvents(out io.Writer, indent string, list []view.Event, now time.Time) error {
 	w := printers.GetNewTabWriter(out)
-	for i := range list {
-		e := &list[i]
+	for _, e := range list {
 		often := ""
-		if n := count(e); n > 1 {
-			often = fmt.Sprintf(" (%d times)", n)
+		if e.Count > 1 {
+			often = fmt.Sprintf(" (%d times)", e.Count)
 		}
-		if _, err := fmt.Fprintf(w, "%s%s\t%s\t%s\t%s%s\n", indent, duration.HumanDuration(now.Sub(lastSeen(e)))+" ago",
-			regarding(e), problem.Clean(e.Reason, maxWords), problem.Clean(e.Note, 512), often); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s\t%s\t%s\t%s%s\n", indent, duration.HumanDuration(now.Sub(e.At))+" ago",
+			e.Object, e.Reason, problem.Clean(e.Note, 512), often); err != nil {
 			return err
 		}
 	}

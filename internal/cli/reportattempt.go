@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/sluice-dev/sluice/analysis/report"
 	"github.com/sluice-dev/sluice/api/problem"
@@ -81,14 +80,13 @@ func (o *reportOptions) render(r view.EvidenceReport, curves *report.Curves) ([]
 func (o *reportOptions) known(ctx context.Context, ro *v1alpha1.Rollout) (view.Known, []string) {
 	var out view.Known
 	var missing []string
-	happened, err := o.cluster.events(ctx, ro)
+	happened, lacks, err := o.cluster.happened(ctx, ro)
 	if err != nil {
 		missing = append(missing, "events: "+problem.Clean(err.Error(), 256))
 	}
-	for i := range happened {
-		e := &happened[i]
-		out.Events = append(out.Events, view.StoryEvent{At: lastSeen(e), About: strings.ToLower(e.Regarding.Kind) + "/" + e.Regarding.Name,
-			Reason: e.Reason, Note: problem.Clean(e.Note, 1024)})
+	missing = append(missing, lacks...)
+	for _, e := range happened {
+		out.Events = append(out.Events, view.StoryEvent{At: e.At, About: e.Object, Reason: e.Reason, Note: e.Note})
 	}
 	list := &v1alpha1.RolloutActionList{}
 	if err := o.cluster.client.Get().Namespace(ro.Namespace).Resource("rolloutactions").Do(ctx).Into(list); err != nil {

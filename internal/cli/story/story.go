@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sluice-dev/sluice/analysis"
 	"github.com/sluice-dev/sluice/api/problem"
@@ -26,6 +27,13 @@ type Document struct {
 // unknown stands where nothing is known.
 const unknown = "n/a"
 
+// The titles of sections that a page shows in a way of their own.
+const (
+	factsTitle = "Attempt"
+	nowTitle   = "What Git says now"
+	stepsTitle = "Steps"
+)
+
 // section is a part of a document, whatever it is written in.
 type section struct {
 	title string
@@ -39,8 +47,8 @@ type section struct {
 // sections are the parts in their order; those with nothing to say are left out.
 func (d Document) sections() []section {
 	s := d.Report.Story
-	all := []section{d.facts(), d.steps(), d.evidence(), d.plot(), d.queries(), d.proxies(), d.acts(), d.events()}
-	all = append(all, section{title: "What Git says now", text: []string{s.Now.Sentence}})
+	now := section{title: nowTitle, text: []string{s.Now.Sentence}}
+	all := []section{d.facts(), now, d.steps(), d.evidence(), d.plot(), d.acts(), d.events(), d.proxies(), d.queries()}
 	if len(s.Missing) > 0 {
 		rows := make([][]string, len(s.Missing))
 		for i, m := range s.Missing {
@@ -86,7 +94,7 @@ func (d Document) sentence() string { return problem.Clean(d.Report.Sentence, 51
 
 func (d Document) facts() section {
 	r, s := d.Report, d.Report.Story
-	outcome := string(s.Outcome)
+	outcome := words(string(s.Outcome))
 	if s.Reason != "" {
 		outcome += " (" + s.Reason + ")"
 	}
@@ -103,7 +111,14 @@ func (d Document) facts() section {
 		{"Ended", ended(s)},
 		{"Took", took(s.StartedAt, s.EndedAt)},
 	}
-	return section{title: "Attempt", head: []string{"", ""}, rows: rows}
+	if s.Outcome == v1alpha1.OutcomeRolledBack || s.Outcome == v1alpha1.OutcomeAborted {
+		back := unknown
+		if r.ZeroAt != nil && s.EndedAt != nil {
+			back = took(s.EndedAt, r.ZeroAt) + " after the decision, in every proxy"
+		}
+		rows = append(rows, []string{"Traffic was back", back})
+	}
+	return section{title: factsTitle, head: []string{"", ""}, rows: rows}
 }
 
 func named(v *view.Version) string {
@@ -152,24 +167,57 @@ func took(from, to *time.Time) string {
 }
 
 func (d Document) steps() section {
-	out := section{title: "Steps", head: []string{"Step", "Weight", "Asked for", "In every proxy after", "Took", "Result"}}
+	out := section{title: stepsTitle, head: []string{"Step", "Weight", "Asked for", "In every proxy after", "Took", "Result"}}
 	for _, s := range d.Report.Story.Steps {
 		name := fmt.Sprint(s.Step)
 		if s.Name != "" {
 			name += " " + s.Name
 		}
-		result := cmp.Or(s.Result, "open")
-		if s.Actor != "" {
-			result += ", by " + s.Actor
-		}
-		out.rows = append(out.rows, []string{name, fmt.Sprintf("%d%%", s.Weight), instant(s.From), took(s.From, s.Acked), took(s.From, s.To), result})
+		out.rows = append(out.rows, []string{name, fmt.Sprintf("%d%%", s.Weight), instant(s.From), took(s.From, s.Acked), took(s.From, s.To), result(s)})
 	}
 	return out
 }
 
+// result is what ended a step.
+func result(s view.StoryStep) string {
+	out := words(s.Result)
+	switch v1alpha1.GateResult(s.Result) {
+	case "":
+		out = "open"
+	case v1alpha1.GatePass:
+		out = "passed: shown not to be worse"
+	case v1alpha1.GateTimeOnly:
+		out = "passed: it asks for time only"
+	case v1alpha1.GateProven:
+		out = "passed: the version was stable a short while ago"
+	case v1alpha1.GateInconclusive:
+		out = "passed although inconclusive"
+	case v1alpha1.GateOverride:
+		out = "promoted"
+	case v1alpha1.GateSkipped:
+		out = "skipped"
+	}
+	if s.Actor != "" {
+		out += " by " + s.Actor
+	}
+	return out
+}
+
+// words are an outcome as people say it: rolled back for rolledBack.
+func words(outcome string) string {
+	var b strings.Builder
+	for _, r := range outcome {
+		if unicode.IsUpper(r) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
 // evidence is the table of numbers, those of the last step.
 func (d Document) evidence() section {
-	out := section{title: "Evidence", head: []string{"Metric", "Canary bad", "Stable bad", "Ratio", "At least", "Harm", "Safe", ""}}
+	out := section{title: "Evidence", head: []string{"Metric", "Canary bad", "Stable bad", "Ratio", "At least", "Harm", "Safe", "What else"}}
 	for _, m := range d.Report.Metrics {
 		row := []string{m.Name, arm(m.Canary), arm(m.Stable), times(m.Ratio), times(m.AtLeast), cmp.Or(m.Harm, unknown), cmp.Or(m.Safe, unknown), remark(m)}
 		if m.Gate != nil || m.NotJudged != "" {
@@ -241,7 +289,7 @@ func (d Document) proxies() section {
 	if p == nil {
 		return section{}
 	}
-	words := fmt.Sprintf("Now %d of %d connected proxies run what is asked for, %d refuse it.", p.Acked, p.Connected, p.Nacked)
+	words := fmt.Sprintf("When this was told, %d of %d connected proxies ran what is asked for; %d refused it.", p.Acked, p.Connected, p.Nacked)
 	if len(p.Laggards) > 0 {
 		words += " No answer from " + strings.Join(p.Laggards, ", ") + "."
 	}

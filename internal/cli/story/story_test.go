@@ -46,8 +46,8 @@ func told(t *testing.T) story.Document {
 	}
 	needed := int64(-1)
 	return story.Document{At: *at(600), Plot: svg, Report: view.EvidenceReport{
-		APIVersion: view.APIVersion, Kind: view.KindEvidenceReport, Rollout: view.Object{Namespace: "bookinfo", Name: "reviews"}, Attempt: 3, Seq: 11,
-		Sentence: "rolled back to v2 at step 2: errors 20.1% (84/418) against 0.042% (1/2380), at least 43.3x (99%); v2 serves 100%",
+		APIVersion: view.APIVersion, Kind: view.KindEvidenceReport, Rollout: view.Object{Namespace: "bookinfo", Name: "reviews"}, Attempt: 3, Seq: 11, ZeroAt: at(331),
+		Sentence: "rolled back to v2 at step 2/3 (50%): errors 20.1% (84/418) against 0.042% (1/2380), at least 43.3x (99%); v2 serves 100%",
 		Version:  &view.Version{Name: "v3", Commit: "c07aa19f0012", Author: "A. Martin", Subject: "Retry budget for ratings"},
 		Stable:   &view.Version{Name: "v2"},
 		Metrics: []v1alpha1.MetricStatus{
