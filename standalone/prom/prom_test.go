@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,7 +17,7 @@ import (
 	"github.com/sluice-dev/sluice/test/poll"
 )
 
-const interval = 100 * time.Millisecond
+const interval = 250 * time.Millisecond // and within which a scrape has to be answered
 
 // exporter counts its own scrapes: the n-th one reads n.
 type exporter struct {
@@ -103,15 +104,32 @@ func samples(t *testing.T, p *prom.Prometheus, n int) series {
 	return out
 }
 
-func checkConsecutive(t *testing.T, s series) {
+// checkConsecutive wants each scrape there once, in order, but for those that Prometheus itself says have failed.
+func checkConsecutive(t *testing.T, p *prom.Prometheus, s series) {
 	t.Helper()
+	last, lost := 0, 0
 	for i, v := range s.Values {
-		if v[1] != fmt.Sprint(i+1) {
-			t.Errorf("sample %d is %v, want %d", i, v[1], i+1)
+		n, err := strconv.Atoi(v[1].(string))
+		if err != nil || n <= last {
+			t.Errorf("sample %d is %v after %d, %v", i, v[1], last, err)
 		}
+		last, lost = n, lost+n-last-1
 		if i > 0 && v[0].(float64) <= s.Values[i-1][0].(float64) {
 			t.Errorf("sample %d is at %v, not after the one before", i, v[0])
 		}
+	}
+	ups, err := query(t, p, `up{job="envoy"}[5m]`)
+	if err != nil || len(ups) != 1 {
+		t.Fatalf("whether it was up: %v, %v", ups, err)
+	}
+	failed := 0
+	for _, v := range ups[0].Values {
+		if v[1] == "0" {
+			failed++
+		}
+	}
+	if lost > failed {
+		t.Errorf("%d of %d scrapes are missing, %d have failed: %v", lost, last, failed, s.Values)
 	}
 }
 
@@ -121,7 +139,7 @@ func TestQuery_rawRangeGivesEachSampleAsScraped(t *testing.T) {
 	defer stop(t, p)
 	p.Targets(prom.Target{Address: e.address(), Labels: map[string]string{"proxy": "gw-1"}})
 	s := samples(t, p, 5)
-	checkConsecutive(t, s)
+	checkConsecutive(t, p, s)
 	want := map[string]string{
 		"__name__": "scrapes_total", "envoy_cluster_name": "outbound|80|v1|a.b", "instance": e.address(), "job": "envoy", "proxy": "gw-1",
 	}

@@ -72,7 +72,7 @@ func TestFacts_ofManyRolloutsCostOneReadingOfTheMesh(t *testing.T) {
 			if got := c.Facts(splitNamed(i)); !got.Known || !got.SubsetDefined || got.CanaryReady != want || len(got.BlockingCodes) > 0 {
 				t.Fatalf("facts of %d: %+v, want %d ready", i, got, want)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 30*time.Second {
 				t.Fatalf("%d of %d Rollouts took %s after one change", i+1, n, took)
 			}
 		}

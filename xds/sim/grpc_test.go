@@ -26,7 +26,7 @@ import (
 
 const (
 	callsOfGRPC  = 400
-	grpcPatience = 20 * time.Second
+	grpcPatience = 60 * time.Second
 )
 
 // TestTranslate_servesGRPCsOwnClient gives the resources of the grpc class to gRPC-Go's xDS client: it dials the host,

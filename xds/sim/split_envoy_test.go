@@ -21,7 +21,7 @@ import (
 
 const (
 	splitConnections = 2000
-	splitDrain       = 8 * time.Second
+	splitDrain       = 16 * time.Second
 	heldConnections  = 20
 )
 
@@ -127,10 +127,10 @@ func (r *rig) share(t *testing.T, connections int) float64 {
 	return float64(canary) / float64(connections)
 }
 
-// checkShare expects a share within four standard deviations.
+// checkShare expects a share within five standard deviations.
 func (r *rig) checkShare(t *testing.T, want float64) {
 	t.Helper()
-	got, bound := r.share(t, splitConnections), 4*math.Sqrt(want*(1-want)/splitConnections)
+	got, bound := r.share(t, splitConnections), 5*math.Sqrt(want*(1-want)/splitConnections)
 	t.Logf("of %d connections the canary has %.4f, want %.2f within %.4f", splitConnections, got, want, bound)
 	if math.Abs(got-want) > bound {
 		t.Errorf("of %d connections the canary has %v, want %v within %v", splitConnections, got, want, bound)

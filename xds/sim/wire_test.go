@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	wirePatience = 10 * time.Second
+	wirePatience = 40 * time.Second
 	// unknownAddress is where captured connections go of which a case says no address.
 	unknownAddress = "127.255.0.1"
 	tlsHandshake   = 0x16 // the first byte of TLS

@@ -300,7 +300,7 @@ func TestEnvoy_rejectionIsCountedServedOnAndNotRepeated(t *testing.T) {
 }
 
 func TestEnvoy_servesWithoutSluiceAndIsNotDisturbedByItsReturn(t *testing.T) {
-	e := start(t, 50)
+	e := startOn(t, serve(t, fmt.Sprintf("127.0.0.1:%d", proxy.FreePort(t))), 50, bootstrap.TLS{}) // nobody takes the port meanwhile
 	before, dump := e.updates(), e.versions()
 	e.plane.stop()
 	err := poll.Until(patience, func() error {

@@ -73,7 +73,7 @@ func dial(t *testing.T, p *plane) healthgrpc.HealthClient {
 // call makes n calls and counts the answers of v2. Every call must be answered.
 func call(t *testing.T, c healthgrpc.HealthClient, n int) (canary int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for range n {
 		var header metadata.MD

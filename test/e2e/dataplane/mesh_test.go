@@ -177,12 +177,13 @@ func (p *plane) done(seq uint64) {
 	}
 }
 
-// within checks a share against its weight: n trials, at most four standard deviations away; exactly at 0 and 100.
+// within checks a share against its weight: n trials, at most five standard deviations away, which is once in two million;
+// exactly at 0 and 100.
 func within(t *testing.T, weight, n, canary int) {
 	t.Helper()
 	p := float64(weight) / 100
 	mean, sigma := float64(n)*p, math.Sqrt(float64(n)*p*(1-p))
-	if math.Abs(float64(canary)-mean) > 4*sigma {
-		t.Errorf("at weight %d %d of %d requests reached the canary, want %.0f within %.0f", weight, canary, n, mean, 4*sigma)
+	if math.Abs(float64(canary)-mean) > 5*sigma {
+		t.Errorf("at weight %d %d of %d requests reached the canary, want %.0f within %.0f", weight, canary, n, mean, 5*sigma)
 	}
 }

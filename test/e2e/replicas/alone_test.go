@@ -31,7 +31,7 @@ func TestAlone_theDataPlaneNeedsNobody(t *testing.T) {
 	r := s.replica("sluice-0")
 	h := s.follow()
 	edges := []*edge{s.edge(0, r.xds, bootstrap.TLS{}), s.edge(1, r.xds, bootstrap.TLS{})}
-	s.apply(s.rollout(time.Minute, time.Minute))
+	s.apply(s.rollout(stays, stays))
 	h.adopted()
 	began := time.Now()
 	for _, e := range edges {

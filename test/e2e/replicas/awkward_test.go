@@ -35,7 +35,8 @@ metadata: {name: reviews, annotations: {sluice.dev/digest: v1}, labels: {%s}}
 spec:
   host: %s
   subset: v1
-  steps: [{weight: 50, promotion: timeOnly, bake: {min: 1s, max: 120s}%s}, {weight: 100, promotion: timeOnly, bake: {min: 60s, max: 120s}}]
+  steps: [{weight: 50, promotion: timeOnly, bake: {min: 1s, max: 900s}%s}, {weight: 100, promotion: timeOnly, bake: {min: 600s, max: 900s}}]
+  convergence: {timeout: 5m}
   analysis: %s
 `
 )

@@ -22,7 +22,7 @@ func TestBrake_zeroWithoutTheAPIServer(t *testing.T) {
 			s := open(t, 1)
 			way := fault.Start(t, s.config)
 			door, kubeconfig := s.door(way, "sluice-0")
-			c := s.canary(s.rollout(time.Second, time.Minute), "--kubeconfig", kubeconfig)
+			c := s.canary(s.rollout(time.Second, stays), "--kubeconfig", kubeconfig)
 			s.want("v2")
 			c.history.settled(50)
 			c.edge.serves(50)

@@ -23,9 +23,9 @@ import (
 
 const (
 	zeroWithin = 2 * time.Second  // from the decision to the canary's last request
-	busy       = 3 * time.Second  // what a machine that does much else may take on top
+	busy       = 8 * time.Second  // what a machine that does much else may take on top
 	aLook      = time.Second      // by which a limit may come early: time counts from the look before
-	seenWithin = 15 * time.Second // from the first failure to the decision, on such a machine
+	seenWithin = 45 * time.Second // from the first failure to the decision, on such a machine
 )
 
 // pods are the servers of each version: enough of v2 for a fault of all of them to be one of the version.

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	shortLease = 6 * time.Second // with which this package's replicas run
+	shortLease = 6 * time.Second // with which this package's replicas run, unless they are many
 	takeover   = 5 * time.Second // that a rollback may take longer when the leader dies
 )
 
@@ -25,13 +25,14 @@ func TestTakeover_rollsBackWhenTheLeaderDies(t *testing.T) {
 	var all []*replica
 	for i := range 3 {
 		all = append(all, s.replica(fmt.Sprintf("sluice-%d", i)))
+		all[0].leads()
 	}
 	h := s.follow()
 	var edges []*edge
 	for i := range all { // each replica hears of one gateway what it sees
 		edges = append(edges, s.edge(i, front(t, all[i].xds, all[(i+1)%3].xds, all[(i+2)%3].xds), bootstrap.TLS{}))
 	}
-	s.apply(s.rollout(time.Second, time.Minute))
+	s.apply(s.rollout(time.Second, stays))
 	h.adopted()
 	began := time.Now()
 	for _, e := range edges {

@@ -85,7 +85,7 @@ func TestIssued_replicasAndEnvoyLiveOnWhatSluiceMakes(t *testing.T) {
 		}
 	}
 	e := s.renewingEdge(front(t, doors[0], doors[1]), s.system, bootstrap.TLS(mine.files))
-	s.apply(s.rollout(time.Minute, time.Minute))
+	s.apply(s.rollout(stays, stays))
 	e.serves(0)
 	connections := e.counter(`^cluster\.sluice-xds;\.upstream_cx_total$`)
 

@@ -18,6 +18,7 @@ import (
 func TestPair_bothReplicasHaveToBeThere(t *testing.T) {
 	s := open(t, 3)
 	leader := s.replica("sluice-0")
+	leader.leads()
 	other := s.replica("sluice-1")
 	h := s.follow()
 	// The first two begin at the leader and can go to both; the third is at the other replica.

@@ -262,7 +262,7 @@ func (tw *town) roll() {
 	before := givenTo([]*edge{tw.near, tw.far})
 	for _, r := range tw.replicas {
 		began := time.Now()
-		if err := r.process.Stop(15 * time.Second); err != nil {
+		if err := r.process.Stop(2 * patience); err != nil {
 			tw.t.Errorf("%s: %v", r.name, err)
 		}
 		tw.t.Logf("%s left within %v", r.name, time.Since(began).Round(time.Millisecond))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,7 +48,7 @@ func (s *site) sluice(args ...string) (code int, out, errs string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	limit := time.NewTimer(patience)
+	limit := time.NewTimer(4 * patience)
 	defer limit.Stop()
 	select {
 	case <-p.Done():
@@ -100,7 +101,7 @@ func (r *replica) start() {
 	defer out.Close()
 	cmd := r.site.command(append([]string{"controller", "--kubeconfig", r.site.kubeconfig, "--system-namespace", r.site.system, "--replica", r.name,
 		"--xds-addr", r.xds, "--metrics-addr", r.metrics, "--health-addr", r.health, "--hook-addr", "0", "--egress-allow-loopback",
-		"--lease-duration", "6s"}, append(slices.Clone(r.more), r.site.flags...)...)...)
+		"--lease-duration", r.site.lease.String()}, append(slices.Clone(r.more), r.site.flags...)...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if r.process, err = child.Start(cmd); err != nil {
 		r.t.Fatal(err)
@@ -112,6 +113,17 @@ func (r *replica) start() {
 	if err != nil {
 		r.t.Fatalf("starting %s: %v\n%s", r.name, err, child.Tail(r.log, 4<<10))
 	}
+}
+
+// leads waits until the replica leads.
+func (r *replica) leads() {
+	r.t.Helper()
+	eventually(r.t, r.name+" to lead", func() error {
+		if r.metric("sluice_leader", "") != 1 {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 }
 
 // kill ends the process without a word.

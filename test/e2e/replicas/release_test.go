@@ -31,7 +31,7 @@ func (s *site) repository() (push func(version string)) {
 	s.t.Helper()
 	git := gittest.Start(s.t, gitserver.Config{})
 	tree := gittest.Repository(s.t, git, "shop")
-	rollout := strings.Replace(s.rollout(2*time.Second, time.Minute), ", annotations: {sluice.dev/digest: v1}", "", 1)
+	rollout := strings.Replace(s.rollout(2*time.Second, stays), ", annotations: {sluice.dev/digest: v1}", "", 1)
 	rollout = strings.Replace(rollout, "  subset: v1\n", "  subset: VERSION\n", 1)
 	push = func(version string) {
 		s.t.Helper()

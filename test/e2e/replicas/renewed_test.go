@@ -60,7 +60,7 @@ func (m *mount) renew(issue func(dir string) authority.Files) {
 // is refused.
 func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
 	t.Parallel()
-	const life = 30 * time.Second
+	const life = time.Minute // all has to be there before it is over
 	s := open(t, 1)
 	ca := authority.New(t)
 	gateway := fmt.Sprintf("spiffe://cluster.local/ns/%s/sa/gateway", s.shop)
@@ -80,7 +80,7 @@ func TestRenewed_envoyTakesItsCertificateWithoutARestart(t *testing.T) {
 	r := s.replica("sluice-0", "--xds-tls-addr", secure, "--xds-cert", server.files.Cert, "--xds-key", server.files.Key, "--xds-ca", server.files.CA,
 		"--proxy-identities", identities, "--csds-readers", reader)
 	h, e := s.follow(), s.renewingEdge(secure, s.shop, bootstrap.TLS(mine.files))
-	s.apply(s.rollout(time.Minute, time.Minute))
+	s.apply(s.rollout(stays, stays))
 	h.adopted()
 	s.inSync("sluice-0", 1)
 	asOps := []string{"proxy-status", e.node, "--xds", secure, "--cert", first.Cert, "--key", first.Key, "--ca", first.CA}

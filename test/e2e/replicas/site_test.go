@@ -43,6 +43,7 @@ type site struct {
 	config     *rest.Config // of the API server itself
 	broken     atomic.Bool  // v2 answers 500
 	flags      []string     // of every controller, besides its own
+	lease      time.Duration
 }
 
 // open makes a site with n gateways. What is applied to it goes with the test.
@@ -64,7 +65,8 @@ func found(t *testing.T, cfg *rest.Config, n int) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, client: c, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), shop: kube.Namespace(t, cfg), system: kube.Namespace(t, cfg), versions: map[string]string{}, config: cfg}
+	s := &site{t: t, client: c, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), shop: kube.Namespace(t, cfg), system: kube.Namespace(t, cfg), versions: map[string]string{}, config: cfg,
+		lease: shortLease}
 	s.define()
 	writeKubeconfig(t, cfg, s.kubeconfig)
 	for _, name := range []string{"v1", "v2"} {
@@ -182,6 +184,9 @@ spec:
 `, s.host(), strings.Join(endpoints, ", "), strings.Join(names, ", "))
 }
 
+// stays is a bake that outlasts any test: the step is to be held meanwhile.
+const stays = 10 * time.Minute
+
 // rollout is the text of the Rollout, which adopts v1. Time alone passes its steps, here after bakes: no Prometheus takes part.
 func (s *site) rollout(bake15, bake50 time.Duration) string {
 	return fmt.Sprintf(`
@@ -192,9 +197,10 @@ spec:
   host: %s
   subset: v1
   steps:
-  - {weight: 15, promotion: timeOnly, bake: {min: %s, max: 120s}}
-  - {weight: 50, promotion: timeOnly, bake: {min: %s, max: 120s}}
-  - {weight: 100, promotion: timeOnly, bake: {min: 1s, max: 120s}}
+  - {weight: 15, promotion: timeOnly, bake: {min: %s, max: 900s}}
+  - {weight: 50, promotion: timeOnly, bake: {min: %s, max: 900s}}
+  - {weight: 100, promotion: timeOnly, bake: {min: 1s, max: 900s}}
+  convergence: {timeout: 5m}
   analysis: {metrics: [{name: errors, disabled: true}, {name: latency, disabled: true}, {name: attempts, disabled: true}]}
 `, s.host(), bake15, bake50)
 }
@@ -228,7 +234,7 @@ func (s *site) apply(text string) {
 
 // remove deletes an object for which no controller works any more.
 func (s *site) remove(o client.Object) {
-	ctx, cancel := withoutEnd(s.t.Context(), 10*time.Second)
+	ctx, cancel := withoutEnd(s.t.Context(), 2*patience)
 	defer cancel()
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
 	if err := errors.Join(client.IgnoreNotFound(s.client.Patch(ctx, o, patch)), client.IgnoreNotFound(s.client.Delete(ctx, o))); err != nil {

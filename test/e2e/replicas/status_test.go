@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sluice-dev/sluice/test/authority"
 	"github.com/sluice-dev/sluice/test/proxy"
@@ -29,7 +28,7 @@ func TestStatus_saysWhatAProxyHas(t *testing.T) {
 		"--proxy-identities", identities, "--csds-readers", reader)
 	files := ca.Issue(t, t.TempDir(), gateway)
 	h, e := s.follow(), s.edge(0, secure, bootstrap.TLS(files))
-	s.apply(s.rollout(time.Minute, time.Minute))
+	s.apply(s.rollout(stays, stays))
 	h.adopted()
 	s.want("v2")
 	h.settled(15)

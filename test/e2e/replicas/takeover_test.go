@@ -25,7 +25,7 @@ func TestLeader_stoppedInAHeldWrite(t *testing.T) {
 	_, second := s.door(way, "sluice-1")
 	hook, h := s.notes(), s.follow()
 	leader := s.replica("sluice-0", "--kubeconfig", first)
-	s.apply(s.rollout(5*time.Second, 3*time.Second))
+	s.apply(s.rollout(12*time.Second, 3*time.Second))
 	h.first(time.Time{}, "v1 adopted", func(st *v1alpha1.RolloutStatus) bool { return st.Stable.Name == "v1" })
 	other := s.replica("sluice-1", "--kubeconfig", second)
 	e := s.edge(0, other.xds, bootstrap.TLS{})
@@ -107,7 +107,7 @@ func holdStep(t *testing.T, way *fault.Proxy, door string) (n int, rule *fault.A
 	key := fault.Key{Door: door, Verb: "patch", Resource: "rollouts.sluice.dev", Subresource: "status"}
 	for {
 		rule = way.Add(fault.Rule{Match: key, Nth: 1, Mode: fault.Held})
-		limit := time.NewTimer(patience)
+		limit := time.NewTimer(4 * patience)
 		select {
 		case <-rule.Fired():
 		case <-limit.C:

@@ -17,8 +17,9 @@ import (
 // follower tells nothing.
 func TestTold_proxiesOfAFollowerEndACanary(t *testing.T) {
 	s := open(t, 1)
+	s.lease = 30 * time.Second // nobody is to take over
 	c := &canary{site: s, pods: s.crowd(), replica: s.replica("sluice-0"), history: s.follow()}
-	s.apply(s.rollout(time.Second, time.Minute))
+	s.apply(s.rollout(time.Second, stays))
 	c.history.first(time.Time{}, "v1 adopted", func(st *v1alpha1.RolloutStatus) bool { return st.Stable.Name == "v1" })
 	follower := s.replica("sluice-1")
 	c.edge = s.edge(0, follower.xds, bootstrap.TLS{})

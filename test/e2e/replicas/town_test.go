@@ -52,6 +52,7 @@ func openTown(t *testing.T, names []string, more ...string) *town {
 	server := kube.Own(t, kube.Options{Port: proxy.FreePort(t)})
 	tw := &town{site: found(t, server.Config(t), 4), server: server, names: names, users: map[string]*load.Generator{},
 		history: map[string][]entry{}, version: map[string]string{}}
+	tw.lease = 10 * time.Second // a town is much work for one machine
 	for _, name := range names {
 		tw.apply(tw.service(name))
 	}
@@ -153,7 +154,7 @@ spec:
 	if name == "approval" {
 		approval = ", approval: {}"
 	}
-	bake := "120s"
+	bake := "600s"
 	if approval != "" {
 		bake = "1s"
 	}
@@ -189,9 +190,9 @@ spec:
   host: %[2]s
   subset: v1
   steps:
-  - {weight: 15, promotion: timeOnly, bake: {min: %[5]s, max: 300s}%[4]s}
-  - {weight: 50, promotion: timeOnly, bake: {min: 120s, max: 300s}}
-  - {weight: 100, promotion: timeOnly, bake: {min: 1s, max: 300s}}
+  - {weight: 15, promotion: timeOnly, bake: {min: %[5]s, max: 900s}%[4]s}
+  - {weight: 50, promotion: timeOnly, bake: {min: 600s, max: 900s}}
+  - {weight: 100, promotion: timeOnly, bake: {min: 1s, max: 900s}}
   convergence: {timeout: 5m}
   analysis: {metrics: [{name: errors, disabled: true}, {name: latency, disabled: true}, {name: attempts, disabled: true}]}
 `, name, tw.hostOf(name), endpoints, approval, bake, door)
