@@ -86,6 +86,9 @@ type FleetProxies struct {
 	// Lost ones went away while they were pending, a moment ago.
 	// +optional
 	Lost int32 `json:"lost"`
+	// Away ones were sent to other replicas a moment ago, since this one goes down; they ran all that they should have.
+	// +optional
+	Away int32 `json:"away,omitempty"`
 }
 
 // FleetSplit is how far the proxies of a replica are with the traffic of a Rollout.
@@ -122,6 +125,10 @@ type FleetSplit struct {
 	// Lost counts those that went away while they were pending, a moment ago.
 	// +optional
 	Lost int32 `json:"lost,omitempty"`
+	// Away counts those that ran it when this replica sent them to another one, a moment ago: until they are there, nobody
+	// knows that they run anything newer.
+	// +optional
+	Away int32 `json:"away,omitempty"`
 	// Pending are the ids of proxies that have not answered, the first twenty.
 	// +optional
 	// +listType=atomic

@@ -13,11 +13,13 @@ import (
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
-// A replica that ends while proxies of it have not taken a split goes on to count until its Lease has ended, with what it
-// knew last: they may still run the weight before.
-func TestWriter_keepsItsLeaseForProxiesThatHaveNotAnswered(t *testing.T) {
+// A replica that ends while proxies of it are cut off, or are on their way to another one, goes on to count until its Lease has ended,
+// with what it knew last: nobody else knows yet what they run.
+func TestWriter_keepsItsLeaseForProxiesThatAreUnderWay(t *testing.T) {
 	lost := step(2, 0, 0, 0)
 	lost.Lost, lost.Splits[0].Convergence.Lost = 2, 2
+	away := step(2, 0, 0, 0)
+	away.Away, away.Splits[0].Convergence.Away = 2, 2
 	unrendered := step(2, 3, 3, 0)
 	unrendered.Splits[0].Convergence.Rendered = false
 	for _, c := range []struct {
@@ -28,8 +30,9 @@ func TestWriter_keepsItsLeaseForProxiesThatHaveNotAnswered(t *testing.T) {
 		{"lost", lost, true},
 		{"pending", step(2, 3, 2, 0), true},
 		{"not rendered", unrendered, true},
-		{"all have acknowledged", step(2, 3, 3, 0), false},
-		{"one rejects", step(2, 3, 2, 1), false},
+		{"all have acknowledged", step(2, 3, 3, 0), true},
+		{"one rejects", step(2, 3, 2, 1), true},
+		{"sent away", away, true},
 		{"nobody is left", step(2, 0, 0, 0), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -50,7 +53,7 @@ func TestWriter_keepsItsLeaseForProxiesThatHaveNotAnswered(t *testing.T) {
 				return
 			}
 			shows(t, cl, ns, "what was known last", func(s v1alpha1.FleetReportStatus) bool {
-				return len(s.Splits) == 1 && s.Splits[0].Seq == 2 && s.Proxies.Lost == int32(c.end.Lost) && s.Proxies.Connected == int32(c.end.Connected)
+				return len(s.Splits) == 1 && s.Splits[0].Seq == 2 && s.Proxies.Lost == int32(c.end.Lost) && s.Splits[0].Away == int32(c.end.Away) && s.Proxies.Connected == int32(c.end.Connected)
 			})
 		})
 	}

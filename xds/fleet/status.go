@@ -20,7 +20,7 @@ const (
 // statusOf is the report as it is stored. What is the same as in before keeps its instant.
 func statusOf(r ir.Report, before v1alpha1.FleetReportStatus, incarnation string, now time.Time) v1alpha1.FleetReportStatus {
 	out := v1alpha1.FleetReportStatus{Incarnation: incarnation, Proxies: v1alpha1.FleetProxies{
-		Connected: int32(r.Connected), Synced: int32(r.Synced), Pending: int32(r.Pending), Rejected: int32(r.Rejected), Lost: int32(r.Lost),
+		Connected: int32(r.Connected), Synced: int32(r.Synced), Pending: int32(r.Pending), Rejected: int32(r.Rejected), Lost: int32(r.Lost), Away: int32(r.Away),
 	}}
 	for i, s := range r.Splits {
 		if i == v1alpha1.MaxFleetSplits {
@@ -60,7 +60,7 @@ func splitOf(s ir.SplitReport) v1alpha1.FleetSplit {
 	c := s.Convergence
 	out := v1alpha1.FleetSplit{
 		Split: s.Use.Key, UID: s.Use.UID, Seq: int64(s.Use.Seq), Weight: int32(s.Use.Weight), Rest: s.Use.Rest, Rendered: c.Rendered,
-		Connected: int32(c.Connected), Acked: int32(c.Acked), Nacked: int32(c.Nacked), Lost: int32(c.Lost),
+		Connected: int32(c.Connected), Acked: int32(c.Acked), Nacked: int32(c.Nacked), Lost: int32(c.Lost), Away: int32(c.Away),
 	}
 	for _, node := range c.Laggards[:min(len(c.Laggards), v1alpha1.MaxFleetPending)] {
 		out.Pending = append(out.Pending, problem.Clean(node, maxName))

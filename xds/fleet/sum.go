@@ -56,6 +56,7 @@ func Sum(parts ...ir.Convergence) ir.Convergence {
 		out.Nacked += p.Nacked
 		out.Pending += p.Pending
 		out.Lost += p.Lost
+		out.Away += p.Away
 		out.Laggards = append(out.Laggards, p.Laggards...)
 		if out.First == nil {
 			out.First = p.First
@@ -80,19 +81,19 @@ type ask struct {
 }
 
 // partOf is what the report of another replica says of a split, nil where it does not list it; done is when its proxies were
-// first seen to run it all. A replica without proxies has nothing to render.
+// first seen to run it all. A replica without proxies has nothing to render. Those that it has sent to others ran what it had then.
 func partOf(proxies v1alpha1.FleetProxies, s *v1alpha1.FleetSplit, asked ask, done time.Time) ir.Convergence {
 	switch {
-	case proxies.Connected == 0 && proxies.Lost == 0:
+	case proxies.Connected == 0 && proxies.Lost == 0 && proxies.Away == 0:
 		return ir.Convergence{Rendered: true}
 	case s == nil:
 		return ir.Convergence{}
 	case s.UID != asked.uid: // of a Rollout that had the name before
 		return ir.Convergence{}
 	}
-	out := ir.Convergence{Rendered: s.Rendered, Connected: int(s.Connected), Acked: int(s.Acked), Nacked: int(s.Nacked), Lost: int(s.Lost), Laggards: s.Pending}
+	out := ir.Convergence{Rendered: s.Rendered, Connected: int(s.Connected), Acked: int(s.Acked), Nacked: int(s.Nacked), Lost: int(s.Lost), Away: int(s.Away), Laggards: s.Pending}
 	if uint64(s.Seq) < asked.seq { // what was counted is of the weight before
-		out = ir.Convergence{Connected: int(s.Connected), Lost: int(s.Lost)}
+		out = ir.Convergence{Connected: int(s.Connected), Lost: int(s.Lost) + int(s.Away)}
 	} else if f := s.FirstNack; f != nil {
 		out.First = &ir.Rejection{Node: f.Node, TypeURL: f.Type, Resource: f.Resource, Version: f.Version, Message: f.Message, At: f.At.Time}
 	}

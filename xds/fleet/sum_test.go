@@ -67,6 +67,10 @@ func TestPart_countsOnlyTheTrafficThatIsAskedFor(t *testing.T) {
 		{"one rejects", st(func(s *v1alpha1.FleetSplit) {
 			s.Acked, s.Nacked, s.FirstNack = 1, 1, &v1alpha1.FleetNack{Node: "n", Resource: "http.80", Message: "no"}
 		}), 7, ir.Convergence{Rendered: true, Connected: 2, Acked: 1, Nacked: 1, First: &ir.Rejection{Node: "n", Resource: "http.80", Message: "no"}}},
+		{"some were sent away, and ran it", st(func(s *v1alpha1.FleetSplit) { s.Away = 3 }), 7,
+			ir.Convergence{Rendered: true, Connected: 2, Acked: 2, Away: 3, SettledAt: start}},
+		{"some were sent away before it", st(func(s *v1alpha1.FleetSplit) { s.Away, s.Connected, s.Acked = 3, 0, 0 }), 8, ir.Convergence{Lost: 3}},
+		{"all were sent away, and the split is not known there", v1alpha1.FleetReportStatus{Proxies: v1alpha1.FleetProxies{Away: 1}}, 7, ir.Convergence{}},
 		{"not known there", v1alpha1.FleetReportStatus{Proxies: v1alpha1.FleetProxies{Connected: 1}}, 7, ir.Convergence{}},
 		{"an older one, without proxies", v1alpha1.FleetReportStatus{Splits: []v1alpha1.FleetSplit{{Split: "shop/reviews", UID: "u", Seq: 6, Rendered: true}}}, 7,
 			ir.Convergence{Rendered: true}},

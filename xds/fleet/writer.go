@@ -194,15 +194,15 @@ func (w *Writer) renew(ctx context.Context) error {
 	return nil
 }
 
-// release says that this replica has gone: nobody then waits for what its proxies would have said. While one of them may
-// still run the weight before, the last report stands until the Lease has ended by itself: by then it is elsewhere.
+// release says that this replica has gone: nobody then waits for what its proxies would have said. While some of them are on their
+// way to another one, the last report stands until the Lease has ended by itself: by then they are elsewhere.
 func (w *Writer) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
 	defer cancel()
 	if w.lease == nil && !w.regain(ctx) {
 		return
 	}
-	if last := w.config.Ledger.Report(); unanswered(last) {
+	if last := w.config.Ledger.Report(); underway(last) {
 		if err := w.write(ctx, statusOf(last, w.pace.written, w.incarnation, w.config.Now())); err != nil {
 			w.config.Log.Warn("the last FleetReport of this replica is not written; the one before stands until its Lease has ended", "err", err)
 		}
@@ -227,11 +227,11 @@ func (w *Writer) regain(ctx context.Context) bool {
 	return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == w.incarnation
 }
 
-// unanswered reports that proxies have neither taken nor rejected what they should have of a split.
-func unanswered(r ir.Report) bool {
+// underway reports that proxies which run splits are cut off now, or were sent away a moment ago: nobody else may count them yet.
+func underway(r ir.Report) bool {
 	return slices.ContainsFunc(r.Splits, func(s ir.SplitReport) bool {
 		c := s.Convergence
-		return c.Lost > 0 || c.Connected > c.Acked+c.Nacked || !c.Rendered && c.Connected > 0
+		return c.Connected > 0 || c.Lost > 0 || c.Away > 0
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -68,13 +70,29 @@ func server(t *testing.T) (client.Client, string) {
 	}
 	for _, def := range own {
 		if def.Spec.Names.Kind == v1alpha1.KindFleetReport {
-			if err := client.IgnoreAlreadyExists(c.Create(t.Context(), def)); err != nil {
-				t.Fatal(err)
-			}
+			define(t, c, def)
 		}
 	}
 	kube.Eventually(t, 10*time.Second, func() error { return c.List(t.Context(), &v1alpha1.FleetReportList{}) })
 	return c, kube.Namespace(t, cfg)
+}
+
+// define makes the API server know a kind as this code has it: another program may have defined it before.
+func define(t *testing.T, c client.Client, def *apiextensionsv1.CustomResourceDefinition) {
+	t.Helper()
+	kube.Eventually(t, 10*time.Second, func() error {
+		have := &apiextensionsv1.CustomResourceDefinition{}
+		err := c.Get(t.Context(), client.ObjectKeyFromObject(def), have)
+		if apierrors.IsNotFound(err) {
+			return c.Create(t.Context(), def.DeepCopy())
+		}
+		if err != nil || equality.Semantic.DeepEqual(have.Spec.Versions, def.Spec.Versions) {
+			return err
+		}
+		next := def.DeepCopy()
+		next.ResourceVersion = have.ResourceVersion
+		return c.Update(t.Context(), next)
+	})
 }
 
 // run lets a Writer work until the function that it gives is called.

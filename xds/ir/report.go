@@ -9,6 +9,7 @@ type Report struct {
 	Pending   int // have not acknowledged something yet
 	Rejected  int // have rejected something, or are kept from it since others like them have
 	Lost      int // went away while they were pending, a moment ago
+	Away      int // were sent to other replicas a moment ago, and ran all that they should have
 	Unserved  int // streams for which nothing is published yet
 
 	Splits     []SplitReport // sorted by key and UID

@@ -119,6 +119,7 @@ type Convergence struct {
 	Nacked    int
 	Pending   int
 	Lost      int       // streams that ended while pending, for 15 s
+	Away      int       // proxies that ran it when this replica sent them to another one, for 15 s; in no other count
 	SettledAt time.Time // last ACK + 1 s; zero while not Done
 	First     *Rejection
 	Laggards  []string // node ids still pending, at most 20

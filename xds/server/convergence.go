@@ -55,7 +55,8 @@ func (l *ledger) converge(split, uid string, seq uint64) ir.Convergence {
 	out.Rendered = rendered && !behind && !braked
 	out.Braked = braked && !stored
 	out.Pending = out.Connected - out.Acked - out.Nacked
-	out.Lost = l.losses(carriers)
+	stray, away := l.sent(carriers)
+	out.Lost, out.Away = l.losses(carriers)+stray, away
 	if out.Done() || out.Stopped() {
 		out.SettledAt = last.Add(l.timing.Settle)
 	}

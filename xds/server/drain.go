@@ -77,6 +77,7 @@ const leaveWithin = 2 * time.Second
 // not met by all at once. It returns when all have left, soon after the last was told, or when ctx ends.
 func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	s.admission.health.Shutdown()
+	s.ledger.sendAway()
 	doors, guests := s.life.farewell.begin()
 	s.log.Info(fmt.Sprintf("the proxies of %d streams are sent to other replicas within %v", len(guests), over))
 	var closing sync.WaitGroup

@@ -24,8 +24,9 @@ type ledger struct {
 	mu      sync.Mutex // guards everything below
 	books   map[ir.ProxyClass]*book
 	clients map[*client]struct{}
-	live    map[string]int              // streams by node
-	lost    map[string]*loss            // by node
+	live    map[string]int   // streams by node
+	lost    map[string]*loss // by node
+	departed
 	refusal map[string]map[key]*refusal // by node
 	changed chan struct{}               // closed at the next change
 	told    bool                        // no change waits to be announced
@@ -154,8 +155,9 @@ func (l *ledger) join(who identity, class ir.ProxyClass) *client {
 	l.book(class).streams++
 	node := who.key()
 	l.live[node]++
-	if l.lost[node] != nil {
+	if l.lost[node] != nil || l.departed.nodes[node] != nil {
 		delete(l.lost, node)
+		delete(l.departed.nodes, node)
 		l.announce()
 	}
 	c := &client{node: who.id, key: node, class: class, flavour: who.flavour, cells: map[key]*cell{}}
@@ -163,11 +165,16 @@ func (l *ledger) join(who identity, class ir.ProxyClass) *client {
 	return c
 }
 
-// leave takes a stream out. What it had not acknowledged counts as lost for a while.
+// leave takes a stream out. What it had not acknowledged counts as lost for a while, and one that was sent to another replica counts
+// as a whole.
 func (l *ledger) leave(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.clients, c)
+	sent := l.departed.begun && l.live[c.key] == 1
+	if sent {
+		l.part(c)
+	}
 	pending := map[key]bool{}
 	b := l.book(c.class)
 	b.streams--
@@ -180,7 +187,7 @@ func (l *ledger) leave(c *client) {
 	if l.live[c.key]--; l.live[c.key] == 0 {
 		delete(l.live, c.key)
 	}
-	if len(pending) > 0 && l.live[c.key] == 0 {
+	if len(pending) > 0 && l.live[c.key] == 0 && !sent {
 		lost := &loss{class: c.class, keys: pending}
 		l.lost[c.key] = lost
 		l.after(l.timing.Lost, func() {

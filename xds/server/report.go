@@ -46,8 +46,10 @@ func (l *ledger) report() ir.Report {
 			l.behind(b, at, r, proxies)
 		}
 	}
-	out := ir.Report{Connected: len(proxies), Unserved: unserved, Lost: len(l.lost), Splits: l.splits()}
-	for node, of := range l.lost {
+	strayed, away := l.strayed()
+	out := ir.Report{Connected: len(proxies), Unserved: unserved, Lost: len(l.lost) + len(strayed), Away: away - len(strayed), Splits: l.splits()}
+	maps.Copy(strayed, l.lost)
+	for node, of := range strayed {
 		proxies[node] = of.stands(node)
 	}
 	for _, e := range proxies {
