@@ -80,8 +80,8 @@ func (l *tardy) Update(ctx context.Context, o client.Object, opts ...client.Upda
 func TestWriter_releasesALeaseThatItWasWriting(t *testing.T) {
 	cl, ns := server(t)
 	l := &tardy{Client: cl, written: make(chan struct{})}
-	stop := run(t, l, ns, &ledger{report: step(1, 3, 3, 0), changed: make(chan struct{})})
-	shows(t, cl, ns, "the first", func(s v1alpha1.FleetReportStatus) bool { return s.Proxies.Synced == 3 })
+	stop := run(t, l, ns, &ledger{report: step(1, 0, 0, 0), changed: make(chan struct{})})
+	shows(t, cl, ns, "the first", func(s v1alpha1.FleetReportStatus) bool { return len(s.Splits) == 1 })
 	l.wanted.Store(true)
 	select {
 	case <-l.written:
