@@ -35,6 +35,7 @@ func spaces() []space {
 		{"a commit, an outage, and stable empty", model.Bounds{Replicas: 1, Proxies: 1, Commits: 1, Outages: 1, Empties: 1}, true},
 		{"two replicas, a takeover and a commit", model.Bounds{Replicas: 2, Proxies: 1, Commits: 1, Takeovers: 1}, true},
 		{"two replicas, a takeover and an outage", model.Bounds{Replicas: 2, Proxies: 1, Takeovers: 1, Outages: 1}, true},
+		{"two replicas and two proxies, a takeover and a rejection", model.Bounds{Replicas: 2, Proxies: 2, Takeovers: 1, Rejects: 1}, true},
 	}
 }
 
