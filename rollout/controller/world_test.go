@@ -337,7 +337,7 @@ type prometheus struct {
 	err    error
 	blocks chan struct{} // not nil: queries wait for it
 	asked  int
-	ended  int // those that waited
+	ended  int                     // those that waited
 	value  func() (float64, error) // of conditions: they pass below 100
 	gate   analysis.Query          // the last of a condition
 	last   analysis.Query
