@@ -31,15 +31,21 @@ func (c Criterion) absent(r Reason) bool {
 // without reports that the attempt goes on without an optional metric. One that a step names is not optional there.
 func (ev Evidence) without(c Criterion) bool { return c.Optional && ev.metrics[c.Name].Left }
 
-// present are the criteria that the attempt does not go on without.
-func (ev Evidence) present(cfg Config) []Criterion {
-	return slices.DeleteFunc(slices.Clone(cfg.Criteria), ev.without)
-}
-
 // watched is the metric that the hard rules and the guard look at; empty: there is none.
 func (ev Evidence) watched(cfg Config) string {
-	cfg.Criteria = ev.present(cfg)
-	return cfg.watched()
+	first := ""
+	for i := range cfg.Criteria { // sorted by name
+		switch k := &cfg.Criteria[i]; {
+		case k.DryRun, k.Kind != KindRatio, ev.without(*k):
+		case k.Name == errorsName:
+			return k.Name
+		case k.reported():
+			first = k.Name
+		case first == "" && k.Required:
+			first = k.Name
+		}
+	}
+	return first
 }
 
 func (j *judge) watched() string { return j.ev.watched(j.cfg) }
@@ -140,8 +146,15 @@ func (j *judge) standsIn(c Criterion) bool {
 
 // Without are the metrics that the attempt goes on without.
 func (ev Evidence) Without(cfg Config) []Absence {
+	return ev.absences(cfg.WithDefaults().Criteria)
+}
+
+func (ev Evidence) absences(criteria []Criterion) []Absence {
 	var out []Absence
-	for _, c := range cfg.WithDefaults().Criteria {
+	for _, c := range criteria {
+		if !c.Optional {
+			continue
+		}
 		if m := ev.metrics[c.Name]; ev.without(c) && m.Gap != nil {
 			out = append(out, Absence{Metric: c.Name, Reason: m.Gap.Reason})
 		}

@@ -57,8 +57,8 @@ func (c Cut) assemble(targets []target) ([]Window, Coverage) {
 	}
 	increments := grow(targets, since, lookback(cov.Interval))
 	for _, inc := range increments {
-		if inc.all() && inc.by > 0 {
-			if inc.arm == Canary {
+		if inc.by > 0 && inc.of.all() {
+			if inc.of.Arm == Canary {
 				cov.LastCanary = instant(inc.at)
 			} else {
 				cov.LastStable = instant(inc.at)
@@ -119,22 +119,17 @@ func (c *Coverage) look(targets []target, until int64) {
 				c.Missing++
 			}
 		}
-		c.Total = c.Total || slices.ContainsFunc(t.series, Series.all)
+		c.Total = c.Total || slices.ContainsFunc(t.series, func(s Series) bool { return s.all() })
 	}
 	c.Bounds = common(targets)
 }
 
 // increment is what one scrape shows a counter to have grown by.
 type increment struct {
-	at   int64
-	arm  Arm
-	role Role
-	le   float64 // of Within only
-	by   float64
+	at int64
+	by float64
+	of *Series
 }
-
-// all reports that it is of requests, whatever became of them.
-func (i increment) all() bool { return Series{Role: i.role, Le: i.le}.all() }
 
 // grow finds the increments of all scrapes after since, by time.
 func grow(targets []target, since int64, back time.Duration) []increment {
@@ -153,7 +148,7 @@ func grow(targets []target, since int64, back time.Duration) []increment {
 			for k := range t.series {
 				s := &t.series[k]
 				if by, ok := s.grown(at, floor); ok {
-					incs = append(incs, increment{at: at, arm: s.Arm, role: s.Role, le: s.Le, by: by})
+					incs = append(incs, increment{at: at, by: by, of: s})
 				}
 			}
 		}
@@ -189,10 +184,10 @@ type filling struct {
 
 func (o *open) add(inc increment) {
 	arm := &o.stable
-	if inc.arm == Canary {
+	if inc.of.Arm == Canary {
 		arm = &o.canary
 	}
-	switch inc.role {
+	switch inc.of.Role {
 	case Total:
 		arm.total += inc.by
 	case Bad:
@@ -200,10 +195,10 @@ func (o *open) add(inc increment) {
 	case Good:
 		arm.good += inc.by
 	case Within:
-		if inc.all() {
+		if inc.of.all() {
 			arm.total += inc.by
 		}
-		arm.within.add(inc)
+		arm.within.add(inc.of.Le, inc.by)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // all reports that the series counts requests, whatever became of them.
-func (s Series) all() bool { return s.Role == Total || (s.Role == Within && math.IsInf(s.Le, 1)) }
+func (s *Series) all() bool { return s.Role == Total || (s.Role == Within && math.IsInf(s.Le, 1)) }
 
 // buckets are the increments of one arm by rising bound, the one of all events included. A bound can be used where it was
 // seen beside each increment of all events: else a target that does not count by it would be missing in its sum.
@@ -24,13 +24,16 @@ func (b buckets) find(le float64) (i int, found bool) {
 	return slices.BinarySearchFunc(b, le, func(one bucket, le float64) int { return cmp.Compare(one.le, le) })
 }
 
-func (b *buckets) add(inc increment) {
-	i, found := b.find(inc.le)
+func (b *buckets) add(le, by float64) {
+	i, found := b.find(le)
 	if !found {
-		*b = slices.Insert(*b, i, bucket{le: inc.le})
+		if *b == nil {
+			*b = make(buckets, 0, 2*KeptBounds)
+		}
+		*b = slices.Insert(*b, i, bucket{le: le})
 	}
 	one := &(*b)[i]
-	one.sum += inc.by
+	one.sum += by
 	one.seen++
 }
 
@@ -98,13 +101,13 @@ func shared(a, b []float64) []float64 {
 func common(targets []target) []float64 {
 	var canary, stable buckets
 	for _, t := range targets {
-		for _, s := range t.series {
-			switch {
+		for i := range t.series {
+			switch s := &t.series[i]; {
 			case s.Role != Within:
 			case s.Arm == Canary:
-				canary.add(increment{le: s.Le})
+				canary.add(s.Le, 0)
 			default:
-				stable.add(increment{le: s.Le})
+				stable.add(s.Le, 0)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"time"
 )
@@ -16,11 +17,15 @@ const (
 
 // Queries says what to read for the next look. While the weight is not settled that is only what the hard rules need.
 func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
-	var queries []Query
+	return cfg.Ready().Queries(ev, m, arms)
+}
+
+// Queries does what the function does.
+func (r *Ready) Queries(ev Evidence, m Moment, arms Arms) []Query {
+	queries := make([]Query, 0, len(r.cfg.Criteria))
 	until := m.until()
-	cfg = cfg.WithDefaults()
-	known := ev.judging(cfg)
-	for _, c := range ev.reading(cfg, m) {
+	known := ev.judging(r)
+	for c := range ev.reading(r.cfg, m) {
 		if c.Kind == KindCondition {
 			if due := ev.metrics[c.Name].dueIn(ev, c, m); !due.IsZero() && !until.Before(due) {
 				queries = append(queries, Query{
@@ -29,19 +34,12 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 			}
 			continue
 		}
-		start := ev.ruleCut(c, m).Since
-		if cut, _ := ev.cut(c, m); !m.Settled.IsZero() && cut.Since.Before(start) {
-			start = cut.Since
-		}
-		back := lookback(seconds(ev.metrics[c.Name].Interval))
-		since := start.Add(-back)
+		start := ev.start(c, m)
+		back, since := lookback(seconds(ev.metrics[c.Name].Interval)), start
 		if !ev.fixed(c.Name, m) {
 			back, since = expectedFor, time.Time{} // the interval is still to be found
 		}
-		from := earliest(start.Add(-back), until.Add(-expectedFor))
-		if oldest := until.Add(-longestRange); from.Before(oldest) {
-			from = oldest
-		}
+		from := latest(earliest(start.Add(-back), until.Add(-expectedFor)), until.Add(-longestRange))
 		q := Query{Metric: c.Name, Ratio: c.Ratio, Histogram: c.Histogram, Arms: arms, From: from, Until: until, Since: since, Base: ev.wantsBase(c, m)}
 		if c.Kind == KindHistogram && known {
 			q.Bounds = slices.Clone(ev.metrics[c.Name].Le)
@@ -51,11 +49,20 @@ func Queries(cfg Config, ev Evidence, m Moment, arms Arms) []Query {
 	return queries
 }
 
+// start is where the windows and the increments for the hard rules of a criterion go on.
+func (ev Evidence) start(c Criterion, m Moment) time.Time {
+	start := ev.ruleCut(c, m).Since
+	if cut, _ := ev.cut(c, m); !m.Settled.IsZero() {
+		start = earliest(start, cut.Since)
+	}
+	return start
+}
+
 // judging reports that some bounds are chosen, and that they are those of this Config: with another one all are chosen anew.
-func (ev Evidence) judging(cfg Config) bool {
-	for _, c := range cfg.Criteria {
+func (ev Evidence) judging(r *Ready) bool {
+	for _, c := range r.cfg.Criteria {
 		if m := ev.metrics[c.Name]; c.Kind == KindHistogram && m.chosen() {
-			return ev.fits(cfg, cfg.digest())
+			return ev.fits(r)
 		}
 	}
 	return false
@@ -64,30 +71,34 @@ func (ev Evidence) judging(cfg Config) bool {
 // Collect makes a Batch of what was read: windows that closed since the last look, increments for the hard rules,
 // and what is missing.
 func Collect(cfg Config, ev Evidence, m Moment, reads []Read) Batch {
-	cfg = cfg.WithDefaults()
-	b := Batch{Moment: m}
-	watched := ev.watched(cfg)
-	for _, c := range ev.reading(cfg, m) {
-		i := slices.IndexFunc(reads, func(r Read) bool { return r.Metric == c.Name })
+	return cfg.Ready().Collect(ev, m, reads)
+}
+
+// Collect does what the function does.
+func (r *Ready) Collect(ev Evidence, m Moment, reads []Read) Batch {
+	b := Batch{Moment: m, Coverage: make([]Coverage, 0, len(reads))}
+	watched := ev.watched(r.cfg)
+	for c := range ev.reading(r.cfg, m) {
+		i := slices.IndexFunc(reads, func(one Read) bool { return one.Metric == c.Name })
 		if i < 0 {
 			continue
 		}
-		r := reads[i]
+		read := &reads[i]
 		if c.Kind == KindCondition {
-			b.Measurements = append(b.Measurements, measurementOf(r, m))
+			b.Measurements = append(b.Measurements, measurementOf(*read, m))
 			continue
 		}
-		if len(r.Base) > 0 {
+		if len(read.Base) > 0 {
 			if b.Bases == nil {
 				b.Bases = map[string][]Bucket{}
 			}
-			b.Bases[c.Name] = r.Base
+			b.Bases[c.Name] = read.Base
 		}
-		if r.Err != nil {
-			b.Gaps = append(b.Gaps, gapOf(r))
+		if read.Err != nil {
+			b.Gaps = append(b.Gaps, gapOf(*read))
 			continue
 		}
-		targets := byTarget(r.Series, millis(m.until())) // which both cuts end at
+		targets := byTarget(read.Series, millis(m.until())) // which both cuts end at
 		if c.Name == watched {
 			cut := ev.ruleCut(c, m)
 			windows, cov := cut.assemble(targets)
@@ -127,11 +138,18 @@ func (ev Evidence) wantsBase(c Criterion, m Moment) bool {
 }
 
 // reading are the criteria that are read at this moment.
-func (ev Evidence) reading(cfg Config, m Moment) []Criterion {
+func (ev Evidence) reading(cfg Config, m Moment) iter.Seq[Criterion] {
 	watched := ev.watched(cfg)
-	return slices.DeleteFunc(ev.present(cfg), func(c Criterion) bool {
-		return c.reported() || m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != watched)
-	})
+	return func(yield func(Criterion) bool) {
+		for _, c := range cfg.Criteria {
+			if ev.without(c) || c.reported() || m.Step < c.FromStep || (m.Settled.IsZero() && c.Name != watched) {
+				continue
+			}
+			if !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 func (m Moment) until() time.Time { return instant(millis(m.At.Add(-settleTime))) }

@@ -80,8 +80,20 @@ func (j *judge) pending(r Report) (Reason, string) {
 	return NonInferior, ""
 }
 
-// needed is how many canary requests a criterion lacks in this step, whatever the evidence of harm.
+// needed is how many canary requests a criterion lacks in this step, whatever the evidence of harm. It is worked out once.
 func (j *judge) needed(c Criterion) int64 {
+	n, known := j.lacks[c.Name]
+	if !known {
+		if j.lacks == nil {
+			j.lacks = make(map[string]int64, len(j.cfg.Criteria))
+		}
+		n = j.lacking(c)
+		j.lacks[c.Name] = n
+	}
+	return n
+}
+
+func (j *judge) lacking(c Criterion) int64 {
 	m := j.ev.metrics[c.Name]
 	if j.b.Weight == 100 {
 		return max(0, 10-int64(min(m.Step[0], 10)))
@@ -100,7 +112,7 @@ func (j *judge) hopeless() bool {
 }
 
 func (j *judge) progress() Progress {
-	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport(), Without: j.ev.Without(j.cfg)}
+	p := Progress{Bake: j.cfg.Bake, Lost: j.lost, Loads: j.loadsReport(), Without: j.ev.absences(j.cfg.Criteria)}
 	for i, c := range j.required {
 		m := j.ev.metrics[c.Name]
 		observed := seconds(m.Observed)

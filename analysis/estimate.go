@@ -24,8 +24,9 @@ func atLeast(canary, stable Counts, alpha float64) float64 {
 	return math.Exp(low) / -math.Expm1(low) * float64(stable.N) / float64(canary.N)
 }
 
-// atMost is the largest bad share of an arm that its counts leave open at level beta, any time; 1 without requests.
-func atMost(c Counts, beta float64) float64 {
+// atMost is the largest bad share of an arm that its counts leave open at level beta, any time, limit being ln(1/beta); 1 without
+// requests.
+func atMost(c Counts, limit float64) float64 {
 	if c.N == 0 {
 		return 1
 	}
@@ -39,7 +40,7 @@ func atMost(c Counts, beta float64) float64 {
 		if n > x {
 			likelihood += (n - x) * math.Log1p(-p)
 		}
-		return mixed-likelihood > -math.Log(beta)
+		return mixed-likelihood > limit
 	}
 	low, high := x/n, 1.0
 	for range 64 {
@@ -98,7 +99,6 @@ func estimate(step Pair, logE float64, c Criterion, cfg Config) Estimate {
 	return Estimate{
 		Ratio:      ratioOf(step.Canary, step.Stable),
 		AtLeast:    least,
-		AtMost:     atMost(step.Canary, cfg.Beta),
 		Difference: difference(step.Canary, step.Stable, cfg.Alpha),
 	}
 }

@@ -218,8 +218,14 @@ func (ev Evidence) clone() Evidence {
 	ev.metrics = maps.Clone(ev.metrics)
 	for name, m := range ev.metrics {
 		m.bounds = m.clone()
-		m.Clip, m.Vote = slices.Clone(m.Clip), slices.Clone(m.Vote)
-		m.Relative, m.Absolute = slices.Clone(m.Relative), slices.Clone(m.Absolute)
+		room := make([]logw, 0, len(m.Clip)+len(m.Vote)+len(m.Relative)+len(m.Absolute))
+		for _, pot := range []*[]logw{&m.Clip, &m.Vote, &m.Relative, &m.Absolute} {
+			if *pot != nil {
+				start := len(room)
+				room = append(room, *pot...)
+				*pot = room[start:len(room):len(room)]
+			}
+		}
 		if m.Gap != nil {
 			g := *m.Gap
 			m.Gap = &g
@@ -240,12 +246,12 @@ func (ev Evidence) clone() Evidence {
 }
 
 // fits reports whether the evidence belongs to the Config; one that was edited by hand may not.
-func (ev Evidence) fits(cfg Config, digest string) bool {
-	if ev.cfg != digest || len(ev.metrics) != len(cfg.Criteria) {
+func (ev Evidence) fits(r *Ready) bool {
+	if ev.cfg != r.digest || len(ev.metrics) != len(r.cfg.Criteria) {
 		return false
 	}
-	for _, c := range cfg.Criteria {
-		if m, ok := ev.metrics[c.Name]; !ok || !m.fits(c, len(cfg.Mixture.Grid)) {
+	for _, c := range r.cfg.Criteria {
+		if m, ok := ev.metrics[c.Name]; !ok || !m.fits(c, len(r.cfg.Mixture.Grid)) {
 			return false
 		}
 	}

@@ -18,8 +18,11 @@ const (
 // Judge folds a batch into the evidence and says what it now means. It is total: whatever the batch holds, there
 // is a verdict. Windows that were consumed before, or read under another state, change nothing; the order of
 // windows and criteria, and how windows are cut into batches, do not matter. cfg must be valid (Config.Validate).
-func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) {
-	j := newJudge(cfg.WithDefaults(), ev, b)
+func Judge(cfg Config, ev Evidence, b Batch) (Evidence, Report) { return cfg.Ready().Judge(ev, b) }
+
+// Judge does what the function does.
+func (r *Ready) Judge(ev Evidence, b Batch) (Evidence, Report) {
+	j := newJudge(r, ev, b)
 	j.beginStep()
 	j.consume()
 	j.cover()
@@ -37,20 +40,21 @@ type judge struct {
 	sum   *float64 // what logTotal gave; nil: something has changed since
 	lost  bool     // windows were
 
-	active   []Criterion // those that count at this step
-	required []Criterion // the comparisons of them that promotion needs, for the report
+	active   []Criterion      // those that count at this step
+	required []Criterion      // the comparisons of them that promotion needs, for the report
+	lacks    map[string]int64 // what needed gave, by criterion, for the report
 }
 
-func newJudge(cfg Config, ev Evidence, b Batch) *judge {
+func newJudge(r *Ready, ev Evidence, b Batch) *judge {
+	cfg := r.cfg
 	j := &judge{cfg: cfg, b: b}
 	j.choose()
-	digest := cfg.digest()
-	if ev.Begun() && ev.fits(cfg, digest) {
+	if ev.Begun() && ev.fits(r) {
 		j.ev = ev.clone()
 		return j
 	}
 	j.reset = ev.Begun()
-	j.ev = Evidence{cfg: digest, step: b.Step, metrics: map[string]metricState{}, out: ev.out}
+	j.ev = Evidence{cfg: r.digest, step: b.Step, metrics: map[string]metricState{}, out: ev.out}
 	if j.reset {
 		j.ev.rules.Cursor, j.ev.loads.Cursor = ev.rules.Cursor, ev.loads.Cursor
 	}

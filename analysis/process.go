@@ -66,7 +66,7 @@ func spend(reserve logw, stays float64, parts int, pots ...[]logw) logw {
 	for _, pot := range pots {
 		each := float64(reserve) + math.Log((1-stays)/float64(parts))
 		for i, w := range pot {
-			pot[i] = logw(logSum(float64(w), each))
+			pot[i] = logw(logAdd(float64(w), each))
 		}
 	}
 	return reserve + logw(math.Log(stays))
@@ -92,13 +92,14 @@ func (h *harmState) bet(from int, p Pair, c Criterion, m Mixture) {
 	rho0 := c.rho0()
 	against, _ := Vote(p.Canary, p.Stable, rho0)
 	for k, g := range m.Grid {
-		i, rho := from+k, g*rho0
+		f := factorsOf(p.Canary, p.Stable, g*rho0, rho0)
+		i := from + k
 		if c.Noise == Independent {
-			h.Clip[i] = logw(keep(float64(h.Clip[i]) + LogFactor(p.Canary, p.Stable, rho, rho0)))
+			h.Clip[i] = logw(keep(float64(h.Clip[i]) + f.whole()))
 			continue
 		}
-		h.Clip[i] = logw(keep(float64(h.Clip[i]) + logClipped(p.Canary, p.Stable, rho, rho0)))
-		h.Vote[i] = logw(keep(float64(h.Vote[i]) + logVoted(p.Canary, p.Stable, against, rho, rho0)))
+		h.Clip[i] = logw(keep(float64(h.Clip[i]) + f.clipped()))
+		h.Vote[i] = logw(keep(float64(h.Vote[i]) + f.voted(against)))
 	}
 }
 

@@ -57,7 +57,7 @@ type Query struct {
 	Arms      Arms
 	From      time.Time
 	Until     time.Time
-	Since     time.Time     // before it the newest sample of a target is enough, where it is known; zero: all are needed
+	Since     time.Time     // up to it the newest sample of each series is enough, where it is known; zero: all are needed
 	Bounds    []float64     // of a histogram: those that are judged, in ms; the others need not be read. None: all are needed
 	Oldest    time.Duration // of a condition: what was scraped longer before Until is no value; zero: as the server holds it
 	Base      bool          // of a histogram: stable's hour is wanted too, to choose bounds by

@@ -45,6 +45,9 @@ type MetricReport struct {
 	Gate     *Gate   // of a condition
 }
 
+// AtMost is what the canary's bad share is at most, 1 - beta sure: from the counts of the step, taking requests as independent.
+func (m MetricReport) AtMost() float64 { return atMost(m.Step.Canary, m.Safe.Limit) }
+
 // Tally is what was counted of a metric.
 type Tally struct {
 	Attempt  Pair // counts since the attempt began
@@ -133,7 +136,6 @@ type Safe struct {
 type Estimate struct {
 	Ratio      *float64 // of bad shares
 	AtLeast    float64  // the ratio is at least this, 1 - alpha sure
-	AtMost     float64  // the canary's bad share is at most this, 1 - beta sure
 	Difference *Interval
 }
 

@@ -75,20 +75,3 @@ func hardFail(p Pair) bool {
 		2*p.Canary.Bad >= p.Canary.N &&
 		10*p.Stable.Bad < max(p.Stable.N, 1)
 }
-
-// watched is the metric that the hard rules and the guard look at where all are there; empty: there is none.
-func (c Config) watched() string {
-	first := ""
-	for _, k := range c.Criteria { // sorted by name
-		switch {
-		case k.DryRun, k.Kind != KindRatio:
-		case k.Name == errorsName:
-			return k.Name
-		case k.reported():
-			first = k.Name
-		case first == "" && k.Required:
-			first = k.Name
-		}
-	}
-	return first
-}

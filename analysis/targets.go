@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
@@ -21,25 +20,43 @@ func (t *target) firstAfter(since int64) int {
 // byTarget groups series, leaving out what no counter can show and what lies after until. It changes nothing of what it
 // is given, and may hold on to it.
 func byTarget(series []Series, until int64) []target {
-	if byName := func(a, b Series) int { return cmp.Compare(a.Target, b.Target) }; !slices.IsSortedFunc(series, byName) {
-		series = slices.Clone(series)
-		slices.SortStableFunc(series, byName)
+	targets := targetsOf(series)
+	for i := range targets {
+		t := &targets[i]
+		kept := t.series[:0]
+		for _, s := range t.series {
+			if s.Points = usable(s.Points, until); len(s.Points) > 0 {
+				kept = append(kept, s)
+				t.scraped(s.Points)
+			}
+		}
+		t.series = kept
 	}
-	kept := make([]Series, 0, len(series))
-	var targets []target
-	first := 0 // series of the last target
-	for _, s := range series {
-		if s.Points = usable(s.Points, until); len(s.Points) == 0 {
-			continue
+	return slices.DeleteFunc(targets, func(t target) bool { return len(t.series) == 0 })
+}
+
+// targetsOf puts copies of the series of each target together.
+func targetsOf(series []Series) []target {
+	places := make(map[string]int, 8)
+	sizes, of := make([]int, 0, 8), make([]int, len(series))
+	for i := range series {
+		name := series[i].Target
+		if i > 0 && name == series[i-1].Target { // mostly they follow each other
+			of[i] = of[i-1]
+		} else if at, known := places[name]; known {
+			of[i] = at
+		} else {
+			of[i], places[name], sizes = len(sizes), len(sizes), append(sizes, 0)
 		}
-		if len(kept) == first || kept[first].Target != s.Target {
-			first = len(kept)
-			targets = append(targets, target{})
-		}
-		kept = append(kept, s)
-		t := &targets[len(targets)-1]
-		t.series = kept[first:]
-		t.scraped(s.Points)
+		sizes[of[i]]++
+	}
+	targets, room := make([]target, len(sizes)), make([]Series, len(series))
+	for at, size := range sizes {
+		targets[at].series, room = room[:0:size], room[size:]
+	}
+	for i := range series {
+		t := &targets[of[i]]
+		t.series = append(t.series, series[i])
 	}
 	return targets
 }

@@ -221,7 +221,7 @@ func TestEstimate_matchesReference(t *testing.T) {
 		{1000, 0, 0.006997502521}, {1000, 1, 0.009974747265}, {5980, 61, 0.01611125913},
 		{100, 50, 0.6617424474}, {524, 12, 0.05427771744},
 	} {
-		near(t, fmt.Sprint("at most ", r), atMost(Counts{N: r.n, Bad: r.x}, 0.05), r.want)
+		near(t, fmt.Sprint("at most ", r), atMost(Counts{N: r.n, Bad: r.x}, -math.Log(0.05)), r.want)
 	}
 	for _, r := range []struct {
 		n    [4]uint64
@@ -283,10 +283,10 @@ func TestEvidence_isValidByEnumeration(t *testing.T) {
 				const rho0 = 1.25
 				for name, f := range map[string]func(c, s Counts) float64{
 					"factor": func(c, s Counts) float64 { return LogFactor(c, s, g*rho0, rho0) },
-					"clip":   func(c, s Counts) float64 { return logClipped(c, s, g*rho0, rho0) },
+					"clip":   func(c, s Counts) float64 { return factorsOf(c, s, g*rho0, rho0).clipped() },
 					"vote": func(c, s Counts) float64 {
 						against, _ := Vote(c, s, rho0)
-						return logVoted(c, s, against, g*rho0, rho0)
+						return factorsOf(c, s, g*rho0, rho0).voted(against)
 					},
 				} {
 					for _, harm := range []float64{1, 0.5} { // at the edge of the null, and inside it

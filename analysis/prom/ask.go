@@ -24,7 +24,7 @@ const defaultLookback = 5 * time.Minute
 
 // ask runs an instant query and gives the body of its answer. Samples that are older than that count for nothing in instant
 // selectors; zero: as the server holds it.
-func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldest time.Duration) (*bytes.Buffer, *Failure) {
+func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldest time.Duration) (*page, *Failure) {
 	values := url.Values{
 		"query":   {expression},
 		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
@@ -36,7 +36,7 @@ func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldes
 	form := values.Encode()
 	code, body, err := s.send(ctx, http.MethodPost, s.url, form)
 	if err == nil && code == http.StatusMethodNotAllowed { // a read-only proxy before it
-		s.bodies.put(body)
+		s.pages.put(body)
 		get := *s.url
 		get.RawQuery = form
 		code, body, err = s.send(ctx, http.MethodGet, &get, "")
@@ -45,14 +45,14 @@ func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldes
 		return nil, s.unread(ctx, err)
 	}
 	if fail := refused(code, body.Bytes()); fail != nil {
-		s.bodies.put(body)
+		s.pages.put(body)
 		return nil, fail
 	}
 	return body, nil
 }
 
 // send gives the status and the whole body of an answer. It is asked for as it is: to unpack it would cost more than to read it.
-func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (int, *bytes.Buffer, error) {
+func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (int, *page, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(form))
 	if err != nil {
 		return 0, nil, fmt.Errorf("making the request: %w", err)
@@ -66,52 +66,39 @@ func (s *Server) send(ctx context.Context, method string, u *url.URL, form strin
 	if err != nil {
 		return 0, nil, err
 	}
-	body := s.bodies.get()
+	body := s.pages.get()
 	_, err = body.ReadFrom(resp.Body)
 	if closed := resp.Body.Close(); err == nil {
 		err = closed
 	}
 	if err != nil {
-		s.bodies.put(body)
+		s.pages.put(body)
 		return 0, nil, err
 	}
 	return resp.StatusCode, body, nil
 }
 
-// bodies are buffers for answers, used again and again. What was read from one must not be held any more when it is put back.
-type bodies struct {
-	mu   sync.Mutex // guards all
-	free []*bytes.Buffer
-	size int // of them
+// page is room for an answer, used again and again. What was read from one must not be held any more when it is put back.
+type page struct {
+	bytes.Buffer
+	series []gathered
 }
 
-// keptBodies is how many bytes of buffers are kept at most.
-const keptBodies = 4 * bodyWanted
+// pages are those that nobody uses, until garbage is collected.
+type pages struct{ pool sync.Pool }
 
-func (b *bodies) get() *bytes.Buffer {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := len(b.free)
-	if n == 0 {
-		return &bytes.Buffer{}
+func (p *pages) get() *page {
+	if used, ok := p.pool.Get().(*page); ok {
+		return used
 	}
-	body := b.free[n-1]
-	b.free = b.free[:n-1]
-	b.size -= body.Cap()
-	body.Reset()
-	return body
+	return &page{}
 }
 
-func (b *bodies) put(body *bytes.Buffer) {
-	if body == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.size+body.Cap() <= keptBodies {
-		b.free = append(b.free, body)
-		b.size += body.Cap()
-	}
+func (p *pages) put(used *page) {
+	used.Reset()
+	clear(used.series)
+	used.series = used.series[:0]
+	p.pool.Put(used)
 }
 
 // unread tells apart why no whole answer came.

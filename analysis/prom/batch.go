@@ -30,9 +30,9 @@ type member struct {
 	from, until time.Time
 	bounds      []float64 // that are asked for; none: all
 	les         []string  // their texts
-	series      []analysis.Series
-	count       int // of series that may be for it
-	fail        *Failure
+	found
+	count int // of series that may be for it
+	fail  *Failure
 }
 
 // batchKey is what members of a batch have in common. A long range beside a short one would make the server read the long one
@@ -43,10 +43,25 @@ type batchKey struct {
 	few   bool // bounds
 }
 
+// asked is what those who ask together want.
+type asked struct {
+	members []*member
+	first   *want              // all are of its shape
+	quoted  [][]string         // values of each label as alternatives, without repetition
+	listed  map[labelled]bool  // these values
+	owners  map[string][]owner // by the values of all labels
+	length  int                // of the values, in bytes
+}
+
+// labelled is a value of the label of that number.
+type labelled struct {
+	label int
+	value string
+}
+
 // batch is one question to the server, made of what several queries read.
 type batch struct {
-	members []*member
-	length  int
+	asked
 	waiting int           // members whose query has not been given up
 	full    chan struct{} // closed when no further member is taken
 	done    chan struct{} // closed when the answers are in
@@ -108,9 +123,27 @@ func (s *Server) enter(ctx context.Context, m *member) *batch {
 func newBatch() *batch { return &batch{full: make(chan struct{}), done: make(chan struct{})} }
 
 func (b *batch) add(m *member) {
-	b.members = append(b.members, m)
 	b.waiting++
-	b.length += m.length
+	b.asked.add(m)
+}
+
+// add takes what a member wants among the rest.
+func (a *asked) add(m *member) {
+	a.members = append(a.members, m)
+	if a.first == nil {
+		a.first, a.quoted = &m.wants[0], make([][]string, len(m.wants[0].labels))
+		a.listed, a.owners = map[labelled]bool{}, map[string][]owner{}
+	}
+	for i := range m.wants {
+		w := &m.wants[i]
+		a.owners[w.key] = append(a.owners[w.key], owner{m, w})
+		for label, v := range w.values {
+			if one := (labelled{label, v}); !a.listed[one] {
+				a.listed[one], a.quoted[label] = true, append(a.quoted[label], w.quoted[label])
+				a.length += len(v)
+			}
+		}
+	}
 }
 
 // apart reports that a group is to be asked for alone this time.
@@ -170,7 +203,7 @@ func (s *Server) gatherInto(ctx context.Context, key batchKey, b *batch) {
 func (s *Server) run(ctx context.Context, b *batch) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	size, fail := s.fetch(ctx, b.members)
+	size, fail := s.fetch(ctx, &b.asked)
 	s.batches.mu.Lock()
 	defer s.batches.mu.Unlock()
 	if fail == nil {
@@ -178,7 +211,7 @@ func (s *Server) run(ctx context.Context, b *batch) {
 		return
 	}
 	for _, m := range b.members {
-		m.series, m.fail = nil, fail
+		m.found, m.fail = found{}, fail
 		if len(b.members) > 1 && blamable(fail.Reason) && len(s.batches.alone) < maxRemembered {
 			s.batches.alone[m.id()] = askAlone
 		}
@@ -189,78 +222,68 @@ func (s *Server) run(ctx context.Context, b *batch) {
 func blamable(r analysis.Reason) bool { return r != analysis.Unreachable && r != analysis.Unauthorized }
 
 // fetch asks for all that the members read, and gives the size of the answer.
-func (s *Server) fetch(ctx context.Context, members []*member) (int, *Failure) {
+func (s *Server) fetch(ctx context.Context, a *asked) (int, *Failure) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return 0, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	m := &matrix{repeated: repeated{targets: s.targets, names: map[string]string{}, spellings: &s.spelled}, asked: asked{owners: make(map[string][]owner, 4*len(members))}}
-	from, until := members[0].from, members[0].until
-	var wants []want
+	from, until := a.members[0].from, a.members[0].until
 	var les []string
-	for _, one := range members {
+	for _, one := range a.members {
 		if one.from.Before(from) {
 			from = one.from
 		}
 		if one.until.After(until) {
 			until = one.until
 		}
-		for i := range one.wants {
-			m.owns(one, &one.wants[i])
-		}
-		wants = append(wants, one.wants...)
 		for _, text := range one.les {
 			if !slices.Contains(les, text) {
 				les = append(les, text)
 			}
 		}
 	}
-	body, fail := s.ask(ctx, expression(wants, les, int64((until.Sub(from)+time.Second-1)/time.Second)), until, 0)
+	body, fail := s.ask(ctx, a.expression(les, int64((until.Sub(from)+time.Second-1)/time.Second)), until, 0)
 	if fail != nil {
 		return 0, fail
 	}
-	defer s.bodies.put(body)
-	m.text = body.Bytes()
-	if replicas(m.text) {
-		m.whole = map[string]*gathered{}
-	}
-	if fail := m.read(); fail != nil {
+	m := s.matrix(a, body.Bytes())
+	m.out = body.series
+	defer func() {
+		body.series = m.out
+		s.pages.put(body)
+	}()
+	if fail := s.origins.read(a.members[0].shape, m); fail != nil {
 		return 0, fail
 	}
 	m.handOut()
 	return len(m.text), nil
 }
 
-// owns notes who asks for what.
-func (m *matrix) owns(one *member, w *want) {
-	if m.labels == nil {
-		m.labels = w.labels
-		m.known = make([]map[string]bool, len(w.labels))
-		for i := range m.known {
-			m.known[i] = map[string]bool{}
-		}
+// matrix reads what was answered to those who asked.
+func (s *Server) matrix(a *asked, text []byte) *matrix {
+	return &matrix{
+		scan: scan{text: text}, asked: a,
+		familiar: familiar{
+			origins: &s.origins, spellings: &s.spelled, targets: s.targets, unit: a.first.unit,
+			texts: map[string]string{}, fresh: map[imprint]*origin{},
+		},
 	}
-	for i, v := range w.values {
-		m.known[i][v] = true
-	}
-	m.owners[w.key] = append(m.owners[w.key], owner{one, w})
 }
 
 // handOut gives each member its series, with the points of its own range.
 func (m *matrix) handOut() {
-	for _, g := range m.out {
-		if g != nil {
-			for _, o := range g.owners {
-				o.count++
-			}
+	if m.replicas {
+		m.onlyFuller()
+	}
+	for i := range m.out {
+		for _, o := range m.out[i].owners {
+			o.count++
 		}
 	}
-	for _, g := range m.out {
-		if g == nil {
-			continue
-		}
+	for i := range m.out {
+		g := &m.out[i]
 		for _, o := range g.owners {
 			if g.fail != nil {
 				o.fail = cmp.Or(o.fail, g.fail)
@@ -270,11 +293,11 @@ func (m *matrix) handOut() {
 				continue // only others asked for it
 			}
 			if o.series == nil {
-				o.series = make([]analysis.Series, 0, o.count)
+				o.found = found{series: make([]analysis.Series, 0, o.count), ids: make([]id, 0, o.count)}
 			}
-			o.series = append(o.series, analysis.Series{
+			o.add(analysis.Series{
 				Target: g.target, Arm: o.want.arm, Role: o.want.role, Le: g.le, Points: within(g.points, o.from.UnixMilli(), o.until.UnixMilli()),
-			})
+			}, g.id)
 		}
 	}
 }

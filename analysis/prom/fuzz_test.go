@@ -2,6 +2,7 @@ package prom
 
 import (
 	"encoding/json"
+	"hash/maphash"
 	"math"
 	"strings"
 	"testing"
@@ -40,13 +41,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		one := &member{group: &newPlan("", []want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}).groups[0], until: time.Unix(1<<40, 0)}
-		m := &matrix{scan: scan{text: body}, repeated: repeated{targets: []string{"job"}, names: map[string]string{}}, asked: asked{owners: map[string][]owner{}}}
-		m.owns(one, &one.wants[0])
-		if replicas(body) {
-			m.whole = map[string]*gathered{}
-		}
-		fail := m.read()
+		s := &Server{targets: []string{"job"}, origins: origins{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}}
+		one, m := s.toFuzz(body)
+		fail := s.origins.read(one.shape, m)
 		if value, bad := instants(body); bad == nil && fail == nil {
 			t.Fatalf("both a matrix and the instants %v", value)
 		}
@@ -58,11 +55,19 @@ func FuzzDecode(f *testing.F) {
 		if one.fail != nil {
 			checkReason(t, one.fail)
 		}
+		again, known := s.toFuzz(body)
+		if fail := s.origins.read(one.shape, known); fail != nil {
+			t.Fatalf("read once, and the second time: %v", fail)
+		}
+		known.handOut()
+		if diff := cmp.Diff(one.series, again.series); diff != "" || (one.fail == nil) != (again.fail == nil) {
+			t.Fatalf("read by labels that are known it says %v, else %v\n%s", again.fail, one.fail, diff)
+		}
 		var plain plainAnswer
 		if err := json.Unmarshal(body, &plain); err != nil || plain.Status != "success" || plain.Data.ResultType != "matrix" {
 			t.Fatalf("read what encoding/json does not: %v, %+v", err, plain)
 		}
-		if m.whole == nil && len(m.out) != len(plain.Data.Result) {
+		if !m.replicas && len(m.out) != len(plain.Data.Result) {
 			t.Fatalf("%d series, encoding/json has %d", len(m.out), len(plain.Data.Result))
 		}
 		for i, s := range one.series {
@@ -71,13 +76,21 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("series %d has %v", i, p)
 				}
 			}
-			if m.whole == nil && len(one.series) == len(plain.Data.Result) && one.fail == nil {
+			if !m.replicas && len(one.series) == len(plain.Data.Result) && one.fail == nil {
 				if want := len(plain.Data.Result[i].Values); len(s.Points) > want {
 					t.Fatalf("series %d has %d samples, encoding/json %d", i, len(s.Points), want)
 				}
 			}
 		}
 	})
+}
+
+// toFuzz is one who asks, and who reads the answer.
+func (s *Server) toFuzz(body []byte) (*member, *matrix) {
+	one := &member{group: &newPlan("", []want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}).groups[0], until: time.Unix(1<<40, 0)}
+	a := &asked{}
+	a.add(one)
+	return one, s.matrix(a, body)
 }
 
 func checkReason(t *testing.T, fail *Failure) {

@@ -2,10 +2,10 @@ package prom
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -14,39 +14,20 @@ import (
 // matrix reads an answer and sorts its series to those who asked.
 type matrix struct {
 	scan
-	asked
-	repeated
-	space
-	whole map[string]*gathered // by identity, where replicas answered too; else nil
+	*asked
+	familiar
+	last  []owner // of the newest series
+	whose string  // its values
 
-	pairs   []pair           // labels of the present series
-	points  []analysis.Point // and its samples
-	key     []byte
-	out     []*gathered
-	head    envelope
-	done    bool // there was a result
-	samples int
-}
-
-// repeated is what stands in an answer again and again, and is read once.
-type repeated struct {
-	targets []string          // labels
-	names   map[string]string // of targets
-	bounds  map[string]bound
-	*spellings
-}
-
-// space is made for many series at a time.
-type space struct {
-	room   []analysis.Point
-	blanks []gathered
-}
-
-// asked is what those who asked want.
-type asked struct {
-	labels []string           // that tell wants apart
-	known  []map[string]bool  // values of each that were asked for
-	owners map[string][]owner // by the values of labels
+	pairs    []pair           // labels of the present series
+	points   []analysis.Point // and its samples
+	room     []analysis.Point // for the samples of many
+	key      []byte
+	out      []gathered
+	head     envelope
+	done     bool // there was a result
+	samples  int
+	replicas bool // answered too
 }
 
 // owner is a want of a member of the batch.
@@ -57,9 +38,8 @@ type owner struct {
 
 // gathered is one series with those who asked for it.
 type gathered struct {
-	owners []owner
-	target string
-	le     float64
+	*origin
+	owners []owner // none: it was asked for only because two others were; it counts, and goes nowhere
 	points []analysis.Point
 	fail   *Failure
 }
@@ -240,12 +220,21 @@ func (m *matrix) series() error {
 	if len(m.out) >= MaxSeries {
 		return failed(analysis.TooManySeries, "over %d series", MaxSeries)
 	}
-	m.pairs, m.points = m.pairs[:0], m.points[:0]
-	if len(m.blanks) == 0 {
-		m.blanks = make([]gathered, 64)
+	m.out = append(m.out, gathered{})
+	g := &m.out[len(m.out)-1]
+	m.points = m.points[:0]
+	if !m.recognised(g) {
+		if err := m.stranger(g); err != nil {
+			return err
+		}
 	}
-	g, native, labelled := &m.blanks[0], false, false
-	m.blanks = m.blanks[1:]
+	return m.assign(g)
+}
+
+// stranger reads a series whose labels were not read before, or which is written in another way.
+func (m *matrix) stranger(g *gathered) error {
+	m.pairs, m.points = m.pairs[:0], m.points[:0]
+	native, labelled, labels := false, false, []byte(nil)
 	err := m.object(func(key []byte) error {
 		switch string(key) {
 		case "metric":
@@ -253,7 +242,11 @@ func (m *matrix) series() error {
 				return fmt.Errorf("the labels of a series stand twice")
 			}
 			labelled = true
-			return m.object(m.pair)
+			m.blank()
+			start := m.at
+			err := m.object(m.pair)
+			labels = m.text[start:m.at]
+			return err
 		case "values":
 			if len(m.points) > 0 {
 				return fmt.Errorf("the samples of a series stand twice")
@@ -270,7 +263,8 @@ func (m *matrix) series() error {
 	if native {
 		g.fail = failed(analysis.WrongType, "%s has native histograms", m.label(nameLabel))
 	}
-	return m.assign(g)
+	g.origin = m.originOf(labels)
+	return nil
 }
 
 // pair reads the value of a label.
@@ -329,36 +323,21 @@ func (m *matrix) label(name string) []byte {
 
 // assign finds out who asked for the series that was read.
 func (m *matrix) assign(g *gathered) error {
-	m.key = m.key[:0]
-	for _, label := range m.labels {
-		m.key = append(append(m.key, m.label(label)...), 0xff)
+	if m.whose != g.key || m.last == nil { // series of one want follow each other
+		m.whose, m.last = g.key, m.owners[g.key]
 	}
-	g.owners = m.owners[string(m.key)]
-	if len(g.owners) == 0 {
-		for i, label := range m.labels {
-			if value := m.label(label); !m.known[i][string(value)] {
-				return failed(analysis.BadResponse, "the answer holds series that were not asked for: %.40s is %.128s", label, value)
+	if g.owners = m.last; len(g.owners) == 0 {
+		values := strings.Split(g.key, "\xff")
+		for i, label := range m.first.labels {
+			if !m.listed[labelled{i, values[i]}] {
+				return failed(analysis.BadResponse, "the answer holds series that were not asked for: %.40s is %.128s", label, values[i])
 			}
 		}
-		m.out = append(m.out, nil) // asked for only because two others were: it counts, and goes nowhere
 		return nil
 	}
-	if unit := g.owners[0].want.unit; unit > 0 && g.fail == nil {
-		g.le, g.fail = m.bound(m.label(bucketLabel), unit)
-	}
-	g.target = m.target()
+	g.fail = cmp.Or(g.fail, g.origin.fail)
 	g.points = m.kept()
-	if m.whole != nil {
-		id := m.identity()
-		if other, twice := m.whole[id]; twice {
-			if fuller(g, other) {
-				*other = *g
-			}
-			return nil
-		}
-		m.whole[id] = g
-	}
-	m.out = append(m.out, g)
+	m.replicas = m.replicas || g.replicas
 	return nil
 }
 
@@ -377,22 +356,23 @@ func (m *matrix) kept() []analysis.Point {
 // roomFor so many samples is made at a time.
 const roomFor = 4096
 
-// target names where the series was scraped.
-func (m *matrix) target() string {
-	m.key = m.key[:0]
-	for _, label := range m.targets {
-		m.key = append(append(m.key, m.label(label)...), 0xff)
-	}
-	name, known := m.names[string(m.key)]
-	if !known {
-		quoted := make([]string, 0, len(m.targets))
-		for _, label := range m.targets {
-			quoted = append(quoted, strconv.Quote(string(m.label(label))))
+// onlyFuller leaves of each series that several replicas scraped the fuller one.
+func (m *matrix) onlyFuller() {
+	best := make(map[id]*gathered, len(m.out))
+	for i := range m.out {
+		g := &m.out[i]
+		other := best[g.id]
+		switch {
+		case g.owners == nil:
+			continue
+		case other == nil:
+			best[g.id] = g
+		case fuller(g, other):
+			other.owners, best[g.id] = nil, g
+		default:
+			g.owners = nil
 		}
-		name = strings.Join(quoted, "/")
-		m.names[string(m.key)] = name
 	}
-	return name
 }
 
 // fuller decides between the same series from two replicas of Prometheus: more points, then the older ones.
@@ -406,22 +386,4 @@ func fuller(a, b *gathered) bool {
 		}
 		return int(math.Copysign(1, p.V-q.V))
 	}) < 0
-}
-
-// identity names a series whichever replica of Prometheus scraped it.
-func (m *matrix) identity() string {
-	sorted := slices.Clone(m.pairs)
-	slices.SortFunc(sorted, func(a, b pair) int { return bytes.Compare(a.name, b.name) })
-	var b strings.Builder
-	for _, p := range sorted {
-		if name := string(p.name); name != "prometheus_replica" && name != "__replica__" {
-			fmt.Fprintf(&b, "%q=%q,", name, p.value)
-		}
-	}
-	return b.String()
-}
-
-// replicas reports that an answer may hold the same series from several.
-func replicas(body []byte) bool {
-	return bytes.Contains(body, []byte("prometheus_replica")) || bytes.Contains(body, []byte("__replica__"))
 }

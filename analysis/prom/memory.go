@@ -1,7 +1,8 @@
 package prom
 
 import (
-	"cmp"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -24,9 +25,8 @@ type plan struct {
 
 // group is what is asked for together: wants of one shape.
 type group struct {
-	wants  []want
-	shape  string
-	length int // of the values, in bytes
+	wants []want
+	shape string
 }
 
 // of is the plan of a query.
@@ -61,8 +61,7 @@ func newPlan(source string, wants []want) *plan {
 			i, out.groups = len(out.groups), append(out.groups, group{shape: shape})
 		}
 		g := &out.groups[i]
-		w = w.prepared()
-		g.wants, g.length = append(g.wants, w), g.length+len(w.key)
+		g.wants = append(g.wants, w.prepared())
 	}
 	return out
 }
@@ -90,63 +89,166 @@ func (p *plan) unit() float64 {
 	return 0
 }
 
-// memory is what the last read of each query saw of its targets. With it a look needs the newest samples only: what is
-// older matters for one thing, that a target was there. All of it can be lost.
+// memory is what the last read of each query found. With it a look needs no sample that an earlier one has brought. All of it can
+// be lost: then all is read.
 type memory struct {
-	mu  sync.Mutex // guards all
-	all map[string]*lastRead
+	mu   sync.Mutex // guards the rest
+	all  map[string]*lastRead
+	left int // when those were dropped that are of no use any more
 }
 
-// lastRead is the end of what was read. It is never changed.
+// usefulFor is how long a read can be of use at most.
+const usefulFor = 15 * time.Minute
+
+// keptSpan is how much of a read is remembered whole where it is not known from when on samples will be needed.
+const keptSpan = time.Minute
+
+// found are series with their ids.
+type found struct {
+	series []analysis.Series
+	ids    []id
+}
+
+func (f *found) add(s analysis.Series, of id) {
+	f.series, f.ids = append(f.series, s), append(f.ids, of)
+}
+
+// lastRead is what was known after a read. It is never changed.
 type lastRead struct {
+	found
+	since  time.Time // from then on all samples are known, and of each series the last one before
 	until  time.Time
-	series []analysis.Series // with their last points alone, in order
+	bounds []float64 // that were asked for; none: all
+	whole  bool      // nothing of it was known before
 }
 
 // since is from when on samples have to be read, and what is known from before; nil: nothing, all is read.
-func (m *memory) since(source string, q analysis.Query) (time.Time, *lastRead) {
-	if q.Since.IsZero() || !q.Since.After(q.From) {
-		return q.From, nil
-	}
+func (m *memory) since(source string, q analysis.Query, bounds []float64) (time.Time, *lastRead) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	last := m.all[source]
-	if last == nil || last.until.Before(q.Since) {
+	m.mu.Unlock()
+	if last == nil || q.Since.Before(last.since) || (last.bounds != nil && !slices.Equal(last.bounds, bounds)) {
 		return q.From, nil
 	}
-	return q.Since, last
+	from := q.Since
+	if last.until.Before(from) {
+		from = last.until
+	}
+	if !from.After(q.From) {
+		return q.From, nil
+	}
+	return from, last
 }
 
-// fill adds the targets that were seen before what was read, and remembers the end of it.
-func (m *memory) fill(source string, q analysis.Query, read []analysis.Series, recent *lastRead) []analysis.Series {
-	slices.SortStableFunc(read, inOrder)
-	next := &lastRead{until: q.Until, series: make([]analysis.Series, 0, len(read))}
-	ends := make([]analysis.Point, 0, len(read)) // not parts of all that was read: that may be forgotten
-	for _, s := range read {
-		if n := len(s.Points); n > 0 {
-			ends = append(ends, s.Points[n-1])
-			s.Points = ends[len(ends)-1 : len(ends) : len(ends)]
-			next.series = append(next.series, s)
+// after is what is known after a read of the samples from a time on; recent is what was known of those before.
+func (f found) after(q analysis.Query, from time.Time, bounds []float64, recent *lastRead) *lastRead {
+	out := &lastRead{found: f, since: q.Since, until: q.Until, bounds: bounds, whole: recent == nil}
+	if recent != nil {
+		out.precede(recent, from.UnixMilli(), q.From.UnixMilli())
+	}
+	return out
+}
+
+// precede puts before the samples of each series the last one that is known from before, unless it is too old, and adds the
+// series that have no newer one.
+func (l *lastRead) precede(recent *lastRead, from, oldest int64) {
+	size := len(recent.series)
+	for i := range l.series {
+		size += len(l.series[i].Points)
+	}
+	room := make([]analysis.Point, 0, size)
+	known := places{ids: recent.ids}
+	met := make([]bool, len(recent.ids))
+	for i := range l.series {
+		s, start := &l.series[i], len(room)
+		if at, ok := known.of(l.ids[i]); ok {
+			met[at] = true
+			room = append(room, lastBefore(recent.series[at].Points, from, oldest)...)
+		}
+		room = append(room, s.Points...)
+		s.Points = room[start:len(room):len(room)]
+	}
+	for i, s := range recent.series {
+		if s.Points = lastBefore(s.Points, from, oldest); !met[i] && len(s.Points) > 0 && l.asks(s) {
+			l.add(s, recent.ids[i])
 		}
 	}
-	if recent != nil {
-		from, now := q.From.UnixMilli(), next.series
-		for _, s := range recent.series {
-			if _, here := slices.BinarySearchFunc(now, s.Target, func(s analysis.Series, target string) int { return cmp.Compare(s.Target, target) }); !here && s.Points[0].T > from {
-				next.series = append(next.series, s)
-				read = append(read, s)
+}
+
+// asks reports that a series is of a bound that is asked for, or of none.
+func (l *lastRead) asks(s analysis.Series) bool {
+	return s.Role != analysis.Within || l.bounds == nil || math.IsInf(s.Le, 1) || slices.Contains(l.bounds, s.Le)
+}
+
+// lastBefore is the last of the points up to a time, if it is newer than the oldest that counts.
+func lastBefore(points []analysis.Point, until, oldest int64) []analysis.Point {
+	for i := len(points) - 1; i >= 0; i-- {
+		if points[i].T <= until {
+			if points[i].T <= oldest {
+				break
 			}
+			return points[i : i+1 : i+1]
 		}
-		if len(next.series) > len(now) {
-			slices.SortStableFunc(next.series, inOrder)
-			slices.SortStableFunc(read, inOrder)
+	}
+	return nil
+}
+
+// places finds ids again. Answers name the same series in the same order, so that mostly the next is it.
+type places struct {
+	ids []id
+	at  int
+	all map[id]int // made once it is needed
+}
+
+func (p *places) of(one id) (at int, ok bool) {
+	if p.at < len(p.ids) && p.ids[p.at] == one {
+		p.at++
+		return p.at - 1, true
+	}
+	if p.all == nil {
+		p.all = make(map[id]int, len(p.ids))
+		for i, known := range p.ids {
+			p.all[known] = i
 		}
+	}
+	if at, ok = p.all[one]; ok {
+		p.at = at + 1
+	}
+	return at, ok
+}
+
+// keep remembers a read.
+func (m *memory) keep(source string, l *lastRead) {
+	if l.whole {
+		l = l.short()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.all == nil || len(m.all) >= maxRemembered {
+	if m.all == nil {
 		m.all = map[string]*lastRead{}
 	}
-	m.all[source] = next
-	return read
+	m.all[source] = l
+	if len(m.all) > 2*m.left+100 { // what ended is not asked for again
+		maps.DeleteFunc(m.all, func(_ string, old *lastRead) bool { return l.until.Sub(old.until) > usefulFor })
+		m.left = len(m.all)
+	}
+}
+
+// short is of a long read what the next look may need: not much beyond what this one needed.
+func (l *lastRead) short() *lastRead {
+	out := &lastRead{since: l.since, until: l.until, bounds: l.bounds, found: found{ids: l.ids, series: slices.Clone(l.series)}}
+	if out.since.IsZero() {
+		out.since = l.until.Add(-keptSpan)
+	}
+	room, since := make([]analysis.Point, 0, 2*len(l.series)), out.since.UnixMilli()
+	for i := range out.series {
+		s, start := &out.series[i], len(room)
+		first := 0
+		for first+1 < len(s.Points) && s.Points[first+1].T <= since {
+			first++
+		}
+		room = append(room, s.Points[first:]...)
+		s.Points = room[start:len(room):len(room)]
+	}
+	return out
 }

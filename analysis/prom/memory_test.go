@@ -31,8 +31,8 @@ func changing(asked *int64) http.HandlerFunc {
 		} {
 			for _, one := range []struct{ name, cluster, class string }{{completed, canary, ""}, {completed, stable, ""}, {classes, canary, "5"}} {
 				var values []string
-				for t := (int64(until) - length + 5) / 5 * 5; t <= int64(until); t += 5 {
-					if there(t) {
+				for t := (int64(until) - length) / 5 * 5; t <= int64(until); t += 5 {
+					if at := float64(t) + 0.5; at > until-float64(length) && at <= until && there(t) {
 						values = append(values, fmt.Sprintf(`[%d.5,"%d"]`, t, (t-start+10_000)%170*int64(len(target))))
 					}
 				}

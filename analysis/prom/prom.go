@@ -13,10 +13,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +58,7 @@ type Server struct {
 	plans   plans
 	seen    memory
 	spelled spellings
+	origins origins
 	rules   compiled
 	batches batches
 }
@@ -70,7 +71,7 @@ type line struct {
 	headers http.Header
 	secrets []string // never to be shown
 	slots   chan struct{}
-	bodies  bodies
+	pages   pages
 	close   func()
 }
 
@@ -95,6 +96,7 @@ func New(cfg Config) (*Server, error) {
 	out := &Server{
 		line:   line{timeout: cfg.Timeout, secrets: cfg.Access.secrets(cfg.Headers), slots: make(chan struct{}, MaxAtOnce)},
 		gather: cfg.Gather, targets: cfg.TargetLabels,
+		origins: origins{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}},
 		batches: batches{open: map[batchKey]*batch{}, alone: map[string]int{}, most: firstTogether},
 	}
 	if err := cfg.Access.check(u.Scheme); err != nil {
@@ -138,6 +140,8 @@ func (s *Server) connect(u *url.URL, cfg Config) error {
 		DialContext:            cfg.Dial,
 		TLSClientConfig:        secure,
 		MaxIdleConnsPerHost:    MaxAtOnce,
+		ReadBufferSize:         64 << 10, // answers are long
+		WriteBufferSize:        16 << 10,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    MaxTimeout,
 		ForceAttemptHTTP2:      true,
@@ -184,59 +188,63 @@ func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	if fail != nil {
 		return nil, fail
 	}
-	from, recent := s.seen.since(plan.source, q)
 	les := s.spelled.of(q.Bounds, plan.unit())
-	all, fail := s.read(ctx, plan, from, q, les)
-	if fail == nil && les != nil && !covers(all, q.Bounds) {
+	known, fail := s.look(ctx, plan, q, les)
+	if fail == nil && les != nil && !covers(known.series, q.Bounds) {
 		// Some target counts by others, or writes them in another way.
-		all, fail = s.read(ctx, plan, from, q, nil)
+		known, fail = s.look(ctx, plan, q, nil)
 	}
 	if fail == nil {
-		fail = complete(q, all)
+		fail = complete(q, known.series)
 	}
 	if fail != nil {
 		return nil, fail
 	}
-	return s.seen.fill(plan.source, q, all, recent), nil
+	s.seen.keep(plan.source, known)
+	return known.series, nil
 }
 
-// read asks for the series of a plan: of buckets, those with these texts of the bounds; none: all.
-func (s *Server) read(ctx context.Context, p *plan, from time.Time, q analysis.Query, les []string) ([]analysis.Series, *Failure) {
+// look reads what is new since the last read: of buckets, those with these texts of the bounds; none: all.
+func (s *Server) look(ctx context.Context, p *plan, q analysis.Query, les []string) (*lastRead, *Failure) {
+	var bounds []float64
+	if les != nil {
+		bounds = q.Bounds
+	}
+	from, recent := s.seen.since(p.source, q, bounds)
+	read, fail := s.read(ctx, p, q, from, les)
+	if fail != nil {
+		return nil, fail
+	}
+	return read.after(q, from, bounds, recent), nil
+}
+
+// read asks for the series of a plan from a time on.
+func (s *Server) read(ctx context.Context, p *plan, q analysis.Query, from time.Time, les []string) (found, *Failure) {
 	members := make([]member, len(p.groups))
-	fails := make([]*Failure, len(p.groups))
-	var running sync.WaitGroup
-	for i := range p.groups {
+	for i := range members {
 		members[i] = member{group: &p.groups[i], from: from, until: q.Until}
 		if les != nil {
 			members[i].bounds, members[i].les = q.Bounds, les
 		}
-		if i > 0 {
-			running.Go(func() { fails[i] = s.join(ctx, &members[i]) })
-		}
 	}
-	fails[0] = s.join(ctx, &members[0])
+	if len(members) == 1 {
+		fail := s.join(ctx, &members[0])
+		return members[0].found, fail
+	}
+	fails := make([]*Failure, len(members))
+	var running sync.WaitGroup
+	for i := range members {
+		running.Go(func() { fails[i] = s.join(ctx, &members[i]) })
+	}
 	running.Wait()
 	if fail := cmp.Or(fails...); fail != nil {
-		return nil, fail
+		return found{}, fail
 	}
-	all := members[0].series
+	all := members[0].found
 	for _, m := range members[1:] {
-		all = append(all, m.series...)
+		all.series, all.ids = append(all.series, m.series...), append(all.ids, m.ids...)
 	}
 	return all, nil
-}
-
-func inOrder(a, b analysis.Series) int {
-	if by := strings.Compare(a.Target, b.Target); by != 0 {
-		return by
-	}
-	if by := strings.Compare(string(a.Arm), string(b.Arm)); by != 0 {
-		return by
-	}
-	if by := strings.Compare(string(a.Role), string(b.Role)); by != 0 {
-		return by
-	}
-	return cmp.Compare(a.Le, b.Le)
 }
 
 // Failure says why a read gave no data. Detail is for people: at most 256 bytes, without credentials.

@@ -93,9 +93,9 @@ func TestSeries_asksOneRawRangeOfBothArms(t *testing.T) {
 	}
 	target := `"envoy"/"gw-1"`
 	want := []analysis.Series{
-		{Target: target, Arm: analysis.Canary, Role: analysis.Bad, Points: []analysis.Point{{T: 1005_000, V: 2}}},
 		{Target: target, Arm: analysis.Canary, Role: analysis.Total, Points: []analysis.Point{{T: 1001_500, V: 5}, {T: 1005_000, V: 9}}},
 		{Target: target, Arm: analysis.Stable, Role: analysis.Total, Points: []analysis.Point{{T: 1005_000, V: 70}}},
+		{Target: target, Arm: analysis.Canary, Role: analysis.Bad, Points: []analysis.Point{{T: 1005_000, V: 2}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)

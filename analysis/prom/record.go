@@ -96,7 +96,7 @@ func (s *Server) Records(ctx context.Context, expression string, from, until tim
 	if fail != nil {
 		return nil, s.shown(fail)
 	}
-	defer s.bodies.put(body)
+	defer s.pages.put(body)
 	out, fail := records(body.Bytes())
 	if fail != nil {
 		return nil, s.shown(fail)
@@ -203,7 +203,7 @@ func (s *Server) Expression(q analysis.Query) (string, error) {
 		shape := wants[0].shape()
 		same := slices.DeleteFunc(slices.Clone(wants), func(w want) bool { return w.shape() != shape })
 		wants = slices.DeleteFunc(wants, func(w want) bool { return w.shape() == shape })
-		out = append(out, expression(same, nil, int64(max(q.Until.Sub(q.From), time.Second).Seconds())))
+		out = append(out, expression(same, int64(max(q.Until.Sub(q.From), time.Second).Seconds())))
 	}
 	return strings.Join(out, " or "), nil
 }

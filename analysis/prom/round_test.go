@@ -55,7 +55,7 @@ func steady(w http.ResponseWriter, r *http.Request) {
 	at, _ := strconv.ParseFloat(r.PostForm.Get("time"), 64)
 	length, _ := strconv.ParseInt(span.FindStringSubmatch(q)[1], 10, 64)
 	var samples []int64
-	for t := (int64(at) - length + 5) / 5 * 5; t <= int64(at); t += 5 {
+	for t := (int64(at) - length + 4) / 5 * 5; t < int64(at); t += 5 { // each is .123 later
 		samples = append(samples, t)
 	}
 	out := bufio.NewWriterSize(w, 64<<10)
@@ -159,12 +159,12 @@ func five() analysis.Config {
 }
 
 // look makes one look at all Rollouts, as the controller does: two queries of each at a time.
-func look(b *testing.B, s *prom.Server, cfg analysis.Config, all []*patient, at time.Time) {
+func look(b *testing.B, s *prom.Server, judge *analysis.Ready, all []*patient, at time.Time) {
 	var running sync.WaitGroup
 	moment := analysis.Moment{At: at, Seq: 1, Step: 1, Weight: 15, Endpoints: 3, Since: time.Unix(1_800_000_000, 0), Settled: time.Unix(1_800_000_000, 0)}
 	for _, p := range all {
 		running.Go(func() {
-			queries := analysis.Queries(cfg, p.evidence, moment, p.arms)
+			queries := judge.Queries(p.evidence, moment, p.arms)
 			reads := make([]analysis.Read, len(queries))
 			slots := make(chan struct{}, 2)
 			var asking sync.WaitGroup
@@ -179,7 +179,7 @@ func look(b *testing.B, s *prom.Server, cfg analysis.Config, all []*patient, at 
 				})
 			}
 			asking.Wait()
-			p.evidence, p.report = analysis.Judge(cfg, p.evidence, analysis.Collect(cfg, p.evidence, moment, reads))
+			p.evidence, p.report = judge.Judge(p.evidence, judge.Collect(p.evidence, moment, reads))
 		})
 	}
 	running.Wait()
@@ -209,16 +209,16 @@ func BenchmarkRound(b *testing.B) {
 					CanaryVars: vars(cluster("v2", i)), StableVars: vars(cluster("v1", i)),
 				}}
 			}
-			cfg := five()
+			judge := five().Ready()
 			at := time.Unix(1_800_000_030, 0)
-			for range 3 { // the first looks learn how often is scraped
-				look(b, s, cfg, all, at)
+			for range 10 { // the first looks learn how often is scraped, and by which bounds latency is judged
+				look(b, s, judge, all, at)
 				at = at.Add(5 * time.Second)
 			}
 			used := cpu()
 			b.ResetTimer()
 			for range b.N {
-				look(b, s, cfg, all, at)
+				look(b, s, judge, all, at)
 				at = at.Add(5 * time.Second)
 			}
 			each := (cpu() - used) / time.Duration(b.N)

@@ -57,60 +57,57 @@ func (s *spellings) of(bounds []float64, unit float64) []string {
 	return texts
 }
 
+// side is what one arm of one target counts by.
+type side struct {
+	newest int64 // scrape
+	counts []int // series at it, by each of the bounds asked about and by the one of all events
+}
+
 // covers reports that each arm of each target that counts events counts them by all these bounds, at its newest scrape: some
 // time before it, it may have written them in another way.
 func covers(all []analysis.Series, bounds []float64) bool {
-	type side struct {
+	type name struct {
 		target string
 		arm    analysis.Arm
 	}
-	type bucket struct {
-		side
-		le float64
-	}
-	newest := map[side]int64{}
-	for _, s := range all {
-		if n := len(s.Points); s.Role == analysis.Within && n > 0 {
-			at := side{s.Target, s.Arm}
-			newest[at] = max(newest[at], s.Points[n-1].T)
+	sides := map[name]*side{}
+	var last name
+	var of *side
+	for i := range all {
+		s := &all[i]
+		if s.Role != analysis.Within || len(s.Points) == 0 {
+			continue
 		}
-	}
-	counted := make(map[bucket]int, len(all))
-	for _, s := range all {
-		at := side{s.Target, s.Arm}
-		if n := len(s.Points); s.Role == analysis.Within && n > 0 && s.Points[n-1].T == newest[at] {
-			counted[bucket{at, s.Le}]++
-		}
-	}
-	for at := range newest {
-		events := counted[bucket{at, math.Inf(1)}]
-		for _, le := range bounds {
-			if events == 0 || counted[bucket{at, le}] < events {
-				return false
+		if one := (name{s.Target, s.Arm}); of == nil || one != last { // mostly they follow each other
+			if last, of = one, sides[one]; of == nil {
+				of = &side{counts: make([]int, len(bounds)+1)}
+				sides[one] = of
 			}
 		}
+		of.count(s, bounds)
 	}
-	return len(newest) > 0
-}
-
-// bound is a text of the label le, read once for an answer.
-type bound struct {
-	le   float64 // ms
-	fail *Failure
-}
-
-// bound reads the bound of a bucket.
-func (m *matrix) bound(text []byte, unit float64) (float64, *Failure) {
-	b, known := m.bounds[string(text)]
-	if !known {
-		b.le, b.fail = le(text, unit)
-		if m.bounds == nil {
-			m.bounds = map[string]bound{}
-		}
-		m.bounds[string(text)] = b
-		if b.fail == nil && m.spellings != nil {
-			m.learn(spelled{b.le, unit}, string(text))
+	for _, s := range sides {
+		if !s.whole() {
+			return false
 		}
 	}
-	return b.le, b.fail
+	return len(sides) > 0
+}
+
+func (s *side) count(one *analysis.Series, bounds []float64) {
+	newest := one.Points[len(one.Points)-1].T
+	if newest > s.newest {
+		s.newest = newest
+		clear(s.counts)
+	}
+	i, asked := slices.BinarySearch(bounds, one.Le)
+	if newest == s.newest && (asked || math.IsInf(one.Le, 1)) {
+		s.counts[i]++
+	}
+}
+
+// whole reports that no bound has fewer series than there are of all events.
+func (s *side) whole() bool {
+	events := s.counts[len(s.counts)-1]
+	return events > 0 && slices.Min(s.counts) >= events
 }

@@ -159,11 +159,11 @@ func TestSeries_ofATemplateAsksForBothArmsTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	point := func(v float64) []analysis.Point { return []analysis.Point{{T: 1050_000, V: v}} }
-	want := []analysis.Series{
-		{Target: `""/"p1"`, Arm: analysis.Stable, Role: analysis.Good, Points: point(80)},
+	want := []analysis.Series{ // those of all events are one question, those of good ones another
+		{Target: `""/"p2"`, Arm: analysis.Canary, Role: analysis.Total, Points: point(9)},
 		{Target: `""/"p1"`, Arm: analysis.Stable, Role: analysis.Total, Points: point(90)},
 		{Target: `""/"p2"`, Arm: analysis.Canary, Role: analysis.Good, Points: point(8)},
-		{Target: `""/"p2"`, Arm: analysis.Canary, Role: analysis.Total, Points: point(9)},
+		{Target: `""/"p1"`, Arm: analysis.Stable, Role: analysis.Good, Points: point(80)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)

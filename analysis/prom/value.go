@@ -31,7 +31,7 @@ func (s *Server) instant(ctx context.Context, expression string, at time.Time, o
 	if fail != nil {
 		return nil, fail
 	}
-	defer s.bodies.put(body)
+	defer s.pages.put(body)
 	return instants(body.Bytes())
 }
 
@@ -140,7 +140,7 @@ func (s *Server) Base(ctx context.Context, q analysis.Query) ([]analysis.Bucket,
 		if len(stable) == 0 {
 			continue
 		}
-		all, fail := s.instant(ctx, "sum by (le) (increase("+expression(stable, nil, int64(baseline.Seconds()))+"))", q.Until, 0)
+		all, fail := s.instant(ctx, "sum by (le) (increase("+expression(stable, int64(baseline.Seconds()))+"))", q.Until, 0)
 		if fail != nil {
 			return nil, s.shown(fail)
 		}

@@ -20,8 +20,9 @@ type want struct {
 	rest   string   // further matchers, as PromQL, the same for all that can be asked together
 	arm    analysis.Arm
 	role   analysis.Role
-	unit   float64 // of le, in ms; of role Within only
-	key    string  // the values in one
+	unit   float64  // of le, in ms; of role Within only
+	key    string   // the values in one
+	quoted []string // the values as they stand among alternatives
 }
 
 // prepared has what is asked at each look ready.
@@ -31,12 +32,17 @@ func (w want) prepared() want {
 		b.WriteString(v)
 		b.WriteByte(0xff) // no UTF-8: it separates
 	}
-	w.key = b.String()
+	w.key, w.quoted = b.String(), make([]string, len(w.values))
+	for i, v := range w.values {
+		w.quoted[i] = alternative(v)
+	}
 	return w
 }
 
 // shape is what wants have in common that can be asked for together.
-func (w want) shape() string { return strings.Join(w.labels, ",") + "{" + w.rest }
+func (w want) shape() string {
+	return strings.Join(w.labels, ",") + "{" + w.rest + "}" + strconv.FormatFloat(w.unit, 'g', -1, 64)
+}
 
 // nameLabel holds the name of a metric, bucketLabel the bound of a bucket.
 const (
@@ -189,28 +195,32 @@ func complete(q analysis.Query, all []analysis.Series) *Failure {
 	if fail := lacking(q, all); fail != nil {
 		return fail
 	}
-	if !slices.ContainsFunc(all, func(s analysis.Series) bool { return s.Role == analysis.Within }) {
-		return nil
-	}
-	bounds := map[analysis.Arm]map[float64]bool{analysis.Canary: {}, analysis.Stable: {}}
-	for _, s := range all {
-		if s.Role == analysis.Within {
-			bounds[s.Arm][s.Le] = true
-		}
-	}
-	canary, stable := bounds[analysis.Canary], bounds[analysis.Stable]
+	canary, stable := boundsOf(all, analysis.Canary), boundsOf(all, analysis.Stable)
 	if most := max(len(canary), len(stable)); most > MaxBounds+1 {
-		return failed(analysis.WrongType, "%d bounds: at most %d", most-1, MaxBounds)
+		return failed(analysis.WrongType, "over %d bounds", MaxBounds)
 	}
 	if len(canary) == 0 || len(stable) == 0 {
 		return nil
 	}
-	for le := range canary {
-		if stable[le] && !math.IsInf(le, 1) {
+	for _, le := range canary {
+		if !math.IsInf(le, 1) && slices.Contains(stable, le) {
 			return nil
 		}
 	}
 	return failed(analysis.WrongType, "the versions count by no common bound")
+}
+
+// boundsOf are the bounds that an arm counts by, the one of all events among them: at most one more than are allowed.
+func boundsOf(all []analysis.Series, arm analysis.Arm) []float64 {
+	var out []float64
+	for i := range all {
+		if s := &all[i]; s.Role == analysis.Within && s.Arm == arm && !slices.Contains(out, s.Le) {
+			if out = append(out, s.Le); len(out) > MaxBounds+1 {
+				break
+			}
+		}
+	}
+	return out
 }
 
 // lacking refuses an arm that has requests but no series of good ones: that all are bad may not be read out of
@@ -230,59 +240,58 @@ func lacking(q analysis.Query, all []analysis.Series) *Failure {
 	return nil
 }
 
-// expression asks for all that wants of one shape select, over a range in whole seconds: of buckets, those with these texts
-// of their bounds; none: all.
-func expression(wants []want, les []string, seconds int64) string {
+// expression asks for all that wants of one shape select, over a range in whole seconds.
+func expression(wants []want, seconds int64) string {
+	var a asked
+	a.add(&member{group: &newPlan("", wants).groups[0]})
+	return a.expression(nil, seconds)
+}
+
+// expression asks for all that is wanted, over a range in whole seconds: of buckets, those with these texts of their bounds;
+// none: all.
+func (a *asked) expression(les []string, seconds int64) string {
 	var b strings.Builder
+	b.Grow(2 * a.length)
 	b.WriteByte('{')
-	for i, label := range wants[0].labels {
+	for i, label := range a.first.labels {
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteString(label)
-		b.WriteString(alternatives(distinct(wants, i)))
+		if len(a.quoted[i]) == 1 {
+			b.WriteString("=" + strconv.Quote(a.first.values[i]))
+			continue
+		}
+		alternatives(&b, a.quoted[i])
 	}
-	if wants[0].rest != "" {
-		b.WriteString("," + wants[0].rest)
+	if a.first.rest != "" {
+		b.WriteString("," + a.first.rest)
 	}
 	if len(les) > 0 {
-		b.WriteString("," + bucketLabel + alternatives(les))
+		quoted := make([]string, len(les))
+		for i, text := range les {
+			quoted[i] = alternative(text)
+		}
+		b.WriteString("," + bucketLabel)
+		alternatives(&b, quoted)
 	}
 	return b.String() + fmt.Sprintf("}[%ds]", seconds)
 }
 
-// distinct are the values of a label that are wanted.
-func distinct(wants []want, label int) []string {
-	values := []string{wants[0].values[label]}
-	same := true
-	for _, w := range wants[1:] {
-		same = same && w.values[label] == values[0]
-	}
-	if same {
-		return values
-	}
-	seen := make(map[string]bool, len(wants))
-	values = values[:0]
-	for _, w := range wants {
-		if v := w.values[label]; !seen[v] {
-			seen[v] = true
-			values = append(values, v)
-		}
-	}
-	return values
+// alternative is a value quoted for the regular expression, then for the string around it.
+func alternative(value string) string {
+	quoted := strconv.Quote(regexp.QuoteMeta(value))
+	return quoted[1 : len(quoted)-1]
 }
 
-// alternatives is a matcher for any of the values: quoted for the regular expression, then for the string.
-func alternatives(values []string) string {
-	if len(values) == 1 {
-		return "=" + strconv.Quote(values[0])
-	}
-	var b strings.Builder
-	for i, v := range values {
+// alternatives writes a matcher for any of the values.
+func alternatives(b *strings.Builder, quoted []string) {
+	b.WriteString(`=~"`)
+	for i, v := range quoted {
 		if i > 0 {
 			b.WriteByte('|')
 		}
-		b.WriteString(regexp.QuoteMeta(v))
+		b.WriteString(v)
 	}
-	return "=~" + strconv.Quote(b.String())
+	b.WriteByte('"')
 }

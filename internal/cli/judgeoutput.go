@@ -117,7 +117,7 @@ func (j *judgement) conclude() judgeResult {
 func resultOf(m analysis.MetricReport) judgedResult {
 	r := judgedResult{
 		Name: m.Name, Canary: armOf(m.Attempt.Canary), Stable: armOf(m.Attempt.Stable),
-		Ratio: m.Estimate.Ratio, AtLeast: m.Estimate.AtLeast, AtMost: m.Estimate.AtMost, Margin: m.Limit,
+		Ratio: m.Estimate.Ratio, AtLeast: m.Estimate.AtLeast, AtMost: m.AtMost(), Margin: m.Limit,
 		judgedEvidence: judgedEvidence{
 			Share: m.Harm.Share, LogE: finite(m.Harm.LogE), SupLogE: m.Harm.Sup, P: m.Harm.P,
 			LogPromote: finite(m.Safe.LogE), Cleared: m.Safe.Cleared, Needed: m.Safe.Needed,
