@@ -56,8 +56,16 @@ func (s *safeState) needed(c Criterion, beta, p, perCanary float64) int64 {
 	if !reaches(maxNeeded) {
 		return -1
 	}
-	// The evidence is convex in n and starts below its aim, so it crosses once.
+	// The evidence is convex in n and starts below its aim, so it crosses once: not before one of its parts is there, and
+	// surely once one of them is six times that far.
 	low, high := int64(0), int64(maxNeeded)
+	for i := range 3 {
+		for _, part := range [2][2]float64{{float64(s.Relative[i]), gains[i]}, {float64(s.Absolute[i]), gains[3+i]}} {
+			if n := (math.Log(6/beta) - part[0]) / part[1]; part[1] > 0 && n+2 < float64(high) && reaches(int64(n)+1) {
+				high = int64(n) + 1
+			}
+		}
+	}
 	for high-low > 1 {
 		if mid := low + (high-low)/2; reaches(mid) {
 			high = mid

@@ -47,16 +47,39 @@ type batchKey struct {
 type asked struct {
 	members []*member
 	first   *want              // all are of its shape
-	quoted  [][]string         // values of each label as alternatives, without repetition
-	listed  map[labelled]bool  // these values
+	values  []choice           // of each label
 	owners  map[string][]owner // by the values of all labels
 	length  int                // of the values, in bytes
 }
 
-// labelled is a value of the label of that number.
-type labelled struct {
-	label int
-	value string
+// choice is the values of a label that are asked for, each once, and how they stand among alternatives.
+type choice struct {
+	values []string
+	quoted []string
+	listed map[string]bool // the values, where there are many
+}
+
+// few values are found sooner without a map.
+const few = 8
+
+func (c *choice) has(value string) bool {
+	if len(c.values) <= few {
+		return slices.Contains(c.values, value)
+	}
+	return c.listed[value]
+}
+
+func (c *choice) add(value, quoted string) {
+	c.values, c.quoted = append(c.values, value), append(c.quoted, quoted)
+	switch n := len(c.values); {
+	case n == few+1:
+		c.listed = make(map[string]bool, 4*firstTogether)
+		for _, v := range c.values {
+			c.listed[v] = true
+		}
+	case n > few:
+		c.listed[value] = true
+	}
 }
 
 // batch is one question to the server, made of what several queries read.
@@ -131,15 +154,14 @@ func (b *batch) add(m *member) {
 func (a *asked) add(m *member) {
 	a.members = append(a.members, m)
 	if a.first == nil {
-		a.first, a.quoted = &m.wants[0], make([][]string, len(m.wants[0].labels))
-		a.listed, a.owners = map[labelled]bool{}, map[string][]owner{}
+		a.first, a.values, a.owners = &m.wants[0], make([]choice, len(m.wants[0].labels)), make(map[string][]owner, 4*firstTogether)
 	}
 	for i := range m.wants {
 		w := &m.wants[i]
 		a.owners[w.key] = append(a.owners[w.key], owner{m, w})
 		for label, v := range w.values {
-			if one := (labelled{label, v}); !a.listed[one] {
-				a.listed[one], a.quoted[label] = true, append(a.quoted[label], w.quoted[label])
+			if c := &a.values[label]; !c.has(v) {
+				c.add(v, w.quoted[label])
 				a.length += len(v)
 			}
 		}

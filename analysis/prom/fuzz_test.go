@@ -87,7 +87,7 @@ func FuzzDecode(f *testing.F) {
 
 // toFuzz is one who asks, and who reads the answer.
 func (s *Server) toFuzz(body []byte) (*member, *matrix) {
-	one := &member{group: &newPlan("", []want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}).groups[0], until: time.Unix(1<<40, 0)}
+	one := &member{group: &newPlan([]want{{labels: []string{nameLabel, "a"}, values: []string{"x", "1"}, arm: analysis.Canary, role: analysis.Total}}).groups[0], until: time.Unix(1<<40, 0)}
 	a := &asked{}
 	a.add(one)
 	return one, s.matrix(a, body)

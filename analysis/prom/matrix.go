@@ -329,7 +329,7 @@ func (m *matrix) assign(g *gathered) error {
 	if g.owners = m.last; len(g.owners) == 0 {
 		values := strings.Split(g.key, "\xff")
 		for i, label := range m.first.labels {
-			if !m.listed[labelled{i, values[i]}] {
+			if !m.asked.values[i].has(values[i]) {
 				return failed(analysis.BadResponse, "the answer holds series that were not asked for: %.40s is %.128s", label, values[i])
 			}
 		}

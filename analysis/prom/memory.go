@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -13,17 +14,20 @@ import (
 
 // plans remembers what queries read: to parse templates at each look would cost more than to read them.
 type plans struct {
-	mu  sync.Mutex // guards all
-	all map[string]*plan
+	mu   sync.Mutex // guards the rest
+	all  map[string]*plan
+	left int // when those were dropped that are of no use any more
 }
 
-// plan is what a query reads, whatever the time. It is never changed.
+// plan is what a query reads, whatever the time, and what it last found. With that a look needs no sample that an earlier one
+// has brought. All of it can be lost: then all is read.
 type plan struct {
-	source string
 	groups []group
+	made   time.Time
+	last   atomic.Pointer[lastRead] // nil: there is none
 }
 
-// group is what is asked for together: wants of one shape.
+// group is what is asked for together: wants of one shape. It is never changed.
 type group struct {
 	wants []want
 	shape string
@@ -42,18 +46,32 @@ func (p *plans) of(q analysis.Query, make func(analysis.Query) ([]want, *Failure
 	if fail != nil {
 		return nil, fail
 	}
-	made := newPlan(key, wants)
+	made := newPlan(wants)
+	made.made = q.Until
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all == nil || len(p.all) >= maxRemembered {
+	if p.all == nil {
 		p.all = map[string]*plan{}
 	}
 	p.all[key] = made
+	if len(p.all) > 2*p.left+100 { // what ended is not asked for again
+		maps.DeleteFunc(p.all, func(_ string, one *plan) bool { return one.ended(q.Until) })
+		p.left = len(p.all)
+	}
 	return made, nil
 }
 
-func newPlan(source string, wants []want) *plan {
-	out := &plan{source: source}
+// ended reports that what was last read is of no use any more.
+func (p *plan) ended(now time.Time) bool {
+	used := p.made
+	if last := p.last.Load(); last != nil {
+		used = last.until
+	}
+	return now.Sub(used) > usefulFor
+}
+
+func newPlan(wants []want) *plan {
+	out := &plan{}
 	for _, w := range wants {
 		shape := w.shape()
 		i := slices.IndexFunc(out.groups, func(g group) bool { return g.shape == shape })
@@ -89,14 +107,6 @@ func (p *plan) unit() float64 {
 	return 0
 }
 
-// memory is what the last read of each query found. With it a look needs no sample that an earlier one has brought. All of it can
-// be lost: then all is read.
-type memory struct {
-	mu   sync.Mutex // guards the rest
-	all  map[string]*lastRead
-	left int // when those were dropped that are of no use any more
-}
-
 // usefulFor is how long a read can be of use at most.
 const usefulFor = 15 * time.Minute
 
@@ -123,10 +133,8 @@ type lastRead struct {
 }
 
 // since is from when on samples have to be read, and what is known from before; nil: nothing, all is read.
-func (m *memory) since(source string, q analysis.Query, bounds []float64) (time.Time, *lastRead) {
-	m.mu.Lock()
-	last := m.all[source]
-	m.mu.Unlock()
+func (p *plan) since(q analysis.Query, bounds []float64) (time.Time, *lastRead) {
+	last := p.last.Load()
 	if last == nil || q.Since.Before(last.since) || (last.bounds != nil && !slices.Equal(last.bounds, bounds)) {
 		return q.From, nil
 	}
@@ -218,20 +226,11 @@ func (p *places) of(one id) (at int, ok bool) {
 }
 
 // keep remembers a read.
-func (m *memory) keep(source string, l *lastRead) {
+func (p *plan) keep(l *lastRead) {
 	if l.whole {
 		l = l.short()
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.all == nil {
-		m.all = map[string]*lastRead{}
-	}
-	m.all[source] = l
-	if len(m.all) > 2*m.left+100 { // what ended is not asked for again
-		maps.DeleteFunc(m.all, func(_ string, old *lastRead) bool { return l.until.Sub(old.until) > usefulFor })
-		m.left = len(m.all)
-	}
+	p.last.Store(l)
 }
 
 // short is of a long read what the next look may need: not much beyond what this one needed.

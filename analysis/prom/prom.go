@@ -56,7 +56,6 @@ type Server struct {
 	targets []string
 	gather  time.Duration
 	plans   plans
-	seen    memory
 	spelled spellings
 	origins origins
 	rules   compiled
@@ -200,7 +199,7 @@ func (s *Server) series(ctx context.Context, q analysis.Query) ([]analysis.Serie
 	if fail != nil {
 		return nil, fail
 	}
-	s.seen.keep(plan.source, known)
+	plan.keep(known)
 	return known.series, nil
 }
 
@@ -210,7 +209,7 @@ func (s *Server) look(ctx context.Context, p *plan, q analysis.Query, les []stri
 	if les != nil {
 		bounds = q.Bounds
 	}
-	from, recent := s.seen.since(p.source, q, bounds)
+	from, recent := p.since(q, bounds)
 	read, fail := s.read(ctx, p, q, from, les)
 	if fail != nil {
 		return nil, fail

@@ -243,7 +243,7 @@ func lacking(q analysis.Query, all []analysis.Series) *Failure {
 // expression asks for all that wants of one shape select, over a range in whole seconds.
 func expression(wants []want, seconds int64) string {
 	var a asked
-	a.add(&member{group: &newPlan("", wants).groups[0]})
+	a.add(&member{group: &newPlan(wants).groups[0]})
 	return a.expression(nil, seconds)
 }
 
@@ -258,11 +258,11 @@ func (a *asked) expression(les []string, seconds int64) string {
 			b.WriteByte(',')
 		}
 		b.WriteString(label)
-		if len(a.quoted[i]) == 1 {
-			b.WriteString("=" + strconv.Quote(a.first.values[i]))
-			continue
+		if c := &a.values[i]; len(c.values) > 1 {
+			alternatives(&b, c.quoted)
+		} else {
+			b.WriteString("=" + strconv.Quote(c.values[0]))
 		}
-		alternatives(&b, a.quoted[i])
 	}
 	if a.first.rest != "" {
 		b.WriteString("," + a.first.rest)
