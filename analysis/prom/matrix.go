@@ -16,18 +16,23 @@ type matrix struct {
 	scan
 	*asked
 	familiar
-	last  []owner // of the newest series
-	whose string  // its values
+	row
 
-	pairs    []pair           // labels of the present series
-	points   []analysis.Point // and its samples
-	room     []analysis.Point // for the samples of many
-	key      []byte
+	room     []analysis.Point // for the samples of many series
 	out      []gathered
 	head     envelope
 	done     bool // there was a result
 	samples  int
 	replicas bool // answered too
+}
+
+// row is what is known of the series that is being read.
+type row struct {
+	pairs  []pair           // labels
+	points []analysis.Point // samples
+	key    []byte
+	last   []owner // of the series before
+	whose  string  // its values
 }
 
 // owner is a want of a member of the batch.
