@@ -69,7 +69,7 @@ func (h *holds) drop(uid types.UID) {
 	delete(h.all, uid)
 }
 
-// engage takes the canary to 0 at the proxies of this process, because that it failed cannot be stored. It does nothing
+// engage takes the canary to 0 at the proxies of this process, before that it failed is stored. It does nothing
 // for a canary that is sent nothing, or that alone has endpoints, or that is only watched; and what a person asks for
 // is taken with the write, or not at all.
 func (c *Controller) engage(ctx context.Context, p *pass, d decision) {
@@ -90,9 +90,9 @@ func (c *Controller) engage(ctx context.Context, p *pass, d decision) {
 		return
 	}
 	c.config.Lead.Braker.Brake(p.key.String(), string(p.object.UID), p.state.Attempt)
-	log.FromContext(ctx).Info("a rollback that cannot be stored brakes", "attempt", one.attempt, "reason", string(one.reason))
+	log.FromContext(ctx).Info("a rollback that is not stored yet brakes", "attempt", one.attempt, "reason", string(one.reason))
 	c.config.Recorder.Eventf(p.object, nil, eventType(true), reasonBrakeEngaged, "Brake",
-		"%s gets no traffic from the proxies of this process: %s, which cannot be stored", p.state.Canary.Name, d.next.Reason)
+		"%s gets no traffic from the proxies of this process: %s, which is not stored yet", p.state.Canary.Name, d.next.Reason)
 }
 
 // braked is the brake that is on for the present attempt. One for an attempt that, as stored, has ended is released.

@@ -31,7 +31,7 @@ func TestBrake_zeroWithoutTheAPIServer(t *testing.T) {
 			tc.away(t, way, door)
 			bad := c.turnBad()
 			last := c.safe()
-			c.measured(bad, c.replica.logged("a rollback that cannot be stored brakes", "time"), last)
+			c.measured(bad, c.replica.logged("a rollback that is not stored yet brakes", "time"), last)
 			if st := c.history.last(); st.Weight != 50 || st.Phase == v1alpha1.PhaseRollingBack {
 				t.Errorf("while nothing can be stored: %s", brief(&st))
 			}
