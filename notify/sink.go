@@ -36,6 +36,7 @@ type Outlet struct {
 	Plot       Plotter          // nil: no plots
 	shown      shown
 	paces      paces
+	rooms      rooms
 }
 
 // Plotter draws the evidence of a note.

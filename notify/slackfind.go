@@ -18,12 +18,14 @@ const (
 	slackNote    = "sluice_note"
 )
 
-// The bounds of looking for a message: pages, messages of one, channels of one, and how far clocks may be apart.
+// The bounds of looking for a message: pages, messages of one, channels of one, how far clocks may be apart, and the time it
+// may take from that of sending.
 const (
 	slackPages    = 10
 	slackPage     = 100
 	slackChannels = 200
 	slackSkew     = 2 * time.Minute
+	slackLook     = 10 * time.Second
 )
 
 // slackMark is the metadata of a message, by which another process knows it again.
@@ -78,11 +80,11 @@ type slackList struct {
 	} `json:"response_metadata"`
 }
 
-// begun finds the message of the attempt that an earlier process, or a try whose answer was lost, has posted. An empty
-// thread: there is none.
-func (s *slackToken) begun(ctx context.Context, n Note) (slackThread, error) {
+// posted finds a message by its mark in the channel: an earlier process, or a try whose answer was lost, has posted it. An
+// empty thread: there is none.
+func (s *slackToken) posted(ctx context.Context, n Note, mark slackMark) (slackThread, error) {
 	channel, err := s.channel(ctx)
-	if err != nil || channel == "" {
+	if err != nil {
 		return slackThread{}, err
 	}
 	args := since(n)
@@ -90,12 +92,15 @@ func (s *slackToken) begun(ctx context.Context, n Note) (slackThread, error) {
 	var ts string
 	err = s.pages(ctx, "conversations.history", args, func(page slackList) bool {
 		for _, m := range page.Messages {
-			if m.is(attemptMark(n)) {
+			if m.is(mark) {
 				ts = m.TS
 			}
 		}
 		return ts != ""
 	})
+	if slackCode(err) == "channel_not_found" {
+		s.rooms.put(s.room(), "") // the name may mean another one now
+	}
 	if err != nil || ts == "" {
 		return slackThread{}, err
 	}
@@ -123,25 +128,6 @@ func since(n Note) url.Values {
 		"oldest": {fmt.Sprintf("%d.000000", n.Report.At.Add(-slackSkew).Unix())}}
 }
 
-// channel is the id of the channel that is meant; empty: no channel that the app sees has that name.
-func (s *slackToken) channel(ctx context.Context) (string, error) {
-	name, named := strings.CutPrefix(s.spec.Channel, "#")
-	if !named {
-		return s.spec.Channel, nil
-	}
-	args := url.Values{"types": {"public_channel,private_channel"}, "exclude_archived": {"true"}, "limit": {strconv.Itoa(slackChannels)}}
-	var id string
-	err := s.pages(ctx, "conversations.list", args, func(page slackList) bool {
-		for _, c := range page.Channels {
-			if c.Name == name {
-				id = c.ID
-			}
-		}
-		return id != ""
-	})
-	return id, err
-}
-
 // pages reads page after page until one is enough, or there is no more.
 func (s *slackToken) pages(ctx context.Context, method string, args url.Values, enough func(slackList) bool) error {
 	for range slackPages {
@@ -164,17 +150,40 @@ func (s *slackToken) found(ctx context.Context, n Note) (at slackThread, reply, 
 	if !n.Again {
 		return at, false, false, ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, slackLook)
+	defer cancel()
 	var err error
 	if !ok {
-		at, err = s.begun(ctx, n)
+		at, err = s.posted(ctx, n, attemptMark(n))
 	}
 	if err == nil && at.ts != "" {
 		reply, picture, err = s.said(ctx, at, n)
 	}
-	if err != nil {
-		lacks = "it may be there twice, as what was sent before could not be looked up: " + err.Error()
+	return at, reply, picture, unsure(err)
+}
+
+// alone sends a note that no thread could be about, unless an earlier try has.
+func (s *slackToken) alone(ctx context.Context, n Note, who []string) (lacks string, err error) {
+	mark := markOf(slackNote, n.ID)
+	if n.Again {
+		look, cancel := context.WithTimeout(ctx, slackLook)
+		defer cancel()
+		at, err := s.posted(look, n, mark)
+		if err == nil && at.ts != "" {
+			return "", nil
+		}
+		lacks = unsure(err)
 	}
-	return at, reply, picture, lacks
+	_, err = s.say(ctx, "chat.postMessage", marked(slackArgs(n, s.spec.Channel, who), mark))
+	return lacks, err
+}
+
+// unsure says what follows from what could not be looked up.
+func unsure(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "it may be there twice, as what was sent before could not be looked up: " + err.Error()
 }
 
 // lacking joins what a receiver did not get.

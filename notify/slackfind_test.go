@@ -99,11 +99,19 @@ func TestSlackToken_looksOnlyWhereItHasTo(t *testing.T) {
 	if got := len(c.Calls("conversations.list")) + len(c.Calls("conversations.history")) + len(c.Calls("conversations.replies")); got != 0 {
 		t.Errorf("%d calls to look for what cannot be there", got)
 	}
-	c.Script("conversations.list", receiver.SlackAnswer{Code: "missing_scope"})
+	c = newChat(t) // by another process, which does not know the channel
+	c.Script("conversations.list", receiver.SlackAnswer{Code: "missing_scope"}, receiver.SlackAnswer{Code: "missing_scope"})
 	got := c.must(t, c.again(rolledBack()))
 	const want = "it may be there twice, as what was sent before could not be looked up: Slack's conversations.list says missing_scope"
 	if got.Lacks != want || c.ref == "" {
 		t.Errorf("without the scope: receipt %+v, want %q", got, want)
+	}
+	calls := c.Calls("conversations.list")
+	if len(calls) != 2 || calls[0].Args["types"] == calls[1].Args["types"] {
+		t.Errorf("looked for the channel by %+v, want of all types and of public ones", calls)
+	}
+	if got := c.must(t, c.again(rolledBack())); got.Lacks != "" || len(c.Calls("conversations.list")) != 2 {
+		t.Errorf("the id that Slack answered with is not remembered: receipt %+v", got)
 	}
 	c.spec.Channel = "#nowhere"
 	if _, err := c.tell(t, c.again(rolledBack())); err == nil || !strings.Contains(err.Error(), "channel_not_found") {
@@ -132,5 +140,26 @@ func TestSlackToken_takesNoOtherMessageForItsOwn(t *testing.T) {
 	old.must(t, old.again(rolledBack()))
 	if n := len(old.Messages()); n != 4 {
 		t.Errorf("%d messages, want four", n)
+	}
+}
+
+// A note of a Source has no thread; it is known again by its own mark.
+func TestSlackToken_knowsANoteOfASourceAgain(t *testing.T) {
+	t.Parallel()
+	c := newChat(t)
+	n := kinded(v1alpha1.NoteSourceFailed, "1")
+	n.Report.Attempt = 0
+	c.At(n.Report.At)
+	for _, one := range []struct {
+		note notify.Note
+		want int
+	}{{n, 1}, {c.again(n), 1}, {n, 2}} {
+		if got := c.must(t, one.note); got.Lacks != "" || len(c.Messages()) != one.want {
+			t.Errorf("again=%t: receipt %+v, %d messages, want %d", one.note.Again, got, len(c.Messages()), one.want)
+		}
+	}
+	c.Script("conversations.history", receiver.SlackAnswer{Code: "missing_scope"})
+	if got := c.must(t, c.again(n)); !strings.Contains(got.Lacks, "twice") || len(c.Messages()) != 3 {
+		t.Errorf("without the scope: receipt %+v, %d messages", got, len(c.Messages()))
 	}
 }

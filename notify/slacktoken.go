@@ -26,6 +26,7 @@ type slackToken struct {
 	spec  v1alpha1.SlackSink
 	plot  Plotter // nil: none
 	paces *paces
+	rooms *rooms
 	now   func() time.Time
 	every time.Duration
 }
@@ -41,7 +42,7 @@ func (o *opening) slackToken(ctx context.Context, s *v1alpha1.SlackSink) (Sink, 
 	}
 	out := &slackToken{
 		api:  &slackAPI{client: o.Guard.Client(options), base: base, token: strings.TrimSpace(string(token))},
-		spec: *s, paces: &o.paces, now: o.Now, every: cmp.Or(o.SlackEvery, slackEvery),
+		spec: *s, paces: &o.paces, rooms: &o.rooms, now: o.Now, every: cmp.Or(o.SlackEvery, slackEvery),
 	}
 	if s.Plot == nil || *s.Plot {
 		out.plot = o.Plot
@@ -68,15 +69,15 @@ func threadOf(ref, meant string) (t slackThread, ok bool) {
 func (s *slackToken) Send(ctx context.Context, n Note) (Receipt, error) {
 	who, lacks := s.mentions(ctx, n)
 	if n.Report.Source != nil || n.Report.Attempt == 0 { // nothing that a thread could be about
-		_, err := s.say(ctx, "chat.postMessage", slackArgs(n, s.spec.Channel, who))
-		return Receipt{Lacks: lacks}, err
+		doubt, err := s.alone(ctx, n, who)
+		return Receipt{Lacks: lacking(lacks, doubt)}, err
 	}
-	thread, replied, pictured, unsure := s.found(ctx, n)
+	thread, replied, pictured, doubt := s.found(ctx, n)
 	thread, err := s.parent(ctx, thread, n)
 	if err != nil {
 		return Receipt{}, err
 	}
-	out := Receipt{Ref: thread.ref(), Lacks: lacking(lacks, unsure)}
+	out := Receipt{Ref: thread.ref(), Lacks: lacking(lacks, doubt)}
 	if !replied {
 		args := marked(slackArgs(n, thread.channel, who), markOf(slackNote, n.ID))
 		args["thread_ts"] = thread.ts
@@ -107,6 +108,7 @@ func (s *slackToken) parent(ctx context.Context, thread slackThread, n Note) (sl
 		}
 	}
 	posted, err := s.say(ctx, "chat.postMessage", marked(slackArgs(n, s.spec.Channel, nil), attemptMark(n)))
+	s.rooms.put(s.room(), posted.channel)
 	return slackThread{posted.channel, posted.ts, s.spec.Channel}, err
 }
 
