@@ -14,6 +14,7 @@ import (
 type Live struct {
 	UID, ResourceVersion string
 	Object               Object
+	Seen                 any // what the Applier has read, if it has just now: Plan hands it back with the Item
 }
 
 // View is what the wing for Git knows of a live Rollout.
@@ -67,6 +68,8 @@ type Item struct {
 	Stage  Stage
 	Unit   int
 	Scaled bool // an autoscaler sets its replicas
+	Seen   any  // Live.Seen of it
+	Absent bool // it did not exist when it was looked for
 }
 
 // Held is a unit that is kept as it was, with the codes of the Problems that hold it.
@@ -122,7 +125,8 @@ func Plan(in Input) Set {
 		if len(codes[unit]) > 0 {
 			continue
 		}
-		item := Item{Object: in.stamp(o, digests[o.ID], stand), Hash: stand.hash, Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID]}
+		item := Item{Object: in.stamp(o, digests[o.ID], stand), Hash: stand.hash, Stage: StageOf(o.ID), Unit: unit, Scaled: scaled[o.ID],
+			Seen: stand.seen, Absent: stand.absent}
 		if waits[unit] {
 			if o.ID.GroupKind() != kindRollout {
 				continue
@@ -142,7 +146,9 @@ func Plan(in Input) Set {
 type stand struct {
 	hash    string
 	changed bool // Git's content is not yet what we applied
+	absent  bool
 	live    map[string]any
+	seen    any
 }
 
 // standing gives the stand of each object.
@@ -151,7 +157,7 @@ func (in Input) standing(objects []Object) []stand {
 	var text []byte
 	for i, o := range objects {
 		live, exists := in.Live[o.ID]
-		out[i].live = live.Object.Content
+		out[i].live, out[i].seen, out[i].absent = live.Object.Content, live.Seen, !exists
 		out[i].hash, text = hash(o, text[:0])
 		last := in.Applied[o.ID]
 		switch {

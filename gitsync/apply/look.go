@@ -85,6 +85,9 @@ func (a *Applier) read(ctx context.Context, e gitsync.Entry) (*gitsync.Live, err
 		return nil, err
 	}
 	live := liveOf(o, e.ID, o.GroupVersionKind().Version)
+	if o.GroupVersionKind().Version == e.Version {
+		live.Seen = o
+	}
 	return &live, nil
 }
 

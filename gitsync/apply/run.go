@@ -142,7 +142,7 @@ func (r *run) try(ctx context.Context, t *task) error {
 			return nil
 		}
 	}
-	s := session(r.applier.client)
+	s := resumed(r.applier.client, t.item)
 	equal, fields, err := s.diff(ctx, t.item)
 	if err != nil && !t.late && r.isLate(id, err) {
 		t.late = true

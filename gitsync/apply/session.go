@@ -36,6 +36,17 @@ func session(c client.Client) *conditional {
 	return &conditional{Client: c, live: &unstructured.Unstructured{}}
 }
 
+// resumed gives a session that goes on from what was seen of the item's object when it was planned, where that is known: it is
+// not read a second time. What has changed since then is a conflict when it is written.
+func resumed(c client.Client, it gitsync.Item) *conditional {
+	s := session(c)
+	seen, ok := it.Seen.(*unstructured.Unstructured)
+	if s.replay = it.Absent || ok && seen.GroupVersionKind().Version == it.Object.Version; s.replay && ok {
+		s.exists, s.live = true, seen
+	}
+	return s
+}
+
 // manager gives the library for this object. It never waits for readiness, so it needs no poller.
 func (c *conditional) manager() *ssa.ResourceManager {
 	return ssa.NewResourceManager(c, nil, ssa.Owner{Field: FieldManager, Group: "source.sluice.dev"})

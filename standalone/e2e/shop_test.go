@@ -117,11 +117,14 @@ func newShop(t *testing.T, c client.Client) *shop {
 	return sh
 }
 
-func (sh *shop) createSource() {
+func (sh *shop) createSource(changes ...func(spec *v1alpha1.SourceSpec)) {
 	sh.t.Helper()
 	src := &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{Name: "main", Namespace: sh.namespace},
 		Spec: v1alpha1.SourceSpec{URL: sh.git.URL("shop"), Ref: v1alpha1.SourceRef{Branch: "main"}, Path: "deploy",
 			ServiceAccountName: "sluice-applier"}}
+	for _, change := range changes {
+		change(&src.Spec)
+	}
 	if err := sh.client.Create(sh.t.Context(), src); err != nil {
 		sh.t.Fatal(err)
 	}
