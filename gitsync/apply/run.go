@@ -143,6 +143,9 @@ func (r *run) try(ctx context.Context, t *task) error {
 		}
 	}
 	s := resumed(r.applier.client, t.item)
+	if t.late { // what it needs has come since then
+		s = session(r.applier.client)
+	}
 	equal, fields, err := s.diff(ctx, t.item)
 	if err != nil && !t.late && r.isLate(id, err) {
 		t.late = true

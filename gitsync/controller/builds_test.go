@@ -52,3 +52,46 @@ func TestBuilds_keepsTheNewestWithinItsBounds(t *testing.T) {
 		t.Error("builds of a Source that is gone are kept")
 	}
 }
+
+// countedTree counts what is looked at.
+type countedTree struct {
+	hashTree
+	looks *int
+}
+
+// Hash implements gitsync.Tree.
+func (c countedTree) Hash(path string) string {
+	*c.looks++
+	return c.hashTree.Hash(path)
+}
+
+// A build is the same where everything that it has read is. What lies in a directory that is the same is not looked at.
+func TestRereads_table(t *testing.T) {
+	t.Parallel()
+	reads := map[string]string{"app": "d1", "app/a": "1", "app/sub": "d2", "app/sub/b": "2", "app/none": "", "base/c": "3", "gone": "", "gone/kustomization.yaml": ""}
+	for name, row := range map[string]struct {
+		is   hashes
+		want bool
+	}{
+		"all the same":                {hashes{"app": "d1", "base/c": "3"}, true},
+		"another entry of the listed": {hashes{"app": "d9", "app/a": "1", "app/sub": "d2", "app/sub/b": "2", "base/c": "3"}, false},
+		"a file":                      {hashes{"app": "d1", "base/c": "9"}, false},
+		"no file":                     {hashes{"app": "d1"}, false},
+		"no directory":                {hashes{"base/c": "3"}, false},
+		"a directory that was absent": {hashes{"app": "d1", "base/c": "3", "gone": "d9"}, false},
+		"and a file in one":           {hashes{"app": "d1", "base/c": "3", "gone/kustomization.yaml": "9"}, false},
+	} {
+		looks := 0
+		if got := rereads(countedTree{hashTree{hashes: row.is}, &looks}, reads); got != row.want {
+			t.Errorf("%s: %v, want %v", name, got, row.want)
+		}
+		if row.want && looks > 5 { // the directory, a file outside, two that are absent, and perhaps one of these twice
+			t.Errorf("%s: %d looks", name, looks)
+		}
+	}
+	files := map[string]string{".": "d0", "a": "1"}
+	looks := 0
+	if !rereads(countedTree{hashTree{hashes: hashes{".": "d0"}}, &looks}, files) || looks > 2 {
+		t.Errorf("the root is the same: not the same, or %d looks", looks)
+	}
+}

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"path"
 
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/gitsync/decode"
@@ -79,10 +80,25 @@ func (p *pass) build(ctx context.Context, tree gitsync.Tree, options gitsync.Opt
 	return build, open, nil
 }
 
-// rereads reports whether a tree has the same content at every path that a build has read.
+// rereads reports whether a tree has the same content at every path that a build has read. What lies in a directory that is the
+// same is not looked at.
 func rereads(tree gitsync.Tree, reads map[string]string) bool {
-	for path, hash := range reads {
-		if tree.Hash(path) != hash {
+	known := map[string]bool{} // directories, whether they are the same
+	var same func(name string) bool
+	same = func(name string) bool {
+		if is, ok := known[name]; ok {
+			return is
+		}
+		hash, read := reads[name]
+		is := name != "." && same(path.Dir(name)) || read && hash != "" && tree.Hash(name) == hash
+		known[name] = is
+		return is
+	}
+	for name, hash := range reads {
+		if name != "." && same(path.Dir(name)) {
+			continue
+		}
+		if tree.Hash(name) != hash {
 			return false
 		}
 	}

@@ -13,7 +13,7 @@ func (p *pass) confirm(r *result) {
 	r.inventory = r.inventory.Update(r.outcome.Confirmed...)
 	items := map[gitsync.ID]gitsync.Item{}
 	for _, it := range r.set.Items {
-		it.Seen = nil // it would be kept for as long as the Source is
+		it.Seen, it.Absent = nil, false // that was then
 		items[it.Object.ID] = it
 	}
 	for _, e := range r.outcome.Confirmed {

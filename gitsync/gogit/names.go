@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -19,18 +20,39 @@ func clean(s string) string { return strings.TrimSpace(problem.Clean(s, 120)) }
 // systems can tell apart.
 func checkNames(entries []treeEntry) error {
 	folded := make(map[string]string, len(entries))
-	fold := cases.Fold()
+	fold := folding()
 	for _, e := range entries {
 		if why := unsafeName(e.name); why != "" {
 			return unsafeTree("S301", "the tree has an entry whose name "+why+": "+problem.Clean(e.name, 60))
 		}
-		key := fold.String(norm.NFC.String(e.name))
+		key := fold(e.name)
 		if other, clash := folded[key]; clash {
 			return unsafeTree("S302", "the tree has two entries that differ only in case or form: "+problem.Clean(other, 60)+" and "+problem.Clean(e.name, 60))
 		}
 		folded[key] = e.name
 	}
 	return nil
+}
+
+// folding gives what makes one name of those that only some file systems can tell apart.
+func folding() func(name string) string {
+	fold := cases.Fold()
+	return func(name string) string {
+		if plain(name) {
+			return strings.ToLower(name)
+		}
+		return fold.String(norm.NFC.String(name))
+	}
+}
+
+// plain reports whether a name is of ASCII, as nearly all are.
+func plain(name string) bool {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func unsafeTree(code, message string) error {
@@ -57,6 +79,9 @@ func unsafeName(name string) string {
 
 // gitName reports whether some file system would take the name for ".git".
 func gitName(name string) bool {
+	if plain(name) && !strings.HasPrefix(name, ".") && !strings.ContainsRune(name, '~') {
+		return false
+	}
 	visible := strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) {
 			return -1

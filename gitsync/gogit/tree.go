@@ -169,8 +169,8 @@ func (t *tree) find(name string) (treeEntry, error) {
 		if err != nil {
 			return e, err
 		}
-		at := slices.IndexFunc(entries, func(e treeEntry) bool { return e.name == part })
-		if at < 0 {
+		at, found := slices.BinarySearchFunc(entries, part, func(e treeEntry, name string) int { return strings.Compare(e.name, name) })
+		if !found {
 			return e, fs.ErrNotExist
 		}
 		e = entries[at]
