@@ -336,7 +336,7 @@ func (in Input) union(items []Item) Inventory {
 			e, have, known = have[0], have[1:], true
 		}
 		live, exists := in.Live[id]
-		if stranger := !known || (e.UID != "" && e.UID != live.UID && !in.Owner.ours(live)); exists && stranger {
+		if stranger := !known || e.UID != live.UID && !in.Owner.ours(live); exists && stranger {
 			e = Entry{ID: id, Version: it.Object.Version, UID: live.UID, Origin: Adopted}
 		}
 		out = append(out, e)

@@ -59,7 +59,15 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{TB: t, admin: admin, applier: applier, ns: ns}
+	w := &world{TB: t, admin: admin, applier: applier, ns: ns}
+	kube.Eventually(t, requestTimeout, func() error { // the server learns of the role a little later than it stores it
+		_, refused, err := applier.Look(t.Context(), gitsync.Inventory{}.Union([]gitsync.Object{w.configMap("none", nil)}))
+		if err == nil && len(refused) > 0 {
+			err = fmt.Errorf("the account has no rights yet: %+v", refused)
+		}
+		return err
+	})
+	return w
 }
 
 func (w *world) object(version, kind, name string, fields map[string]any) gitsync.Object {

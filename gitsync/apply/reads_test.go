@@ -52,16 +52,6 @@ func TestApply_readsEachObjectOnce(t *testing.T) {
 		}
 		clear(asked)
 	}
-	kube.Eventually(t, requestTimeout, func() error { // the account's rights are new
-		if _, out := w.apply(w.configMap("first", nil)); len(out.Refused) > 0 {
-			return fmt.Errorf("%+v", out.Refused)
-		}
-		return nil
-	})
-	mu.Lock()
-	clear(asked)
-	mu.Unlock()
-	w.have = nil
 	w.apply(all("one")...)
 	counted("new objects", http.MethodPost)
 	w.apply(all("two")...) // which also makes what the creation wrote a part of what is applied
