@@ -13,19 +13,19 @@ import (
 // that hold what happens then. It fails for a test that is not there.
 func TestFailureTable_eachRowHasItsTests(t *testing.T) {
 	t.Parallel()
-	there := testsBelow(t, ".", "../test/gitserver", "../test/hostile")
+	there := testsBelow(t, ".", "../test/gitserver", "../test/hostile", "../standalone/e2e")
 	for _, row := range []struct{ what, tests string }{
-		{"no such host, refused, 5xx, reset", "TestFetch_failuresHaveReasons TestFetch_faultsOfTheServer TestSource_gitTroubleChangesNothing"},
+		{"no such host, refused, 5xx, reset", "TestFetch_failuresHaveReasons TestFetch_faultsOfTheServer TestSource_gitTroubleChangesNothing TestFetch_cutTwiceInARow TestSource_cutTwiceInARow"},
 		{"slow, endless, stalls", "TestFetch_failureTable TestFetch_silentSSHServerEndsWithTheDeadline TestFetch_aSilentRemoteHoldsUpNobodyElse"},
 		{"drift is repaired while the remote is down", "TestDrift_isRepairedWithoutGit"},
 		{"401, 403, key refused", "TestFetch_failuresHaveReasons TestFetch_identitiesOverSSH TestSource_missingSecretIsAProblem"},
 		{"certificates, host keys", "TestFetch_tlsByOwnAuthorityAndClientCertificate TestFetch_hostKeysOverSSH TestKnownHosts_vectors"},
-		{"no credential is told", "TestSecrets_areNeverShown TestCanaries_areFound TestConceal_table"},
+		{"no credential is told", "TestSecrets_areNeverShown TestSecrets_ofSigningAreNeverShown TestSecrets_ofForgesAreNeverShown TestCanaries_areFound TestConceal_table"},
 		{"looked at again after five minutes", "TestClock_looksAndBackoff TestBackoff_table"},
 		{"redirects, forbidden addresses", "TestFetch_failuresHaveReasons TestFetch_deniedTargetsAreNotAskedOfAProxy"},
 		{"ref, path or objects gone", "TestSource_whatIsGoneIsNotPruned TestFetch_everyRefByEveryWay TestRender_refusesAPathThatIsNotThere"},
 		{"rewritten history, moved tags", "TestFetch_rewrittenHistoryHolds TestFetch_rewritesByKindOfRef TestSource_movedTagHolds TestSource_isReadyAgainWhenTheBranchComesBack"},
-		{"corrupt packs", "TestFetch_corruptPacksAreFetchedOnceMore TestCheckPack_depthOfDeltas"},
+		{"corrupt packs", "TestFetch_corruptPacksAreFetchedOnceMore TestCheckPack_depthOfDeltas TestResolve_basesAnywhereOrNowhere"},
 		{"hostile packs and trees", "TestHostileTrees_areRefusedAndTouchNothing TestLimits_holdAtTheLimitAndNotBeyond"},
 		{"full disk, large repositories", "TestFetch_aFullDiskDropsIdleRepositories TestFetch_repositoryThatIsTooLargeIsFetchedAnewThenRefused TestFetch_cacheDropsWhatWasIdleForLongest"},
 		{"servers that insist on multi_ack", "TestFetch_serversThatInsistOnMultiAck TestFetch_speaksVersionZeroToo"},
@@ -40,8 +40,9 @@ func TestFailureTable_eachRowHasItsTests(t *testing.T) {
 		{"late writes of another process", "TestSession_lateWriteDoesNotBringBackWhatWasDeleted TestSession_versionThatMovedUnderAMetadataPatchIsAConflict TestPrune_onlyTheObjectThatWasSeen"},
 		{"definitions removed under us", "TestSource_definitionRemovedUnderUs"},
 		{"pushes refused", "TestRevert_startsOverThreeTimes TestLastGood_refusedPushLeavesTheSourceReady"},
-		{"what pruning must not remove", "TestPrune_isWhatTheModelSays TestProtected_isWhatTheModelSays TestPrune_missingProofNeverDeletes TestPrune_afterThePromotion TestPrune_adoptedStays TestPrune_aboveTheLimitWaitsForItsCommitToBeAccepted TestPrune_orphansOfALostInventoryAreNamed"},
-		{"a cluster that is built anew", "TestLastGood_isKeptInTheRepositoryAndBootstrapsANewCluster TestBootstrap_isNotForgotten TestBootstrap_withoutARefTheTipIsAdopted"},
+		{"what pruning must not remove", "TestPrune_isWhatTheModelSays TestPrune_removesNothingOfOthersOverAnyHistory TestProtected_isWhatTheModelSays TestPrune_missingProofNeverDeletes TestPrune_afterThePromotion TestPrune_adoptedStays TestPrune_aboveTheLimitWaitsForItsCommitToBeAccepted TestPrune_orphansOfALostInventoryAreNamed"},
+		{"a cluster that is built anew", "TestLastGood_isKeptInTheRepositoryAndBootstrapsANewCluster TestBootstrap_isNotForgotten TestBootstrap_withoutARefTheTipIsAdopted TestBootstrap_aBadTipIsJudgedLikeAnyPush"},
+		{"a version that is still what Git says after it was rolled back", "TestRevert_aRejectedVersionLeavesGit TestRevert_whyItIsNotMade TestRevert_threeADay"},
 	} {
 		for name := range strings.FieldsSeq(row.tests) {
 			if !there[name] {
