@@ -125,6 +125,9 @@ func (w *walk) pass() {
 			return
 		}
 		before := w.live[it.Object.ID]
+		if e, known := have.Find(it.Object.ID); known && e.Origin == Created && bookinfo.ours(before) {
+			w.ours[before.UID] = true // who makes what we had made anew, with our labels, gives it to us once Git has it
+		}
 		now = now.Update(w.apply(it, now))
 		if after := w.live[it.Object.ID]; before.UID == "" {
 			w.ours[after.UID] = true
@@ -156,7 +159,9 @@ func (w *walk) pass() {
 		now = now.Without(r.ID)
 	}
 	w.stored = now.Without(pruned.Forget...)
-	w.backups = append(w.backups, w.stored)
+	if !slices.ContainsFunc(w.stored, func(e Entry) bool { return e.Origin == Pending }) { // a backup of a pass that has come to its end
+		w.backups = append(w.backups, w.stored)
+	}
 }
 
 // judge holds what goes against what is known of each object, whatever the inventory says of it.

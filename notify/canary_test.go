@@ -15,6 +15,7 @@ import (
 func TestSecrets_areNeverShown(t *testing.T) {
 	t.Parallel()
 	const canary = "Q7ZK3MW9XR"
+	token := "glsa_" + canary + canary
 	key := "whsec_" + canary + canary + canary + "CAFEAB"
 	for way, answer := range map[string]func(w http.ResponseWriter, told string){
 		"refused": func(w http.ResponseWriter, told string) { http.Error(w, told, http.StatusNotFound) },
@@ -33,12 +34,18 @@ func TestSecrets_areNeverShown(t *testing.T) {
 			http.Error(w, strings.Repeat("x", 50)+told, http.StatusBadRequest)
 		},
 	} {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r.URL.RequestURI()) }))
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer(w, r.URL.RequestURI()+r.Header.Get("Authorization")+r.Header.Get("Private-Token"))
+		}))
 		url := srv.URL + "/services/" + canary + "?token=" + canary
-		o := outlet(secrets{"bookinfo/s": {"url": []byte(url), "key": []byte(key)}})
+		o := outlet(secrets{"bookinfo/s": {"url": []byte(url), "key": []byte(key), "token": []byte(token)}})
 		for _, spec := range []v1alpha1.NotifierSpec{{Slack: &v1alpha1.SlackSink{WebhookSecretRef: ref("s", "url")}},
-			{Webhook: &v1alpha1.WebhookSink{URLSecretRef: ref("s", "url"), SigningSecretRef: ref("s", "key")}}} {
-			err := send(t, o, spec)
+			{Webhook: &v1alpha1.WebhookSink{URLSecretRef: ref("s", "url"), SigningSecretRef: ref("s", "key")}},
+			{Teams: &v1alpha1.TeamsSink{URLSecretRef: *ref("s", "url")}},
+			{Grafana: &v1alpha1.GrafanaSink{URL: srv.URL, Insecure: true, TokenSecretRef: *ref("s", "token")}},
+			{GitStatus: &v1alpha1.GitStatusSink{Provider: v1alpha1.ForgeGitLab, APIURL: srv.URL, TokenSecretRef: *ref("s", "token")}},
+			{GitStatus: &v1alpha1.GitStatusSink{Provider: v1alpha1.ForgeGitHub, APIURL: srv.URL, TokenSecretRef: *ref("s", "token")}}} {
+			err := show(t, o, spec, about(v1alpha1.NoteRolledBack, "https://git.example.com/shop/deploy.git"))
 			if err == nil || strings.Contains(err.Error(), canary[:8]) || strings.Contains(err.Error(), canary[2:]) {
 				t.Errorf("%s: %v, want a failure that shows nothing of the URL", way, err)
 			}
