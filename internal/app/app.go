@@ -149,7 +149,7 @@ func newManager(cfg *rest.Config, c Config, lead *leadership, held *xdsserver.He
 		return nil, err
 	}
 	grace := stopWithin
-	lease, renew, retry := c.Leader.Lease, c.Leader.Lease*2/3, c.Leader.Lease*2/15
+	lease, renew, retry := c.Leader.Lease, c.Leader.Lease*2/3, c.Leader.Lease/15 // each wait is up to 2.2 times as long
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                              s,
 		Logger:                              logr.FromSlogHandler(c.Log.Handler()),

@@ -35,6 +35,9 @@ func issue(mgr ctrl.Manager, c Config, held *xdsserver.Held, leads func() bool) 
 	if err != nil {
 		return err
 	}
+	if err := register(i.Collectors()); err != nil {
+		return fmt.Errorf("registering what is measured of certificates: %w", err)
+	}
 	there := func(*http.Request) error {
 		if !held.Any() {
 			return fmt.Errorf("secret %s with the certificate for proxies is not there yet", cfg.Server.Secret)

@@ -14,6 +14,7 @@ import (
 	rolloutcontroller "github.com/sluice-dev/sluice/rollout/controller"
 	"github.com/sluice-dev/sluice/trace/otlp"
 	xdscontroller "github.com/sluice-dev/sluice/xds/controller"
+	"github.com/sluice-dev/sluice/xds/issuer"
 	xdsserver "github.com/sluice-dev/sluice/xds/server"
 )
 
@@ -33,6 +34,7 @@ func Metrics() ([]Metric, error) {
 	all = append(all, gogit.Measured()...)
 	all = append(all, xdscontroller.Measured()...)
 	all = append(all, xdsserver.Measured()...)
+	all = append(all, issuer.Measured()...)
 	all = append(all, otlp.Measured()...)
 	return describe(all)
 }

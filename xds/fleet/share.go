@@ -78,7 +78,7 @@ func (l *leader) saw(lease *coordinationv1.Lease, gone bool, now time.Time) {
 	if id := lease.Spec.HolderIdentity; id != nil {
 		l.id = *id
 	}
-	if d := lease.Spec.LeaseDurationSeconds; d != nil { // it is renewed every two fifteenths of that
+	if d := lease.Spec.LeaseDurationSeconds; d != nil { // it is renewed each fifteenth of that, or up to 2.2 times as late
 		l.silent = time.Duration(*d) * time.Second * 3 / 10
 	}
 }

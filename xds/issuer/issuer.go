@@ -67,6 +67,7 @@ type Issuer struct {
 	taken  types.UID // of the Secret that was handed over, with its version
 	at     string
 	said   map[string]string // what was last complained of, by Secret
+	meters meters
 }
 
 // New makes an Issuer that has read nothing yet.
@@ -83,7 +84,7 @@ func New(c Config) (*Issuer, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Issuer{config: c, said: map[string]string{}}, nil
+	return &Issuer{config: c, said: map[string]string{}, meters: newMeters()}, nil
 }
 
 // NeedLeaderElection tells the manager that every replica reads.
@@ -114,7 +115,12 @@ func (i *Issuer) Work(ctx context.Context) (done bool) {
 	if err != nil {
 		return false
 	}
-	if i.config.Gateway == nil || !i.config.Leads() {
+	i.meters.show(server)
+	if i.config.Gateway == nil {
+		return true
+	}
+	if !i.config.Leads() {
+		i.meters.hide(i.config.Gateway.Secret)
 		return true
 	}
 	err = i.gateway(ctx, server)
@@ -187,8 +193,12 @@ func (i *Issuer) renewServer(ctx context.Context, have *corev1.Secret) (*corev1.
 // gateway makes or renews the gateway's certificate, and keeps what it trusts that of the server's Secret.
 func (i *Issuer) gateway(ctx context.Context, server *corev1.Secret) error {
 	have, err := i.read(ctx, i.config.Gateway.Secret)
-	if err != nil || foreign(have) {
+	if err != nil {
 		return err
+	}
+	i.meters.show(have)
+	if foreign(have) {
+		return nil
 	}
 	if foreign(server) {
 		return fmt.Errorf("secret %s was made by another, and the certificate of the gateway needs its key: make %s as well, or remove %s", server.Name, have.Name, server.Name)
@@ -205,7 +215,11 @@ func (i *Issuer) gateway(ctx context.Context, server *corev1.Secret) error {
 		return nil
 	}
 	next.Data[AuthoritiesKey] = server.Data[AuthoritiesKey]
-	return i.write(ctx, next, why)
+	if err := i.write(ctx, next, why); err != nil {
+		return err
+	}
+	i.meters.show(next)
+	return nil
 }
 
 // foreign reports that a Secret exists and was made by somebody else.

@@ -1,6 +1,7 @@
 package replicas
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -11,10 +12,9 @@ import (
 	"github.com/sluice-dev/sluice/xds/bootstrap"
 )
 
-const (
-	shortLease = 6 * time.Second // with which this package's replicas run, unless they are many
-	takeover   = 5 * time.Second // that a rollback may take longer when the leader dies
-)
+const takeover = 5 * time.Second // that a rollback may take longer when the leader dies
+
+var shortLease = flag.Duration("lease", 6*time.Second, "with which this package's replicas run, unless they are many")
 
 // TestTakeover_rollsBackWhenTheLeaderDies kills the leader at the moment at which the canary begins to fail, before it can
 // have judged that. Another of the three replicas takes over, sees it, and goes back: within the time of the lease and five
@@ -74,9 +74,9 @@ func TestTakeover_rollsBackWhenTheLeaderDies(t *testing.T) {
 	decided := h.first(bad, "the rollback", func(st *v1alpha1.RolloutStatus) bool { return st.Weight == 0 && st.Attempt == 1 })
 	took := last.Sub(bad)
 	t.Logf("the rollback is stored %v after the leader was killed, the last user met the canary after %v (lease %v)",
-		decided.at.Sub(bad).Round(time.Millisecond), took.Round(time.Millisecond), shortLease)
-	if took > shortLease+takeover+busy {
-		t.Errorf("users met the failing canary for %v, want %v", took, shortLease+takeover)
+		decided.at.Sub(bad).Round(time.Millisecond), took.Round(time.Millisecond), *shortLease)
+	if took > *shortLease+takeover+busy {
+		t.Errorf("users met the failing canary for %v, want %v", took, *shortLease+takeover)
 	}
 	end := h.first(bad, "the end", func(st *v1alpha1.RolloutStatus) bool { return st.Phase == v1alpha1.PhaseRolledBack }).status
 	if len(end.Rejected) != 1 || end.Rejected[0].Digest != "v2" {

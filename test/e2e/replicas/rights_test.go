@@ -154,15 +154,12 @@ func (s *site) asks(log string) []asked {
 // seldom are rights that this test has no use for, each with the reason why it is granted.
 func seldom() map[right]string {
 	const sluice, leases = "sluice.dev", "coordination.k8s.io"
-	const local = "metrics are read on loopback here; that these two are enough elsewhere is tested by TestReaders"
 	return map[right]string{
-		{leases, "leases", "delete"}:                               "what is left of a replica that is dead for ten minutes",
-		{sluice, "fleetreports", "delete"}:                         "the same",
-		{sluice, "fleetreports", "update"}:                         "a report belongs to its replica's Lease, and follows one that was made anew",
-		{sluice, "rolloutactions", "create"}:                       "a leader that braked while it lost the lease hands its rollback over",
-		{"authentication.k8s.io", "tokenreviews", "create"}:        local,
-		{"authorization.k8s.io", "subjectaccessreviews", "create"}: local,
-		{"events.k8s.io", "events", "patch"}:                       "an event that comes again is counted",
+		{leases, "leases", "delete"}:         "what is left of a replica that is dead for ten minutes",
+		{sluice, "fleetreports", "delete"}:   "the same",
+		{sluice, "fleetreports", "update"}:   "a report belongs to its replica's Lease, and follows one that was made anew",
+		{sluice, "rolloutactions", "create"}: "a leader that braked while it lost the lease hands its rollback over",
+		{"events.k8s.io", "events", "patch"}: "an event that comes again is counted",
 	}
 }
 
@@ -221,8 +218,9 @@ func (s *site) useEverything(kubeconfig string) []*replica {
 	s.certificate("front")
 	args := []string{"--kubeconfig", kubeconfig, "--action-ttl", "3s", "--prometheus-config", s.servers(),
 		"--xds-tls-addr", "127.0.0.1:0", "--xds-secret", "sluice-xds", "--gateway-secret", "sluice-gateway", "--certificate-life", "15s"}
+	port, reader := proxy.FreePort(t), s.scraper()
 	r := s.replica("sluice-0", args...)
-	other := s.replica("sluice-1", args...)
+	other := s.replica("sluice-1", append(slices.Clone(args), "--metrics-addr", guarded(port))...)
 	h := s.follow()
 	push := s.repository()
 	s.synced()
@@ -239,6 +237,7 @@ func (s *site) useEverything(kubeconfig string) []*replica {
 	s.ask("promoteFull")
 	h.first(time.Time{}, "the release to be complete", completed)
 	told(t, hook, "completed")
+	s.showsMetricsToReaders(port, reader)
 	s.gone("pause")
 	s.removeRollout()
 	return []*replica{r, other}

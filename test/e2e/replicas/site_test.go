@@ -66,7 +66,7 @@ func found(t *testing.T, cfg *rest.Config, n int) *site {
 		t.Fatal(err)
 	}
 	s := &site{t: t, client: c, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), shop: kube.Namespace(t, cfg), system: kube.Namespace(t, cfg), versions: map[string]string{}, config: cfg,
-		lease: shortLease}
+		lease: *shortLease}
 	s.define()
 	writeKubeconfig(t, cfg, s.kubeconfig)
 	for _, name := range []string{"v1", "v2"} {
