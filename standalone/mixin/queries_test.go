@@ -96,8 +96,8 @@ func TestAlerts_readSeriesThatThereAre(t *testing.T) {
 			query(t, r.Alert, r.Expr, known)
 		}
 	}
-	if n != 11 {
-		t.Errorf("%d alerts, want 11", n)
+	if n != 12 {
+		t.Errorf("%d alerts, want 12", n)
 	}
 }
 
