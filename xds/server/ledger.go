@@ -21,16 +21,16 @@ type ledger struct {
 	now    func() time.Time
 	timing Timing
 
-	mu      sync.Mutex // guards everything below
-	books   map[ir.ProxyClass]*book
-	clients map[*client]struct{}
-	live    map[string]int   // streams by node
-	lost    map[string]*loss // by node
-	departed
-	refusal map[string]map[key]*refusal // by node
-	changed chan struct{}               // closed at the next change
-	told    bool                        // no change waits to be announced
-	timers  map[*time.Timer]struct{}    // running, to be stopped at the end
+	mu       sync.Mutex // guards everything below
+	books    map[ir.ProxyClass]*book
+	clients  map[*client]struct{}
+	live     map[string]int   // streams by node
+	lost     map[string]*loss // by node
+	departed departed
+	refusal  map[string]map[key]*refusal // by node
+	changed  chan struct{}               // closed at the next change
+	told     bool                        // no change waits to be announced
+	timers   map[*time.Timer]struct{}    // running, to be stopped at the end
 }
 
 type key struct {
