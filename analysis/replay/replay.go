@@ -38,13 +38,17 @@ type Stage struct {
 // Ask gives whom the reads of a metric are put to.
 type Ask func(metric string) (analysis.Querier, error)
 
-// Bounds of a replay: the time between looks, and how many looks there are at most where that leaves them apart by no
-// more than Apart, which windows bear.
+// Bounds of a replay: the time between looks, of a short attempt a part of it but a second at least, and how many looks
+// there are at most where that leaves them apart by no more than Apart, which windows bear.
 const (
 	Tick  = 5 * time.Second
+	Few   = 40
 	Looks = 400
 	Apart = 5 * time.Minute
 )
+
+// lag is how old samples must be to be taken for stored.
+const lag = time.Second
 
 // ErrGone says that the server holds no samples of that time any more, or never did.
 var ErrGone = errors.New("no samples of that time")
@@ -69,7 +73,7 @@ func Judge(ctx context.Context, a Attempt, ask Ask) (*Past, error) {
 	}
 	out := &Past{attempt: a}
 	length := a.Stages[len(a.Stages)-1].To.Sub(a.Stages[0].From)
-	tick := min(max(Tick, (length/Looks).Round(time.Second)), Apart)
+	tick := max(min(Tick, (length/Few).Round(time.Second)), time.Second, min((length/Looks).Round(time.Second), Apart))
 	p := player{ask: ask}
 	var ev analysis.Evidence
 	for _, s := range a.Stages {
@@ -102,9 +106,9 @@ func Judge(ctx context.Context, a Attempt, ask Ask) (*Past, error) {
 	return out, nil
 }
 
-// moment is the state at a time. A second is added: that is how old samples must be to be taken for stored.
+// moment is the state at a time, looked at a lag later.
 func (s Stage) moment(at time.Time) analysis.Moment {
-	m := analysis.Moment{At: at.Add(time.Second), Seq: uint64(s.Step), Step: s.Step, Weight: s.Weight, Since: s.From}
+	m := analysis.Moment{At: at.Add(lag), Seq: uint64(s.Step), Step: s.Step, Weight: s.Weight, Since: s.From}
 	settled := s.Settled
 	if settled.IsZero() {
 		settled = s.From
@@ -211,7 +215,9 @@ func (p *Past) Curves(metric string) report.Curves {
 		if l.report.Verdict == analysis.Unknown || l.report.At.IsZero() {
 			continue
 		}
-		c.Add(l.report, l.step)
+		r := l.report
+		r.At = r.At.Add(-lag)
+		c.Add(r, l.step)
 	}
 	return c
 }

@@ -147,6 +147,25 @@ const (
 	GateSkipped      GateResult = "Skipped"      // a person went past the step
 )
 
+// Words are the result as people say it; empty for what is none.
+func (r GateResult) Words() string {
+	switch r {
+	case GatePass:
+		return "passed: shown to be no worse"
+	case GateTimeOnly:
+		return "passed: it asks for time only"
+	case GateProven:
+		return "passed: it was stable a short while ago"
+	case GateInconclusive:
+		return "passed although inconclusive"
+	case GateOverride:
+		return "promoted"
+	case GateSkipped:
+		return "skipped"
+	}
+	return ""
+}
+
 // Progress holds the clocks of the open attempt. Clocks count observed time: only while a leader watched.
 type Progress struct {
 	// StartedAt is when the attempt started.

@@ -125,7 +125,7 @@ func AttemptReport(ro *v1alpha1.Rollout, attempt int64, k Known) (EvidenceReport
 	if st.Analysis != nil && attempt == st.Attempt {
 		r.Metrics = st.Analysis.Metrics
 	} else {
-		s.miss("numbers of an attempt before the newest one are not kept")
+		s.miss("numbers: the status keeps those of the newest attempt, until Git asks for something else")
 	}
 	s.Events = s.during(k.Events)
 	s.steps(ro, attempt)

@@ -119,7 +119,7 @@ func (o *actOptions) run(ctx context.Context, s Streams, arg string) error {
 	defer cancel()
 	made, err := o.create(ctx, verb, name)
 	if err != nil && context.Cause(ctx) != nil {
-		return ended(ctx, fmt.Sprintf("rollout %s cannot be asked to %s", name, verb), o.timeout, "sluice status "+name)
+		return ended(ctx, fmt.Sprintf("rollout %s cannot be asked to %s", name, verb), o.timeout, statusOf(o.cluster.namespace, name))
 	}
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (o *actOptions) create(ctx context.Context, verb v1alpha1.ActionVerb, name 
 	}
 	guarded := []v1alpha1.ActionVerb{v1alpha1.ActionPromote, v1alpha1.ActionPromoteFull, v1alpha1.ActionSkip, v1alpha1.ActionApprove}
 	if attempt == 0 && slices.Contains(guarded, verb) {
-		return nil, &Exit{Code: ExitNo, Err: fmt.Errorf("rollout %s has had no attempt yet: there is nothing to %s", name, o.verb), Next: "sluice status " + name}
+		return nil, &Exit{Code: ExitNo, Err: fmt.Errorf("rollout %s has had no attempt yet: there is nothing to %s", name, o.verb), Next: statusOf(o.cluster.namespace, name)}
 	}
 	actor, err := o.cluster.whoami(ctx)
 	if err != nil {
@@ -211,10 +211,10 @@ func (o *actOptions) await(ctx context.Context, s Streams, made *v1alpha1.Rollou
 		return err
 	case decided.Status.Result != v1alpha1.ActionAccepted:
 		why := strings.TrimSuffix(fmt.Sprintf("%s: %s", cmp.Or(decided.Status.Code, string(decided.Status.Result)), decided.Status.Message), ": ")
-		return &Exit{Code: ExitNo, Err: fmt.Errorf("%s %s%s: %s: %s", made.Spec.Verb, name, ofAttempt(made.Spec.IfAttempt), decided.Status.Result, why), Next: "sluice status " + name}
+		return &Exit{Code: ExitNo, Err: fmt.Errorf("%s %s%s: %s: %s", made.Spec.Verb, name, ofAttempt(made.Spec.IfAttempt), decided.Status.Result, why), Next: statusOf(o.cluster.namespace, name)}
 	}
 	_, err = fmt.Fprintf(s.Out, "%s %s%s: %s\nundo: %s\n", made.Spec.Verb, name, ofAttempt(made.Spec.IfAttempt), cmp.Or(decided.Status.Message, "accepted"),
-		strings.Replace(o.undo, "NAME", name, 1))
+		strings.Replace(o.undo, "NAME", name+" -n "+o.cluster.namespace, 1))
 	return err
 }
 

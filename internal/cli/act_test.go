@@ -58,18 +58,18 @@ func TestAct_saysWhatCameOfIt(t *testing.T) {
 		err    string
 	}{
 		{args: []string{"promote"}, status: accepted("step 1/3 is passed"), verb: v1alpha1.ActionPromote,
-			out: "promote NAME (attempt 2): step 1/3 is passed\nundo: sluice rollback NAME --reason WHY\n"},
+			out: "promote NAME (attempt 2): step 1/3 is passed\nundo: sluice rollback NAME -n NS --reason WHY\n"},
 		{args: []string{"promote", "--full", "--reason", "outage"}, status: accepted(""), verb: v1alpha1.ActionPromoteFull,
-			out: "promoteFull NAME (attempt 2): accepted\nundo: sluice rollback NAME --reason WHY\n"},
+			out: "promoteFull NAME (attempt 2): accepted\nundo: sluice rollback NAME -n NS --reason WHY\n"},
 		{args: []string{"pause"}, status: accepted("paused"), verb: v1alpha1.ActionPause,
-			out: "pause NAME (attempt 2): paused\nundo: sluice resume NAME\n"},
+			out: "pause NAME (attempt 2): paused\nundo: sluice resume NAME -n NS\n"},
 		{args: []string{"skip", "--step", "3", "--reason", "known"}, status: accepted("at step 3"), verb: v1alpha1.ActionSkip, step: "3",
-			out: "skip NAME (attempt 2): at step 3\nundo: sluice rollback NAME --reason WHY\n"},
+			out: "skip NAME (attempt 2): at step 3\nundo: sluice rollback NAME -n NS --reason WHY\n"},
 		{args: []string{"approve"}, status: v1alpha1.RolloutActionStatus{Result: v1alpha1.ActionRefused, Code: "NothingToApprove", Message: "step 1 asks for no approval"},
 			verb: v1alpha1.ActionApprove, code: 1,
-			err: "error: approve NAME (attempt 2): refused: NothingToApprove: step 1 asks for no approval\nnext: sluice status NAME\n"},
+			err: "error: approve NAME (attempt 2): refused: NothingToApprove: step 1 asks for no approval\nnext: sluice status NAME -n NS\n"},
 		{args: []string{"retry"}, status: v1alpha1.RolloutActionStatus{Result: v1alpha1.ActionExpired, Message: "nobody decided within 10m0s"},
-			verb: v1alpha1.ActionRetry, code: 1, err: "error: retry NAME (attempt 2): expired: expired: nobody decided within 10m0s\nnext: sluice status NAME\n"},
+			verb: v1alpha1.ActionRetry, code: 1, err: "error: retry NAME (attempt 2): expired: expired: nobody decided within 10m0s\nnext: sluice status NAME -n NS\n"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			name := "act-" + c.args[0] + fmt.Sprint(len(c.args))
@@ -77,7 +77,8 @@ func TestAct_saysWhatCameOfIt(t *testing.T) {
 			asked := d.decide(t, name, c.status)
 			code, out, errs := d.run(t, append([]string{c.args[0], name}, c.args[1:]...)...)
 			got := [3]string{fmt.Sprint(code), out, errs}
-			want := [3]string{fmt.Sprint(c.code), strings.ReplaceAll(c.out, "NAME", name), strings.ReplaceAll(c.err, "NAME", name)}
+			filled := strings.NewReplacer("NAME", name, "-n NS", "-n "+d.ns)
+			want := [3]string{fmt.Sprint(c.code), filled.Replace(c.out), filled.Replace(c.err)}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("exit code and outputs (-want +got):\n%s", diff)
 			}

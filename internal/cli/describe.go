@@ -204,9 +204,9 @@ func (d *description) steps() {
 		says := ""
 		switch g, ok := passed[n]; {
 		case ok && g.Actor != "":
-			says = fmt.Sprintf("passed: %s, by %s", g.Result, problem.Clean(g.Actor, 253))
+			says = fmt.Sprintf("%s, by %s", g.Result.Words(), problem.Clean(g.Actor, 253))
 		case ok:
-			says = fmt.Sprintf("passed: %s", g.Result)
+			says = g.Result.Words()
 		case n == st.Step:
 			says = "now: " + string(st.Phase)
 		}
@@ -215,11 +215,18 @@ func (d *description) steps() {
 	d.table("Steps", []string{"STEP", "NAME", "WEIGHT", "WAITS FOR", ""}, rows)
 }
 
+func approvals(n int32) string {
+	if n == 1 {
+		return "1 approval"
+	}
+	return fmt.Sprintf("%d approvals", n)
+}
+
 // waits is what ends a step.
 func waits(step v1alpha1.PlanStep) string {
 	words := []string{"bake " + bounds(step.Bake)}
 	if step.Approvals > 0 {
-		words = append(words, fmt.Sprintf("%d approval(s)", step.Approvals))
+		words = append(words, approvals(step.Approvals))
 	}
 	if step.Pause != nil {
 		words = append(words, "pause")

@@ -82,7 +82,7 @@ Proxies:    3 of 3 run it, 0 refuse it
 Steps:
   STEP   NAME    WEIGHT   WAITS FOR
   1      first   15%      bake 60s to 5m   now: Baking
-  2      all     100%     bake 60s, 2 approval(s)
+  2      all     100%     bake 60s, 2 approvals
 Conditions:
 `, "\n")
 	got := strings.ReplaceAll(out, d.ns, "NS")

@@ -49,6 +49,15 @@ func (d *desk) leads(t *testing.T, name, holder string, renewed time.Time) {
 	}
 }
 
+// counts stores the Lease of a leader that nobody elected: it counts who led, and is never renewed.
+func (d *desk) counts(t *testing.T) {
+	t.Helper()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "sluice", Namespace: d.ns, Annotations: map[string]string{"sluice.dev/epoch": "1"}}}
+	if _, err := d.core(t).CoordinationV1().Leases(d.ns).Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // renews lets a holder, or nobody, have a Lease as of now.
 func (d *desk) renews(t *testing.T, name, holder string) {
 	t.Helper()
@@ -82,10 +91,14 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		t.Errorf("nothing runs: exit %d, want %d", code, cli.ExitNo)
 	}
 	d.leads(t, "sluice-replica-sluice-0", "sluice-0", time.Now())
+	d.counts(t)
 	_, found, alone := d.checkup(t)
 	wants(t, found, "controller leader: ok")
 	if !slices.ContainsFunc(alone.Checks, func(c view.DoctorCheck) bool { return c.Message == "sluice-0 leads by itself: nobody is elected here" }) {
 		t.Errorf("one replica without an election: %+v", alone.Checks)
+	}
+	if err := d.core(t).CoordinationV1().Leases(d.ns).Delete(t.Context(), "sluice", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
 	}
 	d.leads(t, "sluice", "sluice-0_uid", time.Now().Add(-time.Hour))
 	_, found, _ = d.checkup(t)

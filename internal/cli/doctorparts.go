@@ -42,7 +42,7 @@ func (d *doctor) replicas(ctx context.Context) {
 	for _, lease := range list.Items {
 		fresh := d.fresh(&lease)
 		name, isReplica := strings.CutPrefix(lease.Name, replicaLease)
-		elected = elected || lease.Name == leaderLease
+		elected = elected || lease.Name == leaderLease && lease.Spec.RenewTime != nil // else it only counts leaders
 		switch {
 		case lease.Name == leaderLease && fresh && lease.Spec.HolderIdentity != nil:
 			leader, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_")

@@ -132,7 +132,7 @@ func (o *eventsOptions) span(ro *v1alpha1.Rollout) (from, to time.Time, err erro
 	if o.attempt == 0 {
 		return from, to, nil
 	}
-	no := &Exit{Code: ExitNo, Err: fmt.Errorf("attempt %d of rollout %s is not known any more, or not yet", o.attempt, ro.Name), Next: "sluice describe " + ro.Name}
+	no := &Exit{Code: ExitNo, Err: fmt.Errorf("attempt %d of rollout %s is not known any more, or not yet", o.attempt, ro.Name), Next: "sluice describe " + ro.Name + " -n " + ro.Namespace}
 	if ro.Status == nil || o.attempt > ro.Status.Attempt {
 		return from, to, no
 	}

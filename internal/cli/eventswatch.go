@@ -22,7 +22,7 @@ func (o *eventsOptions) follow(ctx context.Context, name string, show func(*v1al
 		return view.Status(ro).Standing != view.Moving, show(ro)
 	})
 	if err != nil && context.Cause(ctx) != nil {
-		return ended(ctx, "rollout "+name+" is not at rest", o.timeout, "sluice status "+name)
+		return ended(ctx, "rollout "+name+" is not at rest", o.timeout, statusOf(o.cluster.namespace, name))
 	}
 	return err
 }

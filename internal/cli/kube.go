@@ -93,6 +93,9 @@ func unconfigured(err error) error {
 // errUnconfigured says that neither a kubeconfig nor a Pod's account names a cluster.
 var errUnconfigured = errors.New("no cluster is configured")
 
+// statusOf is the command that says how a rollout stands, wherever it is typed.
+func statusOf(namespace, name string) string { return "sluice status " + name + " -n " + namespace }
+
 // failed turns an error of a request into an exit that says what was asked for.
 func failed(what string, err error) error {
 	exit := &Exit{Code: ExitUsage, Err: fmt.Errorf("%s: %w", what, err)}

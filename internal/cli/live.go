@@ -73,7 +73,7 @@ func (o *getOptions) live(ctx context.Context, s Streams, on screen, name string
 		defer close(observed)
 		err := o.observeLive(ctx, name, program.Send)
 		if err != nil && context.Cause(ctx) != nil {
-			err = ended(ctx, "rollout "+name+" does not rest", o.watching.timeout, "sluice status "+name)
+			err = ended(ctx, "rollout "+name+" does not rest", o.watching.timeout, statusOf(o.cluster.namespace, name))
 		}
 		program.Send(liveEnd{err})
 	}()
@@ -88,7 +88,7 @@ func (o *getOptions) live(ctx context.Context, s Streams, on screen, name string
 	case ok && last.end != nil:
 		return last.end
 	case err != nil && over != nil:
-		return endedBy(over, "rollout "+name+" does not rest", o.watching.timeout, "sluice status "+name)
+		return endedBy(over, "rollout "+name+" does not rest", o.watching.timeout, statusOf(o.cluster.namespace, name))
 	case err != nil:
 		return fmt.Errorf("showing rollout %s: %w", name, err)
 	case ok && last.rollout != nil:

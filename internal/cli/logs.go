@@ -123,7 +123,7 @@ func (o *logsOptions) follow(ctx context.Context, name string, show func() error
 		return view.Status(ro).Standing != view.Moving, show()
 	})
 	if err != nil && context.Cause(ctx) != nil {
-		return ended(ctx, "rollout "+name+" is not at rest", o.timeout, "sluice status "+name)
+		return ended(ctx, "rollout "+name+" is not at rest", o.timeout, statusOf(o.cluster.namespace, name))
 	}
 	return err
 }

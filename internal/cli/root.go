@@ -109,6 +109,7 @@ func newRoot(s Streams, b Build) *cobra.Command {
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.Flags().Bool("version", false, "print the version and end") // else a library's flag of that name is taken
 	root.AddCommand(verbs(s, b)...)
 	for _, c := range b.Extra {
 		if old, _, err := root.Find([]string{c.Name()}); err == nil && old != root {
@@ -119,7 +120,28 @@ func newRoot(s Streams, b Build) *cobra.Command {
 	if root.Annotations != nil {
 		asPlugin(root)
 	}
+	group(root)
 	return root
+}
+
+// group puts the verbs of the help below titles that say what they are for.
+func group(root *cobra.Command) {
+	for _, g := range []struct{ title, verbs string }{
+		{"Look at what runs:", "get status describe tree events logs wait report trace proxy-status route doctor"},
+		{"Act on a rollout:", "promote pause resume approve skip abort rollback retry"},
+		{"Act on a source:", "reconcile suspend"},
+		{"Write and check files:", "init lint render diff simulate judge convert schema explain"},
+		{"Run it:", "up down demo controller bootstrap notify webhook completion version"},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for verb := range strings.FieldsSeq(g.verbs) {
+			for _, cmd := range root.Commands() {
+				if cmd.Name() == verb {
+					cmd.GroupID = g.title
+				}
+			}
+		}
+	}
 }
 
 // asPlugin makes examples say what is typed where kubectl calls the program.

@@ -166,7 +166,7 @@ func (o *statusOptions) follow(ctx context.Context, s Streams, name string) (*vi
 	})
 	switch {
 	case err != nil && context.Cause(ctx) != nil:
-		return nil, ended(ctx, "rollout "+name+" is not at rest", o.timeout, "sluice status "+name)
+		return nil, ended(ctx, "rollout "+name+" is not at rest", o.timeout, statusOf(o.cluster.namespace, name))
 	case err != nil:
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	lgtree "charm.land/lipgloss/v2/tree"
 	"github.com/spf13/cobra"
@@ -101,7 +102,7 @@ func (o *treeOptions) tree(ctx context.Context, ro *v1alpha1.Rollout) (view.Tree
 	if name := ro.Labels[v1alpha1.LabelSourceName]; name != "" {
 		source := view.Leaf(view.TreeSource, cmp.Or(ro.Labels[v1alpha1.LabelSourceNamespace], ro.Namespace)+"/"+name, "n/a")
 		if src := o.cluster.sourceOf(ctx, ro); src != nil {
-			source.State = src.Status.LastAppliedRevision
+			source.State = shortRevision(src.Status.LastAppliedRevision)
 			if ready := v1alpha1.Condition(src.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 				source.State = ready.Reason + "  " + source.State
 			}
@@ -202,4 +203,13 @@ func growTree(n view.TreeNode, on screen) *lgtree.Tree {
 		t.Child(growTree(child, on))
 	}
 	return t
+}
+
+// shortRevision is a revision with seven characters of its commit, as commits are named everywhere.
+func shortRevision(revision string) string {
+	ref, commit, ok := strings.Cut(revision, "@")
+	if !ok {
+		return revision
+	}
+	return ref + "@" + view.Short(commit[strings.Index(commit, ":")+1:])
 }

@@ -82,7 +82,7 @@ func (o *waitOptions) run(ctx context.Context, arg string) error {
 		return o.visit(ro, reached)
 	})
 	if err != nil && context.Cause(ctx) != nil {
-		return ended(ctx, fmt.Sprintf("rollout %s is not %s", name, o.until), o.timeout, "sluice status "+name)
+		return ended(ctx, fmt.Sprintf("rollout %s is not %s", name, o.until), o.timeout, statusOf(o.cluster.namespace, name))
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func (o *waitOptions) visit(ro *v1alpha1.Rollout, reached goal) (bool, error) {
 		return false, nil
 	}
 	if o.attempt != 0 && st.Attempt > o.attempt {
-		return false, &Exit{Code: ExitNo, Err: fmt.Errorf("attempt %d of rollout %s was followed by attempt %d", o.attempt, ro.Name, st.Attempt), Next: "sluice status " + ro.Name}
+		return false, &Exit{Code: ExitNo, Err: fmt.Errorf("attempt %d of rollout %s was followed by attempt %d", o.attempt, ro.Name, st.Attempt), Next: statusOf(ro.Namespace, ro.Name)}
 	}
 	return reached(ro)
 }
@@ -144,7 +144,7 @@ func rolledBackInstead(ro *v1alpha1.Rollout) error {
 	if ro.Status.Phase != v1alpha1.PhaseRolledBack && ro.Status.Phase != v1alpha1.PhaseRollingBack {
 		return nil
 	}
-	return &Exit{Code: ExitRolledBack, Err: fmt.Errorf("rollout %s: %s", ro.Name, view.Status(ro).Message), Next: "sluice status " + ro.Name}
+	return &Exit{Code: ExitRolledBack, Err: fmt.Errorf("rollout %s: %s", ro.Name, view.Status(ro).Message), Next: statusOf(ro.Namespace, ro.Name)}
 }
 
 // placed is met when the attempt is at a step, or at a weight that every proxy has; a completed one is past both.

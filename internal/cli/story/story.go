@@ -180,23 +180,7 @@ func (d Document) steps() section {
 
 // result is what ended a step.
 func result(s view.StoryStep) string {
-	out := words(s.Result)
-	switch v1alpha1.GateResult(s.Result) {
-	case "":
-		out = "open"
-	case v1alpha1.GatePass:
-		out = "passed: shown not to be worse"
-	case v1alpha1.GateTimeOnly:
-		out = "passed: it asks for time only"
-	case v1alpha1.GateProven:
-		out = "passed: the version was stable a short while ago"
-	case v1alpha1.GateInconclusive:
-		out = "passed although inconclusive"
-	case v1alpha1.GateOverride:
-		out = "promoted"
-	case v1alpha1.GateSkipped:
-		out = "skipped"
-	}
+	out := cmp.Or(v1alpha1.GateResult(s.Result).Words(), words(s.Result), "open")
 	if s.Actor != "" {
 		out += " by " + s.Actor
 	}
