@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 
 const (
 	token = "a token that both sides know"
-	soon  = 20 * time.Second
+	soon  = 60 * time.Second
 )
 
 // world is one controller over a namespace, a Git server and a repository.

@@ -34,6 +34,7 @@ const scraped = 5 * time.Second
 // first bad answer that a client got. That it is found in the first step, and why, is asserted; how soon is logged, as machines
 // differ.
 func TestDetection_withLoadReports(t *testing.T) {
+	t.Parallel()
 	if apart(t, false) {
 		return
 	}
@@ -54,6 +55,7 @@ func TestDetection_withLoadReports(t *testing.T) {
 
 // TestDetection_byPrometheusAlone is the same where reports of proxies are not judged.
 func TestDetection_byPrometheusAlone(t *testing.T) {
+	t.Parallel()
 	if apart(t, true) {
 		return
 	}

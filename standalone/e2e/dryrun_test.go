@@ -27,6 +27,7 @@ spec:
 // TestDryRun_movesNothing watches weights that somebody else sets. A version that does harm ends as rolled back, one that does
 // none as completed, with verdict and numbers shown meanwhile. Nothing moves: not in the status, not in Envoy, not for users.
 func TestDryRun_movesNothing(t *testing.T) {
+	t.Parallel()
 	s := theSite(t)
 	sh := openShop(t, s)
 	sh.rollout.extra, sh.rollout.route = "  dryRun: true\n", ownWeights
@@ -96,6 +97,7 @@ spec:
 // TestDryRun_hearsWhatProxiesReport: a dry run renders no split, and Envoy reports all its clusters all the same. So harm is found and
 // none is shown without any metric, and still nothing moves.
 func TestDryRun_hearsWhatProxiesReport(t *testing.T) {
+	t.Parallel()
 	s := theSite(t)
 	sh := openShop(t, s)
 	sh.rollout.text, sh.rollout.route = byReports, ownWeights

@@ -261,6 +261,7 @@ func (ex *example) unharmed(users *load.Generator) {
 }
 
 func TestExample_canary(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "canary", 19100, "reviews")
 	users := ex.visit("/")
 	ex.release("deploy/rollout.yaml", "v2")
@@ -272,6 +273,7 @@ func TestExample_canary(t *testing.T) {
 }
 
 func TestExample_blueGreen(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "blue-green", 19200, "shop")
 	ex.from("v1", "preview.example", "/")
 	users := ex.visit("/")
@@ -286,6 +288,7 @@ func TestExample_blueGreen(t *testing.T) {
 }
 
 func TestExample_headerAB(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "header-ab", 19300, "search")
 	users := ex.visit("/")
 	ex.release("deploy/rollout.yaml", "v2")
@@ -299,6 +302,7 @@ func TestExample_headerAB(t *testing.T) {
 }
 
 func TestExample_mirror(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "mirror", 19400, "prices")
 	users := ex.visit("/")
 	ex.release("deploy/rollout.yaml", "v2")
@@ -323,6 +327,7 @@ func TestExample_mirror(t *testing.T) {
 }
 
 func TestExample_sloGuard(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "slo-guard", 19500, "payments")
 	users := ex.visit("/")
 	ex.release("deploy/rollout.yaml", "v3")
@@ -336,6 +341,7 @@ func TestExample_sloGuard(t *testing.T) {
 }
 
 func TestExample_multiService(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "multi-service", 19600, "cart", "stock")
 	cart, stock := ex.visit("/cart"), ex.visit("/stock")
 	ex.files["deploy/stock.yaml"] = strings.Replace(ex.files["deploy/stock.yaml"], "subset: v1\n", "subset: v2\n", 1)
@@ -347,6 +353,7 @@ func TestExample_multiService(t *testing.T) {
 }
 
 func TestExample_vm(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "vm", 19700, "ledger")
 	users := ex.visit("/")
 	ex.release("deploy/rollout.yaml", "v2")
@@ -355,6 +362,7 @@ func TestExample_vm(t *testing.T) {
 }
 
 func TestExample_istioFiles(t *testing.T) {
+	t.Parallel()
 	ex := openExample(t, "istio-files", 19800, "books")
 	users := ex.visit("/books/1")
 	ex.release("deploy/rollout.yaml", "v2")

@@ -112,6 +112,7 @@ func (p *program) killAndRestart(during string, users *load.Generator) {
 }
 
 func TestKill_inEveryPhaseTheStoryEndsTheSame(t *testing.T) {
+	t.Parallel()
 	sh := newShop(t, nil)
 	sh.namespace = "default"
 	sh.push("shop: first version", nil)

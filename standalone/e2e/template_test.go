@@ -41,6 +41,7 @@ func (sh *shop) byTemplate(total string) map[string]string {
 // TestRelease_isJudgedByATemplateAlone takes a template from Git to the verdict over a real Prometheus. The answers that it
 // counts as bad are no failures to proxies, so nothing else can find them.
 func TestRelease_isJudgedByATemplateAlone(t *testing.T) {
+	t.Parallel()
 	s := theSite(t)
 	sh := openShop(t, s)
 	sh.adopt()

@@ -61,6 +61,7 @@ func TestTrouble_prometheusStoppedFreezesTheWeight(t *testing.T) {
 }
 
 func TestTrouble_gitUnreachableChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := theSite(t)
 	sh := openShop(t, s)
 	sh.adopt()
@@ -109,6 +110,7 @@ func TestTrouble_gitUnreachableChangesNothing(t *testing.T) {
 }
 
 func TestTrouble_badInputIsSaidAndHarmsNobody(t *testing.T) {
+	t.Parallel()
 	s := theSite(t)
 	healthy := openShop(t, s)
 	healthy.adopt()
@@ -127,7 +129,7 @@ func TestTrouble_badInputIsSaidAndHarmsNobody(t *testing.T) {
 		{"unknown subset", func(sh *shop) map[string]string { sh.rollout.subset = "v9"; return nil }, "v9"},
 		{"weights out of order", func(sh *shop) map[string]string {
 			return map[string]string{"deploy/rollout.yaml": strings.Replace(sh.files()["deploy/rollout.yaml"], "weight: 50", "weight: 5", 1)}
-		}, "weight"},
+		}, "must never fall"},
 		{"invalid YAML", func(*shop) map[string]string {
 			return map[string]string{"deploy/broken.yaml": "kind: [unclosed\n"}
 		}, "broken.yaml"},
@@ -137,7 +139,7 @@ func TestTrouble_badInputIsSaidAndHarmsNobody(t *testing.T) {
 		{"negative weight", func(sh *shop) map[string]string {
 			return map[string]string{"deploy/virtualservice.yaml": strings.Replace(sh.files()["deploy/virtualservice.yaml"],
 				".svc.cluster.local}", ".svc.cluster.local}\n      weight: -1", 1)}
-		}, "weight"},
+		}, " -1"},
 		{"no endpoints", func(sh *shop) map[string]string {
 			text := sh.files()["deploy/serviceentry.yaml"]
 			sh.rollout.subset = "v2"

@@ -56,6 +56,7 @@ func TestIssued_replicasAndEnvoyLiveOnWhatSluiceMakes(t *testing.T) {
 	t.Parallel()
 	const life = 30 * time.Second
 	s := found(t, kube.Own(t, kube.Options{Port: proxy.FreePort(t)}).Config(t), 1) // controllers of other tests would lead here, too
+	s.lease = 10 * time.Second                                                     // others run beside it
 	s.apply(s.mesh())
 	identities := filepath.Join(t.TempDir(), "identities.yaml")
 	text := fmt.Sprintf("proxies:\n- {identity: spiffe://cluster.local/ns/%s/sa/sluice-gateway, kind: gateway, labels: {istio: %s-1}}\n", s.system, s.shop)

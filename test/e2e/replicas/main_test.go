@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/signal"
 	"syscall"
@@ -19,6 +20,10 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asSluice) == "" {
+		flag.Parse()
+		if err := flag.Set("test.parallel", "3"); err != nil { // those with a server of their own wait more than they work
+			panic(err)
+		}
 		kube.Main(m)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -90,6 +90,7 @@ func end(st *v1alpha1.RolloutStatus) string {
 // their API server. No user notices, no step is made twice or left out, and each service comes to the end to which it
 // comes when nothing happens.
 func TestPhases_whateverHappensToReplicas(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name   string
 		calm   func(tw *town) // while weights settle

@@ -169,6 +169,7 @@ func TestRights_whatTheChartGivesIsWhatIsUsed(t *testing.T) {
 	t.Parallel()
 	server := kube.Own(t, kube.Options{Port: proxy.FreePort(t), Audit: audited})
 	s := found(t, server.Config(t), 1)
+	s.lease = 10 * time.Second // others run beside it
 	kubeconfig, granted := s.installed("--set", "certificates[0].namespace="+s.shop, "--set", "certificates[0].names={front,front-cacert}", "--set", "gateway.enabled=true")
 	s.useEverything(kubeconfig)
 	usedOf(t, s.asks(server.AuditLog()), granted)

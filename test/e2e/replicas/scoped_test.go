@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -26,6 +27,7 @@ func TestScoped_nothingElsewhereIsLookedAt(t *testing.T) {
 	t.Parallel()
 	server := kube.Own(t, kube.Options{Port: proxy.FreePort(t), Audit: audited})
 	s := found(t, server.Config(t), 1)
+	s.lease = 10 * time.Second // others run beside it
 	outside, root := kube.Namespace(t, s.config), kube.Namespace(t, s.config)
 	s.elsewhere(outside)
 	scope := []string{"--set", "namespaces={" + s.shop + "}", "--set", "mesh.rootNamespace=" + root, "--set", "gateway.enabled=true"}
