@@ -109,9 +109,9 @@ func (r *Renderer) exclusively(ctx context.Context, key string, memory filesys.F
 		result resmap.ResMap
 		err    error
 	}
-	done := make(chan outcome, 1)
+	done, compile := make(chan outcome, 1), r.compile
 	go func() {
-		result, err := r.compile(memory)
+		result, err := compile(memory)
 		r.past.leave(key)
 		<-r.busy
 		done <- outcome{result, err}
