@@ -37,7 +37,7 @@ func TestScoped_nothingElsewhereIsLookedAt(t *testing.T) {
 
 	all := s.asks(server.AuditLog())
 	usedOf(t, all, granted)
-	wide := []string{"nodes", "customresourcedefinitions"}
+	wide := []string{"nodes", "customresourcedefinitions", "tokenreviews", "subjectaccessreviews"}
 	rooted := 0
 	for _, a := range all {
 		o := a.ObjectRef
