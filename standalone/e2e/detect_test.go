@@ -212,19 +212,22 @@ func (sh *shop) found(record *load.Record, start time.Time) finding {
 		if !bad {
 			return fmt.Errorf("no answer of v2 was bad: %s", brief(ro.Status))
 		}
-		out.decided, out.zero, out.highest = 0, 0, 0
-		for _, e := range sh.site.eventsOf(sh.namespace, "reviews", start) {
+		events := sh.site.eventsOf(sh.namespace, "reviews", start)
+		out.highest = 0
+		for _, e := range events {
 			out.highest = max(out.highest, e.Weight)
-			switch since := e.At.Sub(first.End); {
-			case e.Kind == app.EventTransition && e.Phase == string(v1alpha1.PhaseRollingBack) && out.decided == 0:
-				out.decided, out.reason = since, e.Reason
-			case e.Kind == app.EventAcked && e.Weight == 0 && out.decided != 0 && out.zero == 0:
-				out.zero = since
-			}
 		}
-		if out.zero == 0 {
+		back := slices.IndexFunc(events, func(e app.Event) bool {
+			return e.Kind == app.EventTransition && e.Phase == string(v1alpha1.PhaseRollingBack)
+		})
+		zero := -1
+		if back >= 0 { // which is told after it is stored: proxies may have been faster
+			zero = slices.IndexFunc(events, func(e app.Event) bool { return e.Kind == app.EventAcked && e.Weight == 0 && e.Seq >= events[back].Seq })
+		}
+		if zero < 0 {
 			return fmt.Errorf("v2 is not at 0 again: %s", brief(ro.Status))
 		}
+		out.decided, out.reason, out.zero = events[back].At.Sub(first.End), events[back].Reason, events[zero].At.Sub(first.End)
 		last, _ := record.Last(start, time.Time{}, load.Of("v2"))
 		tally := record.Tally(start, time.Time{})
 		out.last, out.bad, out.answers = last.End.Sub(first.End), tally.Failed("v2"), tally.Requests("v2")
