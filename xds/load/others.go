@@ -1,6 +1,9 @@
 package load
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Other is what a Book remembers of another process that tells it sums. The zero value has told nothing.
 type Other struct {
@@ -19,26 +22,37 @@ type gauge struct {
 	proxies int
 }
 
+// Taken is what became of a Sum.
+type Taken int
+
+// What may become of a Sum.
+const (
+	Added   Taken = iota
+	NoRoom        // for another cluster
+	Unsound       // it shrank, which no count does
+)
+
 // Take adds what another process told of a cluster since the last time. It goes into the time since then that nobody was told
-// of yet: shown is up to when somebody was. So nothing is added to what was judged, and nothing is left out. It reports false
-// where the sums make no sense, or there is no room for another cluster.
-func (b *Book) Take(from *Other, cluster string, s Sum, shown, now time.Time) bool {
+// of yet, and of that into the newest seconds: shown is up to when somebody was; zero: nobody ever. So nothing is added to what
+// was judged, and nothing is left out.
+func (b *Book) Take(from *Other, cluster string, s Sum, shown, now time.Time) Taken {
 	had := from.of[cluster]
 	if had == nil {
 		had = &taken{}
 	}
 	more, sound := s.less(had.Sum)
 	if !sound {
-		return false
+		return Unsound
 	}
 	end := max(int64(now.Sub(b.base)), 1)
-	begin := max(had.until, part(int64(shown.Sub(b.base)))*partLength)
-	if begin >= end {
-		begin = part(end-1) * partLength
+	begin := part(end-1) * partLength
+	if !shown.IsZero() {
+		begin = max(had.until, part(int64(shown.Sub(b.base)))*partLength, end-keepFine*int64(time.Second))
 	}
+	end = max(end, begin+1)
 	of := b.open(cluster, second(end-1))
 	if of == nil {
-		return false
+		return NoRoom
 	}
 	b.see(cluster, had.Sum, s)
 	of.others = b.others[cluster]
@@ -47,8 +61,11 @@ func (b *Book) Take(from *Other, cluster string, s Sum, shown, now time.Time) bo
 	if from.of == nil {
 		from.of = map[string]*taken{}
 	}
+	if len(from.of) > maxShared {
+		maps.DeleteFunc(from.of, func(_ string, had *taken) bool { return had.until < end-keepSplit*int64(time.Second) })
+	}
 	from.of[cluster] = &taken{Sum: s, until: end}
-	return true
+	return Added
 }
 
 // see puts what a process sees of a cluster in the place of what it saw.
@@ -65,12 +82,16 @@ func (b *Book) see(cluster string, before, now Sum) {
 	}
 }
 
-// Forget takes out what another process sees now. What it has told before stays.
-func (b *Book) Forget(from *Other) {
+// Fade takes out what another process sees now of clusters that it has not told of since an instant. Its sums stay, so that one that
+// tells again after a while adds only what is new.
+func (b *Book) Fade(from *Other, since time.Time) {
+	end := int64(since.Sub(b.base))
 	for cluster, had := range from.of {
-		b.see(cluster, had.Sum, Sum{})
+		if had.until <= end {
+			b.see(cluster, had.Sum, Sum{})
+			had.InProgress, had.Proxies = 0, 0
+		}
 	}
-	from.of = nil
 }
 
 // Clusters are those that another process has told of lately.

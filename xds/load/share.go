@@ -32,7 +32,7 @@ const (
 	maxFailing = 2 * maxEndpoints
 )
 
-// ParseShare reads a Share as Till writes it.
+// ParseShare reads a Share as Till writes it. Sums that are out of bounds are left out and are an error, beside which the others stand.
 func ParseShare(text string) (Share, error) {
 	var out Share
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
@@ -41,12 +41,14 @@ func ParseShare(text string) (Share, error) {
 	if out.To == "" || out.At <= 0 || len(out.Sum) > maxShared {
 		return Share{}, fmt.Errorf("reading what another replica tells: for %q after %d ms, of %d clusters", out.To, out.At, len(out.Sum))
 	}
+	var wrong error
 	for name, s := range out.Sum {
 		if err := s.check(); err != nil {
-			return Share{}, fmt.Errorf("reading what another replica tells of %q: %w", name, err)
+			wrong = fmt.Errorf("reading what another replica tells of %q: %w", name, err)
+			delete(out.Sum, name)
 		}
 	}
-	return out, nil
+	return out, wrong
 }
 
 func (s Sum) check() error {

@@ -43,7 +43,7 @@ func (h *heard) hear(t *rapid.T, process int, text string, shown, now time.Time)
 		h.from[process] = &Other{}
 	}
 	for name, s := range share.Sum {
-		if !h.book.Take(h.from[process], name, s, shown, now) {
+		if h.book.Take(h.from[process], name, s, shown, now) != Added {
 			t.Fatalf("%s of process %d is refused: %+v", name, process, s)
 		}
 	}
@@ -74,7 +74,7 @@ func TestShare_countsNothingTwice(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "moves") {
 			at += float64(rapid.IntRange(1, 2000).Draw(t, "ms")) / 1000
-			switch rapid.IntRange(0, 9).Draw(t, "move") { // mostly all is judged, so that what is twice shows
+			switch rapid.IntRange(0, 10).Draw(t, "move") { // mostly all is judged, so that what is twice shows
 			case 0: // it starts anew: what it has not told is lost
 				process, till, lost, unsent = process+1, &Till{}, lost+unsent, 0
 				till.Follow([]string{"x"})
@@ -107,6 +107,10 @@ func TestShare_countsNothingTwice(t *testing.T) {
 				}
 			case 9:
 				who.judge(on(at))
+			case 10: // the Lease is gone for a while, or could not be read
+				if o := who.from[process]; o != nil {
+					who.book.Fade(o, on(at))
+				}
 			}
 			if judged() > truth {
 				t.Fatalf("%d requests were judged of %d", judged(), truth)
@@ -243,7 +247,7 @@ func TestBook_takesWhatOthersTellIntoTimeThatNobodyWasShown(t *testing.T) {
 		return Sum{Count: 1, Counts: [counted]uint64{n, n, 0, 0}, InProgress: 4, Proxies: 9, Endpoints: [][3]uint64{{0, n, 0}}}
 	}
 	b.Add(r, one("x", 500*time.Millisecond, 10), on(100))
-	if !b.Take(o, "x", sum(40), on(99.75), on(100)) {
+	if b.Take(o, "x", sum(40), on(99.75), on(100)) != Added {
 		t.Fatal("refused")
 	}
 	var all, late uint64
@@ -261,10 +265,10 @@ func TestBook_takesWhatOthersTellIntoTimeThatNobodyWasShown(t *testing.T) {
 	if len(last) != 1 || last[0].Proxies != 10 || last[0].InProgress != 7 {
 		t.Errorf("with what another sees: %+v", last)
 	}
-	if b.Take(o, "x", sum(39), on(100), on(101)) {
+	if b.Take(o, "x", sum(39), on(100), on(101)) != Unsound {
 		t.Error("a sum that shrinks is taken")
 	}
-	b.Forget(o)
+	b.Fade(o, on(101))
 	b.Add(r, one("x", 500*time.Millisecond, 10), on(101))
 	if last := b.Loads("x", on(100.75), on(102)); len(last) != 1 || last[0].Proxies != 1 || last[0].InProgress != 3 {
 		t.Errorf("without: %+v", last)
@@ -299,7 +303,7 @@ func FuzzParseShare(f *testing.F) {
 		}
 		b, o := NewBook(start), &Other{}
 		for name, s := range share.Sum {
-			if !b.Take(o, name, s, on(10), on(11)) {
+			if b.Take(o, name, s, on(10), on(11)) != Added {
 				continue
 			}
 			var got uint64
@@ -339,6 +343,44 @@ func TestTill_costs(t *testing.T) {
 		t.Logf("%s: %d bytes", c.name, len(text))
 		if len(text) > c.most {
 			t.Errorf("%s: %d bytes, want %d at most", c.name, len(text), c.most)
+		}
+	}
+}
+
+// TestTill_nonsenseOfAProxyDoesNotMuteTheOthers: a count that grows beyond all bounds begins anew, and all that is told can be read.
+func TestTill_nonsenseOfAProxyDoesNotMuteTheOthers(t *testing.T) {
+	var till Till
+	till.Follow([]string{"x", "y"})
+	for range 3 {
+		till.Add(Stats{Cluster: "x", Issued: maxTold / 2, Endpoints: []ir.EndpointLoad{{ID: 7, Failed: maxTold / 2}}})
+	}
+	till.Add(Stats{Cluster: "y", Issued: 3, OK: 3})
+	till.Add(Stats{Cluster: "x", Issued: 5, Failed: 5})
+	text, _ := till.Take("b", time.Second, 1<<20, func(string) Gauge { return Gauge{InProgress: 1 << 60} })
+	s, err := ParseShare(text)
+	if err != nil || s.Sum["y"].Counts[ok] != 3 || s.Sum["x"].Counts[failed] != 5 {
+		t.Errorf("%v: %+v", err, s)
+	}
+}
+
+// TestParseShare_leavesOutOnlyWhatIsWrong: of a text with a sum out of bounds the others count.
+func TestParseShare_leavesOutOnlyWhatIsWrong(t *testing.T) {
+	s, err := ParseShare(`{"to":"a","at":1,"of":{"x":{"n":1,"c":[281474976710657,0,0,0]},"y":{"n":1,"c":[3,3,0,0]}}}`)
+	if _, bad := s.Sum["x"]; err == nil || bad || s.To != "a" || s.Sum["y"].Counts[ok] != 3 {
+		t.Errorf("%v: %+v", err, s)
+	}
+}
+
+// TestBook_takesIntoNoPartThatWasShown: neither where what is told comes in the part of a second that was shown last, nor where nobody
+// was shown anything.
+func TestBook_takesIntoNoPartThatWasShown(t *testing.T) {
+	sum := Sum{Count: 1, Counts: [counted]uint64{8, 8, 0, 0}}
+	for _, c := range []struct{ shown, from time.Time }{{on(100), on(100)}, {on(99.75), on(99.75)}, {time.Time{}, on(99.75)}} {
+		b := NewBook(start)
+		b.Follow([]string{"x"})
+		b.Take(&Other{}, "x", sum, c.shown, on(100))
+		if got := b.Loads("x", c.from, on(102)); len(got) != 1 || got[0].Issued != 8 {
+			t.Errorf("shown until %s: %+v", c.shown, got)
 		}
 	}
 }

@@ -48,22 +48,28 @@ func (t *Till) fresh() *sum {
 	return &sum{now: Sum{Count: t.counts}, each: map[uint32][2]uint64{}}
 }
 
-// Add counts a report.
+// Add counts a report. A count that grows beyond all bounds, as one of a proxy that reports nonsense does, begins anew.
 func (t *Till) Add(s Stats) {
 	of := t.of[s.Cluster]
 	if of == nil || t.idle {
 		return
 	}
+	most := uint64(0)
 	for i, n := range [counted]uint64{issued: s.Issued, ok: s.OK, failed: s.Failed, dropped: s.Dropped} {
 		of.now.Counts[i] += n
+		most = max(most, of.now.Counts[i])
 	}
 	for _, e := range s.Endpoints {
-		of.add(e.ID, e.OK, e.Failed)
+		most = max(most, of.add(e.ID, e.OK, e.Failed))
+	}
+	if most > maxTold {
+		t.of[s.Cluster] = t.fresh()
 	}
 }
 
-// add counts what an endpoint answered: by itself once it has failed something, as only that makes it matter.
-func (s *sum) add(id uint32, good, bad uint64) {
+// add counts what an endpoint answered: by itself once it has failed something, as only that makes it matter. It gives the larger of
+// its counts.
+func (s *sum) add(id uint32, good, bad uint64) uint64 {
 	_, known := s.each[id]
 	switch {
 	case !known && bad == 0:
@@ -73,6 +79,7 @@ func (s *sum) add(id uint32, good, bad uint64) {
 	}
 	had := s.each[id]
 	s.each[id] = [2]uint64{had[0] + good, had[1] + bad}
+	return max(had[0]+good, had[1]+bad)
 }
 
 // sum is what it comes to.
@@ -137,7 +144,7 @@ func (t *Till) Take(to string, at time.Duration, room int, look func(cluster str
 		of := t.of[name]
 		next := of.sum()
 		seen := look(name)
-		next.InProgress, next.Proxies = seen.InProgress, seen.Proxies
+		next.InProgress, next.Proxies = min(seen.InProgress, maxTold), seen.Proxies
 		if room -= sizeOf(name, next); room < 0 && len(out.Sum) > 0 {
 			break
 		}

@@ -17,6 +17,8 @@ import (
 
 const maxLoadInterval = time.Minute
 
+const noRoom = "there are more clusters than load reports are kept of"
+
 // loads are what proxies report of their requests, and who reports. Reports have arrivals and places of their own: in
 // a storm they take none from streams of configuration.
 type loads struct {

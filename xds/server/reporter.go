@@ -265,7 +265,7 @@ func (rp *reporter) take(in *loadservice.LoadStatsRequest) error {
 		stats = append(stats, s)
 	}
 	if rp.server.loads.add(&rp.tally, stats, now) {
-		rp.server.log.Warn("there are more clusters than load reports are kept of")
+		rp.server.log.Warn(noRoom)
 	}
 	return nil
 }

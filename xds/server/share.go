@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -12,6 +13,8 @@ import (
 const (
 	tellEvery  = time.Second      // as other replicas do, mostly
 	tellerGone = 15 * time.Second // without a word
+	seesFor    = time.Minute      // what another sees of a cluster that it does not tell of any more
+	maxOthers  = 64               // processes whose sums are remembered
 )
 
 // exchange is what this replica tells the one that decides of its proxies' reports, and what others tell this one.
@@ -20,12 +23,14 @@ type exchange struct {
 	open   map[ir.ProxyClass][]string // clusters of splits that are not at rest
 	till   load.Till
 	told   time.Time         // another process may have been told all until then
-	others map[string]*other // by name of the replica
+	others map[string]*other // by process
 }
 
-// other is another replica.
+// other is a process of another replica. Once it is silent only its sums count: it may come back and go on with them.
 type other struct {
-	process string
+	replica string
+	silent  bool
+	wrong   bool  // complained of
 	at      int64 // of its last word, on its own clock
 	heard   time.Time
 	has     load.Other
@@ -67,6 +72,9 @@ func (l *loads) refollow(more ...string) {
 		all = append(all, names...)
 	}
 	for _, o := range l.shared.others {
+		if o.silent {
+			continue
+		}
 		all = append(all, o.has.Clusters(l.book, o.heard)...)
 	}
 	l.book.Follow(all)
@@ -76,6 +84,9 @@ func (l *loads) refollow(more ...string) {
 func (s *exchange) slowest(now time.Time) time.Time {
 	until := now
 	for _, o := range s.others {
+		if o.silent {
+			continue
+		}
 		if heard := latest(o.heard, now.Add(-2*tellEvery)); heard.Before(until) {
 			until = heard
 		}
@@ -87,10 +98,10 @@ func (s *exchange) slowest(now time.Time) time.Time {
 // so many bytes at most; empty: nothing. news: something was counted since the last time. What is handed out for one process is
 // never handed out for another, nor judged by this one.
 func (s *Server) Share(to string, room int) (text string, news bool) {
-	now := s.now()
 	l := s.loads
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := s.now() // not before a report that is counted in what is told
 	if to == s.process {
 		l.shared.till.Drop()
 		return "", false
@@ -104,60 +115,114 @@ func (s *Server) Share(to string, room int) (text string, news bool) {
 }
 
 // Hear takes what a process of another replica has shared. What is not for this process does not count, and is the end of what
-// counted; no process is no word any more.
+// counted until it tells this one again; no process is no word any more.
 func (s *Server) Hear(replica, process, text string) {
 	var share load.Share
+	var wrong error
 	if text != "" {
-		var err error
-		if share, err = load.ParseShare(text); err != nil {
-			s.log.Warn("what another replica tells of its proxies' reports is left out", "reason", replica, "err", err)
+		share, wrong = load.ParseShare(text)
+	}
+	l := s.loads
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := s.now() // not before what somebody was shown
+	for id, o := range l.shared.others {
+		if o.replica == replica && id != process {
+			l.hush(o, now)
 		}
 	}
-	now := s.now()
-	s.loads.mu.Lock()
-	defer s.loads.mu.Unlock()
-	if process == "" || share.To != s.process || s.process == "" {
-		s.loads.unhear(replica)
+	if process == "" || text == "" || s.process == "" {
+		l.hushed(process, now)
 		return
 	}
-	s.loads.hear(replica, process, share, now)
+	o, full := l.other(replica, process), false
+	if share.To != s.process {
+		l.hush(o, now)
+	} else if share.At > o.at {
+		var unsound error
+		full, unsound = l.hear(o, share, now)
+		if wrong == nil {
+			wrong = unsound
+		}
+	}
+	if full {
+		s.log.Warn(noRoom)
+	}
+	if wrong != nil && !o.wrong {
+		o.wrong = true
+		s.log.Warn("what another replica tells of its proxies' reports is left out", "reason", replica, "err", wrong)
+	}
 }
 
-// hear adds what is new.
-func (l *loads) hear(replica, process string, share load.Share, now time.Time) {
-	o := l.shared.others[replica]
-	switch {
-	case o == nil || o.process != process:
-		l.unhear(replica)
-		o = &other{process: process}
-		l.shared.others[replica] = o
-	case share.At <= o.at:
-		return
+// other finds or makes what is remembered of a process. Of very many, the one that was heard longest ago is forgotten.
+func (l *loads) other(replica, process string) *other {
+	if o := l.shared.others[process]; o != nil {
+		return o
 	}
+	if len(l.shared.others) >= maxOthers {
+		oldest := ""
+		for id, o := range l.shared.others {
+			if oldest == "" || o.heard.Before(l.shared.others[oldest].heard) {
+				oldest = id
+			}
+		}
+		l.hushed(oldest, l.shared.others[oldest].heard)
+		delete(l.shared.others, oldest)
+	}
+	o := &other{replica: replica, silent: true}
+	l.shared.others[process] = o
+	return o
+}
+
+// hear adds what is new. full: there is no room for a cluster, the first time; unsound: a sum is none.
+func (l *loads) hear(o *other, share load.Share, now time.Time) (full bool, unsound error) {
 	before := o.has.Clusters(l.book, now)
 	shown := l.known.shown
 	was := l.book.Part(l.known.whole)
-	o.at, o.heard = share.At, now
-	if slices.ContainsFunc(slices.Collect(maps.Keys(share.Sum)), func(name string) bool { return !slices.Contains(before, name) }) {
+	more := o.silent || slices.ContainsFunc(slices.Collect(maps.Keys(share.Sum)), func(name string) bool { return !slices.Contains(before, name) })
+	o.at, o.heard, o.silent = share.At, now, false
+	if more {
 		l.refollow(slices.Collect(maps.Keys(share.Sum))...)
 	}
 	for name, sum := range share.Sum {
-		if !l.book.Take(&o.has, name, sum, shown, now) && !l.full {
-			l.full = true
+		switch l.book.Take(&o.has, name, sum, shown, now) {
+		case load.NoRoom:
+			full, l.full = full || !l.full, true
+		case load.Unsound:
+			unsound = fmt.Errorf("of %q it counts less than before", name)
+		case load.Added:
 		}
 	}
+	l.book.Fade(&o.has, now.Add(-seesFor))
 	l.known.looked = time.Time{}
 	if l.book.Part(l.reported(now)) > was {
 		l.watchers.tell()
 	}
+	return full, unsound
 }
 
-// unhear forgets a replica that does not tell this one any more. What it has told stays.
-func (l *loads) unhear(replica string) {
-	if o := l.shared.others[replica]; o != nil {
-		l.book.Forget(&o.has)
-		delete(l.shared.others, replica)
+// hush takes out what a process sees that does not tell this one any more. What it has told stays, and is remembered.
+func (l *loads) hush(o *other, now time.Time) {
+	if !o.silent {
+		o.silent = true
+		l.book.Fade(&o.has, now.Add(time.Hour)) // all
 		l.refollow()
+	}
+}
+
+// hushed is hush of a process that may not be known.
+func (l *loads) hushed(process string, now time.Time) {
+	if o := l.shared.others[process]; o != nil {
+		l.hush(o, now)
+	}
+}
+
+// hushSilent is hush of those that have not told anything for long.
+func (l *loads) hushSilent(now time.Time) {
+	for _, o := range l.shared.others {
+		if now.Sub(o.heard) >= tellerGone {
+			l.hush(o, now)
+		}
 	}
 }
 
@@ -165,8 +230,9 @@ func (l *loads) unhear(replica string) {
 func (l *loads) tellers(now time.Time) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.hushSilent(now)
 	for _, o := range l.shared.others {
-		if now.Sub(o.heard) < tellerGone {
+		if !o.silent {
 			n++
 		}
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -143,4 +144,94 @@ func mustSet(t *testing.T, r envoy.Resources) *set {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// hearing is a server that hears others, and how to let it hear sums of the cluster a; an empty process: the Lease is gone.
+func hearing(t *testing.T, log *bytes.Buffer) (s *Server, hear func(at time.Duration, process, text string), sum func() uint64) {
+	t.Helper()
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	now := begin
+	s, err := New(Config{Now: func() time.Time { return now }, Process: "me", Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.loads.follow(gateway, mustSet(t, under(false)))
+	hear = func(at time.Duration, process, text string) {
+		now = begin.Add(at)
+		s.Hear("sluice-1", process, text)
+	}
+	return s, hear, func() (n uint64) {
+		now = now.Add(3 * time.Second)
+		for _, l := range s.LoadsOf([]string{"a"}, time.Time{}) {
+			n += l.Issued
+		}
+		return n
+	}
+}
+
+// TestHear_aLeaseThatComesBackAddsNothing: a replica whose Lease was gone, could not be read, or was taken by another process for a
+// while goes on with the same sums. They were counted.
+func TestHear_aLeaseThatComesBackAddsNothing(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, hear, sum := hearing(t, &log)
+	told := func(at, n int) string {
+		return fmt.Sprintf(`{"to":"me","at":%d,"of":{"a":{"n":1,"c":[%d,%d,0,0],"w":3,"p":2}}}`, at, n, n)
+	}
+	hear(10*time.Second, "p", told(1, 40))
+	for i, gone := range []struct{ process, text string }{{"", ""}, {"p", "{"}, {"p", ""}, {"q", ""}} {
+		hear(time.Duration(20+20*i)*time.Second, gone.process, gone.text)
+		if n := s.loads.tellers(s.now()); n != 0 {
+			t.Errorf("%d replicas tell it after %q %q", n, gone.process, gone.text)
+		}
+		hear(time.Duration(30+20*i)*time.Second, "p", told(2+i, 40+i))
+		if n := sum(); n != uint64(40+i) {
+			t.Errorf("%d requests after %q %q, want %d", n, gone.process, gone.text, 40+i)
+		}
+	}
+}
+
+// TestHear_whoIsSilentSeesNothing: what a replica sees is no part of the sum when it has said nothing for long, nor what it saw of a
+// cluster that it does not tell of any more.
+func TestHear_whoIsSilentSeesNothing(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, hear, _ := hearing(t, &log)
+	seen := func(cluster string) int {
+		var from load.Reporter
+		s.loads.mu.Lock()
+		defer s.loads.mu.Unlock()
+		s.loads.reported(s.now())
+		at := s.now().Add(time.Second)
+		s.loads.book.Add(&from, load.Stats{Cluster: cluster, Interval: 100 * time.Millisecond, Issued: 1, OK: 1}, at)
+		return s.loads.book.Gauge(cluster, at.Add(time.Second)).Proxies
+	}
+	hear(10*time.Second, "p", `{"to":"me","at":1,"of":{"a":{"n":1,"c":[4,4,0,0],"p":2},"b":{"n":2,"c":[4,4,0,0],"p":2}}}`)
+	if n := seen("a"); n != 3 {
+		t.Errorf("%d proxies, want 3", n)
+	}
+	for at := 20; at <= 80; at += 10 {
+		hear(time.Duration(at)*time.Second, "p", fmt.Sprintf(`{"to":"me","at":%d,"of":{"b":{"n":2,"c":[4,4,0,0],"p":2}}}`, at))
+	}
+	if a, b := seen("a"), seen("b"); a != 1 || b != 3 {
+		t.Errorf("%d and %d proxies, want 1 of the cluster that it does not tell of any more, and 3", a, b)
+	}
+	s.Hear("sluice-2", "q", "")                      // another one
+	hear(100*time.Second, "p", `{"to":"me","at":1}`) // its Lease as it was
+	if b := seen("b"); b != 1 {
+		t.Errorf("%d proxies, want 1", b)
+	}
+}
+
+// TestHear_saysOnceWhatIsUnsound: and there is room all the same.
+func TestHear_saysOnceWhatIsUnsound(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, hear, _ := hearing(t, &log)
+	for at := 1; at <= 3; at++ {
+		hear(time.Duration(at)*time.Second, "p", fmt.Sprintf(`{"to":"me","at":%d,"of":{"a":{"n":1,"c":[%d,0,0,0]}}}`, at, 9-at))
+	}
+	if n := strings.Count(log.String(), "counts less than before"); n != 1 || s.loads.full {
+		t.Errorf("said %d times: %s", n, log.String())
+	}
 }

@@ -58,6 +58,7 @@ func (l *loads) heard(rp *reporter, now time.Time) {
 // reported, and else now and then, for one may have gone.
 func (l *loads) reported(now time.Time) time.Time {
 	if now.Sub(l.known.looked) >= l.interval/4 {
+		l.hushSilent(now)
 		l.known.whole, l.known.looked = l.slowest(now), now
 	}
 	return l.known.whole
