@@ -72,6 +72,10 @@ envoy: ## the real Envoy: from SLUICE_ENVOY or PATH where the version fits, else
 browser: ## the real browser that tests look at pages with: Chromium from its npm package, into .cache; SLUICE_BROWSER names another
 	@[ -n "$(SLUICE_BROWSER)" ] || scripts/browser
 
+.PHONY: sshd
+sshd: ## OpenSSH's server, which tests fetch from: that of the machine, else from its package where make may install one
+	@scripts/sshd >/dev/null
+
 .PHONY: helm
 helm: $(HELM) ## the real Helm, from its Go module
 
@@ -80,7 +84,7 @@ $(HELM): tools.mod tools.sum
 	go build -modfile=tools.mod -o $@ helm.sh/helm/v4/cmd/helm
 
 .PHONY: unit
-unit: $(FULL) envoy helm browser ## unit and component tests: pure code, real API server, real git, real Helm
+unit: $(FULL) envoy helm browser sshd ## unit and component tests: pure code, real API server, real git and SSH, real Helm
 	scripts/with-apiserver go test $(TESTFLAGS) -p 4 $$(go list ./... | grep -v '/test/e2e')
 	cd standalone && go test $(TESTFLAGS) $$(go list ./... | grep -v '/e2e')
 
@@ -93,7 +97,7 @@ e2e: build envoy $(KO) ## system tests: git push, API server, Envoy, Prometheus,
 test: unit e2e ## all tests
 
 .PHONY: race
-race: $(FULL) envoy browser ## the unit and component tests under the race detector
+race: $(FULL) envoy browser sshd ## the unit and component tests under the race detector
 	CGO_ENABLED=1 scripts/with-apiserver go test -race $(TESTFLAGS) $$(go list ./... | grep -v '/test/e2e')
 
 .PHONY: scenarios

@@ -36,7 +36,7 @@ func passages(t *testing.T) map[string]func(*testing.T) *passage {
 		s := gittest.Start(t, gitserver.Config{})
 		return &passage{T: t, git: s, tree: gittest.Repository(t, s, "app"), remote: gitsync.Remote{URL: s.URL("app")}}
 	}}
-	for name, start := range starters(t) {
+	for name, start := range starters() {
 		out["SSH "+name] = func(t *testing.T) *passage {
 			t.Helper()
 			host, user := edKey(t), edKey(t)

@@ -87,7 +87,7 @@ func TestPush_revertsOverHTTP(t *testing.T) {
 
 func TestPush_revertsOverSSH(t *testing.T) {
 	t.Parallel()
-	for name, start := range starters(t) {
+	for name, start := range starters() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			host, user := edKey(t), edKey(t)

@@ -48,7 +48,7 @@ func Find() (string, error) {
 			return filepath.Abs(path)
 		}
 	}
-	return "", errors.New("no sshd: install the package openssh-server")
+	return "", errors.New("no sshd on PATH; next: make sshd, or install the package openssh-server")
 }
 
 // StartSSHD runs OpenSSH's own server on loopback, under a configuration of its own, until Close.
