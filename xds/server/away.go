@@ -18,7 +18,7 @@ type departed struct {
 type absent struct {
 	class ir.ProxyClass
 	cells map[key]cell
-	until time.Time // it counts
+	until time.Time // it counts; zero: while it has other streams here
 }
 
 // sendAway notes that streams end from now on because this server ends them.
@@ -28,9 +28,13 @@ func (l *ledger) sendAway() {
 	l.departed.begun = true
 }
 
-// part keeps what a client ran that was sent away; the ledger is locked.
+// part keeps what a client ran that was sent away, beside what other streams of its node ran that have left before. Its time begins
+// with the last of them; the ledger is locked.
 func (l *ledger) part(c *client) {
-	one := &absent{class: c.class, cells: make(map[key]cell, len(c.cells)), until: l.now().Add(l.timing.Lost)}
+	one := l.departed.nodes[c.key]
+	if one == nil || one.class != c.class {
+		one = &absent{class: c.class, cells: make(map[key]cell, len(c.cells))}
+	}
 	for at, of := range c.cells {
 		one.cells[at] = *of
 	}
@@ -38,6 +42,10 @@ func (l *ledger) part(c *client) {
 		l.departed.nodes = map[string]*absent{}
 	}
 	l.departed.nodes[c.key] = one
+	if l.live[c.key] > 1 {
+		return
+	}
+	one.until = l.now().Add(l.timing.Lost)
 	l.after(l.timing.Lost, func() {
 		if l.departed.nodes[c.key] == one {
 			delete(l.departed.nodes, c.key)
@@ -49,7 +57,7 @@ func (l *ledger) part(c *client) {
 // away are the nodes that still count. Timers end with the last stream, time does not.
 func (l *ledger) away() map[string]*absent {
 	now := l.now()
-	maps.DeleteFunc(l.departed.nodes, func(_ string, one *absent) bool { return !now.Before(one.until) })
+	maps.DeleteFunc(l.departed.nodes, func(_ string, one *absent) bool { return !one.until.IsZero() && !now.Before(one.until) })
 	return l.departed.nodes
 }
 

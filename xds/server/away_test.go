@@ -59,3 +59,33 @@ func TestDrain_waitsForNobodyForEver(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDrain_countsAProxyOfManyStreams: what a proxy with a stream for each type ran counts until the proxy is elsewhere, though the
+// stream of its routes ends before that of its endpoints.
+func TestDrain_countsAProxyOfManyStreams(t *testing.T) {
+	t.Parallel()
+	h := start(t, Timing{Lost: time.Hour})
+	h.publish(two("t1"))
+	one, other := connect(t, h.addr, "n1", false), connect(t, h.addr, "n1", false)
+	one.send(ask{kind: routes, sub: []string{"http.80"}})
+	one.next()
+	one.ack(routes)
+	other.send(ask{kind: endpoints, sub: []string{"a", "b"}})
+	other.next()
+	other.ack(endpoints)
+	h.converged(1, all(1))
+	h.ledger.sendAway()
+	for _, stream := range []*proxy{one, other} {
+		stream.end()
+		if c := h.converged(1, func(c ir.Convergence) bool { return c.Connected == 0 && c.Away == 1 }); c.Lost != 0 {
+			t.Errorf("the weight that it ran: %+v", c)
+		}
+	}
+	h.publish(mesh(2, 50, "t2", "a", "b"))
+	if c := h.Convergence("shop/reviews", "u", 2); c.Away != 0 || c.Lost != 1 || c.Done() {
+		t.Errorf("a newer weight: %+v", c)
+	}
+	if r := h.Report(); r.Away != 0 || r.Lost != 1 || len(r.Exceptions) != 1 {
+		t.Errorf("reported: %+v", r)
+	}
+}

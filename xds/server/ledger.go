@@ -171,7 +171,7 @@ func (l *ledger) leave(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.clients, c)
-	sent := l.departed.begun && l.live[c.key] == 1
+	sent := l.departed.begun
 	if sent {
 		l.part(c)
 	}
