@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func TestShare_countsNothingTwice(t *testing.T) {
 		at := 100.0
 		var truth uint64
 		process, till := 1, &Till{}
-		till.Follow([]string{"x"})
+		till.Follow([][]string{{"x"}})
 		judges := []*heard{{name: "a", book: NewBook(start), from: map[int]*Other{}}, {name: "b", book: NewBook(start), from: map[int]*Other{}}}
 		who, lost := judges[0], uint64(0)
 		type told struct {
@@ -77,7 +78,7 @@ func TestShare_countsNothingTwice(t *testing.T) {
 			switch rapid.IntRange(0, 10).Draw(t, "move") { // mostly all is judged, so that what is twice shows
 			case 0: // it starts anew: what it has not told is lost
 				process, till, lost, unsent = process+1, &Till{}, lost+unsent, 0
-				till.Follow([]string{"x"})
+				till.Follow([][]string{{"x"}})
 			case 1: // another decides
 				for _, h := range judges {
 					if h != who {
@@ -144,7 +145,7 @@ func TestShare_countsNothingTwice(t *testing.T) {
 // TestTill_oneThatJudgesTellsNobody: what a process has judged itself it never tells, however it comes to tell another.
 func TestTill_oneThatJudgesTellsNobody(t *testing.T) {
 	var till Till
-	till.Follow([]string{"x"})
+	till.Follow([][]string{{"x"}})
 	counts := func(text string) (n uint64) {
 		if text == "" {
 			return 0
@@ -180,9 +181,9 @@ func TestTill_oneThatJudgesTellsNobody(t *testing.T) {
 
 func TestTill_keepsToItsRoomAndLetsAllHaveTheirTurn(t *testing.T) {
 	var till Till
-	var names []string
+	var names [][]string
 	for i := range 100 {
-		names = append(names, fmt.Sprintf("outbound|8080|v%d|reviews.shop.svc.cluster.local", i))
+		names = append(names, []string{fmt.Sprintf("outbound|8080|v%d|reviews.shop.svc.cluster.local", i)})
 	}
 	till.Follow(names)
 	seen := map[string]bool{}
@@ -207,7 +208,7 @@ func TestTill_keepsToItsRoomAndLetsAllHaveTheirTurn(t *testing.T) {
 // TestTill_endpointsThatNeverFailedGoTogether: the rule of hard fails looks at those that fail, and at the sum of all others.
 func TestTill_endpointsThatNeverFailedGoTogether(t *testing.T) {
 	var till Till
-	till.Follow([]string{"x"})
+	till.Follow([][]string{{"x"}})
 	add := func(ok1, bad1, ok2, bad2 uint64) {
 		till.Add(Stats{Cluster: "x", Endpoints: []ir.EndpointLoad{{ID: 11, OK: ok1, Failed: bad1}, {ID: 22, OK: ok2, Failed: bad2}}})
 	}
@@ -331,7 +332,7 @@ func TestTill_costs(t *testing.T) {
 		for i := range 200 {
 			names = append(names, fmt.Sprintf("outbound|8080|v%d|service-of-a-team-%d.namespace.svc.cluster.local", 1+i%2, i/2))
 		}
-		till.Follow(names)
+		till.Follow(slices.Collect(slices.Chunk(names, 2)))
 		for _, name := range names {
 			s := Stats{Cluster: name, Issued: 123456, OK: 123000, Failed: 456}
 			for e := range uint32(10) {
@@ -350,7 +351,7 @@ func TestTill_costs(t *testing.T) {
 // TestTill_nonsenseOfAProxyDoesNotMuteTheOthers: a count that grows beyond all bounds begins anew, and all that is told can be read.
 func TestTill_nonsenseOfAProxyDoesNotMuteTheOthers(t *testing.T) {
 	var till Till
-	till.Follow([]string{"x", "y"})
+	till.Follow([][]string{{"x"}, {"y"}})
 	for range 3 {
 		till.Add(Stats{Cluster: "x", Issued: maxTold / 2, Endpoints: []ir.EndpointLoad{{ID: 7, Failed: maxTold / 2}}})
 	}
@@ -381,6 +382,44 @@ func TestBook_takesIntoNoPartThatWasShown(t *testing.T) {
 		b.Take(&Other{}, "x", sum, c.shown, on(100))
 		if got := b.Loads("x", c.from, on(102)); len(got) != 1 || got[0].Issued != 8 {
 			t.Errorf("shown until %s: %+v", c.shown, got)
+		}
+	}
+}
+
+// TestTill_tellsTheClustersOfASplitTogether: else the canary's failures would be judged before the requests of stable arrive.
+func TestTill_tellsTheClustersOfASplitTogether(t *testing.T) {
+	var till Till
+	var splits [][]string
+	for i := range 20 {
+		splits = append(splits, []string{fmt.Sprintf("outbound|8080|v1|s%02d", i), fmt.Sprintf("outbound|8080|v2|s%02d", i)})
+	}
+	splits = append(splits, []string{splits[3][0], "another"}) // stable of two canaries
+	till.Follow(splits)
+	seen := map[string]bool{}
+	for at := range 10 {
+		for _, names := range splits {
+			till.Add(Stats{Cluster: names[at%2], Issued: 1, OK: 1})
+		}
+		text, _ := till.Take("b", time.Duration(at+1)*time.Second, 700, nothing)
+		s, err := ParseShare(text)
+		if err != nil || len(text) > 900 {
+			t.Fatalf("%v: %s", err, text)
+		}
+		for _, names := range splits {
+			_, stable := s.Sum[names[0]]
+			_, canary := s.Sum[names[1]]
+			if stable != canary {
+				t.Errorf("only one of %q is told", names)
+			}
+			seen[names[0]] = seen[names[0]] || stable
+		}
+	}
+	if len(seen) != 20 {
+		t.Errorf("%d splits had their turn", len(seen))
+	}
+	for name, did := range seen {
+		if !did {
+			t.Errorf("%s is never told", name)
 		}
 	}
 }

@@ -16,7 +16,8 @@ type Till struct {
 	idle   bool   // nothing is counted: this process judges
 	counts uint64 // that were begun
 	of     map[string]*sum
-	order  uint64 // of handing out
+	splits [][]string // clusters that are compared: they are handed out together
+	order  uint64     // of handing out
 }
 
 // sum is one cluster.
@@ -32,12 +33,29 @@ type given struct {
 	order uint64 // when; 0: never
 }
 
-// Follow says which clusters are counted: those of splits that are not at rest.
-func (t *Till) Follow(clusters []string) {
-	next := make(map[string]*sum, len(clusters))
-	for _, name := range clusters {
-		if next[name] = t.of[name]; next[name] == nil {
-			next[name] = t.fresh()
+// Follow says which clusters are counted: those of each split that is not at rest. Clusters of one split are told together, as a
+// canary whose failures arrive before the requests of stable looks broken. So are those of splits that have one in common.
+func (t *Till) Follow(splits [][]string) {
+	next := map[string]*sum{}
+	t.splits = nil
+	for _, names := range splits {
+		together := slices.Clone(names)
+		t.splits = slices.DeleteFunc(t.splits, func(before []string) bool {
+			if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(before, name) }) {
+				return false
+			}
+			together = append(together, before...)
+			return true
+		})
+		slices.Sort(together)
+		t.splits = append(t.splits, slices.Compact(together))
+		for _, name := range names {
+			if next[name] != nil {
+				continue
+			}
+			if next[name] = t.of[name]; next[name] == nil {
+				next[name] = t.fresh()
+			}
 		}
 	}
 	t.of = next
@@ -138,24 +156,43 @@ func (t *Till) Take(to string, at time.Duration, room int, look func(cluster str
 	t.turn(to)
 	t.order++
 	out := Share{To: to, At: max(1, at.Milliseconds()), Sum: map[string]Sum{}}
-	for _, name := range slices.SortedFunc(maps.Keys(t.of), func(a, b string) int {
-		return cmp.Or(cmp.Compare(t.of[a].given.order, t.of[b].given.order), cmp.Compare(a, b))
-	}) {
-		of := t.of[name]
-		next := of.sum()
-		seen := look(name)
-		next.InProgress, next.Proxies = min(seen.InProgress, maxTold), seen.Proxies
-		if room -= sizeOf(name, next); room < 0 && len(out.Sum) > 0 {
+	for _, split := range t.turns() {
+		sums := make([]Sum, len(split))
+		for i, name := range split {
+			sums[i] = t.of[name].sum()
+			seen := look(name)
+			sums[i].InProgress, sums[i].Proxies = min(seen.InProgress, maxTold), seen.Proxies
+			room -= sizeOf(name, sums[i])
+		}
+		if room < 0 && len(out.Sum) > 0 {
 			break
 		}
-		news = news || next.Counts != of.given.Counts || next.Count != of.given.Count
-		out.Sum[name], of.given = next, given{next, t.order}
+		for i, name := range split {
+			of := t.of[name]
+			news = news || sums[i].Counts != of.given.Counts || sums[i].Count != of.given.Count
+			out.Sum[name], of.given = sums[i], given{sums[i], t.order}
+		}
 	}
 	raw, err := json.Marshal(out)
 	if err != nil { // numbers and strings always have a text
 		return "", false
 	}
 	return string(raw), news
+}
+
+// turns are the splits, those that were handed out longest ago first.
+func (t *Till) turns() [][]string {
+	last := func(split []string) (order uint64) {
+		for i, name := range split {
+			if at := t.of[name].given.order; i == 0 || at < order {
+				order = at
+			}
+		}
+		return order
+	}
+	return slices.SortedFunc(slices.Values(t.splits), func(a, b []string) int {
+		return cmp.Or(cmp.Compare(last(a), last(b)), slices.Compare(a, b))
+	})
 }
 
 // sizeOf is about how long the text of a Sum is.

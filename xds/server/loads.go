@@ -48,7 +48,7 @@ func newLoads(now time.Time, interval time.Duration) *loads {
 		interval: interval, arrivals: rate.NewLimiter(newPerSecond, newPerSecond),
 		book: load.NewBook(now), reporters: map[string]map[*reporter]struct{}{},
 		following: following{fed: map[ir.ProxyClass][]string{}, compared: map[ir.ProxyClass]bool{}},
-		shared:    exchange{begun: now, open: map[ir.ProxyClass][]string{}, others: map[string]*other{}},
+		shared:    exchange{begun: now, open: map[ir.ProxyClass][][]string{}, others: map[string]*other{}},
 	}
 }
 
@@ -93,7 +93,8 @@ func (s *set) compared() bool {
 
 // follow takes over which clusters splits give weight to in a class, and whether they divide it; nil: there is no such class.
 func (l *loads) follow(of ir.ProxyClass, next *set) {
-	var clusters, open []string
+	var clusters []string
+	var open [][]string
 	compared := false
 	if next != nil {
 		clusters, open, compared = next.fed(), next.open(), next.compared()

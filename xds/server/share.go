@@ -20,7 +20,7 @@ const (
 // exchange is what this replica tells the one that decides of its proxies' reports, and what others tell this one.
 type exchange struct {
 	begun  time.Time
-	open   map[ir.ProxyClass][]string // clusters of splits that are not at rest
+	open   map[ir.ProxyClass][][]string // clusters of each split that is not at rest
 	till   load.Till
 	told   time.Time         // another process may have been told all until then
 	others map[string]*other // by process
@@ -36,33 +36,30 @@ type other struct {
 	has     load.Other
 }
 
-// open are the clusters of splits that are not at rest, sorted.
-func (s *set) open() []string {
-	var out []string
+// open are the clusters of each split that is not at rest.
+func (s *set) open() (out [][]string) {
 	for _, use := range s.uses {
-		if !use.Rest {
-			out = append(out, use.Clusters...)
+		if !use.Rest && len(use.Clusters) > 0 {
+			out = append(out, use.Clusters)
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // count takes over which clusters others are told of; the loads are locked.
-func (l *loads) count(of ir.ProxyClass, open []string) {
-	if slices.Equal(l.shared.open[of], open) {
+func (l *loads) count(of ir.ProxyClass, open [][]string) {
+	if slices.EqualFunc(l.shared.open[of], open, slices.Equal) {
 		return
 	}
 	l.shared.open[of] = open
 	if len(open) == 0 {
 		delete(l.shared.open, of)
 	}
-	var all []string
-	for _, names := range l.shared.open {
-		all = append(all, names...)
+	var all [][]string
+	for _, splits := range l.shared.open {
+		all = append(all, splits...)
 	}
-	slices.Sort(all)
-	l.shared.till.Follow(slices.Compact(all))
+	l.shared.till.Follow(all)
 }
 
 // refollow tells the book which clusters matter: those that splits give weight to here, and those that others tell of.
