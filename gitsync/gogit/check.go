@@ -17,6 +17,7 @@ type inspection struct {
 	scanner *packfile.Scanner
 	objects []packed      // in the order of the pack
 	thin    bool          // a base is outside the pack
+	deepest int           // chain of deltas that is allowed, those upon named objects included
 	sum     plumbing.Hash // of the pack; set by end
 }
 
@@ -40,7 +41,7 @@ func checkPack(r io.Reader, l Limits, known func(id string) bool) (*inspection, 
 	if int64(count) > l.Objects {
 		return nil, exceeded("%d objects in a pack, %d are allowed", count, l.Objects)
 	}
-	c := &checking{inspection: &inspection{scanner: s}, limits: l, known: known}
+	c := &checking{inspection: &inspection{scanner: s, deepest: l.DeltaDepth}, limits: l, known: known}
 	for range count {
 		if err := c.next(); err != nil {
 			return nil, err

@@ -127,11 +127,12 @@ type level struct {
 	content []byte
 	kind    plumbing.ObjectType
 	todo    []int32
+	depth   int // of deltas below it
 }
 
 // follow builds everything that stands upon an object, one chain after the other.
 func (r *resolving) follow(at int32, content []byte) error {
-	levels := []level{{content, r.objects[at].kind, r.children(at)}}
+	levels := []level{{content: content, kind: r.objects[at].kind, todo: r.children(at)}}
 	r.held = int64(len(content))
 	for len(levels) > 0 {
 		top := &levels[len(levels)-1]
@@ -140,7 +141,10 @@ func (r *resolving) follow(at int32, content []byte) error {
 			levels = levels[:len(levels)-1]
 			continue
 		}
-		child, kind := top.todo[0], top.kind
+		child, kind, depth := top.todo[0], top.kind, top.depth+1
+		if depth > r.deepest {
+			return exceeded("a delta chain deeper than %d", r.deepest)
+		}
 		delta, err := r.inflate(child)
 		if err != nil {
 			return err
@@ -155,7 +159,7 @@ func (r *resolving) follow(at int32, content []byte) error {
 		}
 		r.objects[child].id = plumbing.ComputeHash(kind, target)
 		r.left--
-		next := level{target, kind, r.children(child)}
+		next := level{target, kind, r.children(child), depth}
 		if len(next.todo) == 0 {
 			continue
 		}

@@ -2,6 +2,7 @@ package gogit
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // what packs end with
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/sluice-dev/sluice/gitsync"
 	"github.com/sluice-dev/sluice/test/gitserver"
@@ -107,6 +110,27 @@ func packOf(t testing.TB, deltas int) []byte {
 	return out.Bytes()
 }
 
+// namedChain writes a pack of one blob and a chain of deltas, each of which names its base by id and has other content.
+func namedChain(t testing.TB, deltas int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	out.WriteString("PACK\x00\x00\x00\x02")
+	_ = binary.Write(&out, binary.BigEndian, uint32(deltas+1))
+	content := []byte("base")
+	out.WriteByte(3<<4 | 4)
+	out.Write(deflated(t, content))
+	for i := range deltas {
+		base := plumbing.ComputeHash(plumbing.BlobObject, content)
+		content = fmt.Appendf(nil, "%04d", i)
+		out.WriteByte(7<<4 | 7)
+		out.Write(base[:])
+		out.Write(deflated(t, append([]byte{4, 4, 4}, content...))) // of 4 bytes, to 4 bytes: these
+	}
+	sum := sha1.Sum(out.Bytes()) //nolint:gosec // what packs end with
+	out.Write(sum[:])
+	return out.Bytes()
+}
+
 // backwards writes how far a delta's base lies behind, as packs do.
 func backwards(distance int) []byte {
 	out := []byte{byte(distance & 0x7f)}
@@ -124,6 +148,16 @@ func TestCheckPack_depthOfDeltas(t *testing.T) {
 		_, err := checkPack(bytes.NewReader(packOf(t, depth)), Limits{DeltaDepth: 7}.withDefaults(), none)
 		if gitsync.ReasonOf(err, "no Failure at all") != want {
 			t.Errorf("a chain of %d deltas where 7 are allowed: %v, want %q", depth, err, want)
+		}
+	}
+	for depth, want := range map[int]gitsync.Reason{7: "", 8: gitsync.LimitExceeded} { // of deltas that name their bases
+		pack := namedChain(t, depth)
+		seen, err := checkPack(bytes.NewReader(pack), Limits{DeltaDepth: 7}.withDefaults(), none)
+		if err == nil {
+			err = seen.resolve(bytes.NewReader(pack), deltaMemory)
+		}
+		if gitsync.ReasonOf(err, "no Failure at all") != want {
+			t.Errorf("a chain of %d deltas upon named objects where 7 are allowed: %v, want %q", depth, err, want)
 		}
 	}
 	for objects, want := range map[int]gitsync.Reason{4: "", 5: gitsync.LimitExceeded} {
