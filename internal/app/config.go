@@ -72,13 +72,14 @@ type Proxies struct {
 	Issue Issue // certificates that Sluice makes by itself, in the place of Cert, Key and CA
 }
 
-// Issue says which certificates Sluice makes and renews by itself, in Secrets of its own namespace. Without Secret: none.
+// Issue says which certificates Sluice makes and renews by itself. Without Secret: none.
 type Issue struct {
 	Secret  string        // of this server
 	Names   []string      // and addresses of this server; "sluice.<namespace>.svc", and with the domain
 	Gateway string        // Secret of the gateway; empty: there is none
 	Account string        // service account of the gateway in the same namespace; "sluice-gateway"
-	Life    time.Duration // of both; 90 days
+	Proxies []string      // other proxies, as "NAMESPACE/SECRET=ACCOUNT"; their Secrets exist, with the label sluice.dev/certificates: self
+	Life    time.Duration // of all; 90 days
 }
 
 // Drain says how proxies are sent to other replicas when this one is told to end. Zero: their streams are cut.

@@ -37,7 +37,7 @@ func (c *Config) fields() map[string]any {
 		"proxies.statusReaders": &c.Proxies.StatusReaders, "proxies.loadReportInterval": &c.Proxies.LoadInterval,
 		"proxies.ignoreLoadReports": &c.Proxies.IgnoreLoads, "proxies.drain.delay": &c.Proxies.Drain.Delay, "proxies.drain.time": &c.Proxies.Drain.Time,
 		"proxies.issue.secret": &c.Proxies.Issue.Secret, "proxies.issue.names": &c.Proxies.Issue.Names, "proxies.issue.gatewaySecret": &c.Proxies.Issue.Gateway,
-		"proxies.issue.gatewayAccount": &c.Proxies.Issue.Account, "proxies.issue.life": &c.Proxies.Issue.Life,
+		"proxies.issue.gatewayAccount": &c.Proxies.Issue.Account, "proxies.issue.proxySecrets": &c.Proxies.Issue.Proxies, "proxies.issue.life": &c.Proxies.Issue.Life,
 		"mesh.domainSuffix": &c.Mesh.DomainSuffix, "mesh.rootNamespace": &c.Mesh.RootNamespace, "mesh.registryDir": &c.Mesh.RegistryDir,
 		"prometheus.url": &c.Prometheus.URL, "prometheus.servers": &c.Prometheus.Config,
 		"leader.election": &c.Leader.Election, "leader.leaseDuration": &c.Leader.Lease, "leader.actionTTL": &c.Leader.ActionTTL,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"time"
 
@@ -52,7 +53,7 @@ func (c Config) issued() (issuer.Config, error) {
 	want := c.Proxies.Issue
 	out := issuer.Config{Namespace: c.Namespace, Now: Now, Log: c.Log, Term: authority.Term{Authority: authorityLife, Leaf: cmp.Or(want.Life, leafLife)}}
 	if want.Secret == "" {
-		if want.Gateway != "" || want.Account != "" || len(want.Names) > 0 || want.Life != 0 {
+		if want.Gateway != "" || want.Account != "" || len(want.Proxies)+len(want.Names) > 0 || want.Life != 0 {
 			return out, errors.New("making certificates: the Secret of the xDS server is not named (--xds-secret)")
 		}
 		return out, nil
@@ -67,10 +68,24 @@ func (c Config) issued() (issuer.Config, error) {
 	}
 	out.Server = issuer.Kept{Secret: want.Secret, Wanted: authority.Wanted{Name: "sluice xds", Hosts: names, Usage: x509.ExtKeyUsageServerAuth}}
 	if want.Gateway != "" {
-		account := cmp.Or(want.Account, "sluice-gateway")
-		out.Gateway = &issuer.Kept{Secret: want.Gateway, Wanted: authority.Wanted{
-			Name: account, URI: fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", c.Proxies.TrustDomain, c.Namespace, account), Usage: x509.ExtKeyUsageClientAuth,
-		}}
+		out.Proxies = append(out.Proxies, c.proxy(c.Namespace, want.Gateway, cmp.Or(want.Account, "sluice-gateway")))
+	}
+	for _, text := range want.Proxies {
+		parts := proxySecret.FindStringSubmatch(text)
+		if parts == nil {
+			return out, fmt.Errorf("making certificates: %q is not NAMESPACE/SECRET=ACCOUNT", text)
+		}
+		out.Proxies = append(out.Proxies, c.proxy(parts[1], parts[2], parts[3]))
 	}
 	return out, nil
+}
+
+// proxySecret is what Issue.Proxies are made of.
+var proxySecret = regexp.MustCompile(`^([a-z0-9-]+)/([a-z0-9.-]+)=([a-z0-9.-]+)$`)
+
+// proxy is the certificate of proxies that run as an account.
+func (c Config) proxy(namespace, secret, account string) issuer.Kept {
+	return issuer.Kept{Namespace: namespace, Secret: secret, Wanted: authority.Wanted{
+		Name: account, URI: fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", c.Proxies.TrustDomain, namespace, account), Usage: x509.ExtKeyUsageClientAuth,
+	}}
 }

@@ -26,6 +26,9 @@ func TestIssued(t *testing.T) {
 		{name: "for a second", issue: Issue{Secret: "x", Life: time.Second}, err: "from 10s to 8760h0m0s, not 1s"},
 		{name: "for too long", issue: Issue{Secret: "x", Life: 400 * day}, err: "from 10s"},
 		{name: "a gateway alone", issue: Issue{Gateway: "g"}, err: "--xds-secret"},
+		{name: "and proxies elsewhere", issue: Issue{Secret: "x", Names: []string{"a"}, Proxies: []string{"shop/front-tls=front"}}, names: []string{"a"}, gateway: "spiffe://domain/ns/shop/sa/front", life: leafLife},
+		{name: "proxies alone", issue: Issue{Proxies: []string{"shop/front-tls=front"}}, err: "--xds-secret"},
+		{name: "proxies of nobody", issue: Issue{Secret: "x", Proxies: []string{"shop/front-tls"}}, err: "\"shop/front-tls\" is not NAMESPACE/SECRET=ACCOUNT"},
 		{name: "a life alone", issue: Issue{Life: time.Hour}, err: "--xds-secret"},
 	} {
 		cfg := Config{Namespace: "ns", Mesh: Mesh{DomainSuffix: "example"}, Proxies: Proxies{TrustDomain: "domain", Issue: c.issue}}
@@ -37,8 +40,8 @@ func TestIssued(t *testing.T) {
 			continue
 		}
 		gateway := ""
-		if got.Gateway != nil {
-			gateway = got.Gateway.URI
+		for _, p := range got.Proxies {
+			gateway = p.URI
 		}
 		if !cmp.Equal(got.Server.Hosts, c.names) || gateway != c.gateway || got.Term.Leaf != c.life || got.Server.Secret != c.issue.Secret {
 			t.Errorf("%s: %v %q %v, want %v %q %v", c.name, got.Server.Hosts, gateway, got.Term.Leaf, c.names, c.gateway, c.life)

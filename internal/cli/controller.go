@@ -102,6 +102,7 @@ func issueFlags(f *pflag.FlagSet, i *app.Issue) {
 	f.StringSliceVar(&i.Names, "xds-names", nil, "name or address of the xDS server in the certificate of --xds-secret; repeats (default: sluice.NAMESPACE.svc, and with the domain)")
 	f.StringVar(&i.Gateway, "gateway-secret", "", "Secret in which it makes and renews the certificate of the gateway; empty: there is none")
 	f.StringVar(&i.Account, "gateway-account", "", "service account of that gateway (default: sluice-gateway)")
+	f.StringSliceVar(&i.Proxies, "proxy-secret", nil, "NAMESPACE/SECRET=ACCOUNT: keep the certificate of proxies of that account there; the Secret exists, with the label sluice.dev/certificates: self; repeats")
 	f.DurationVar(&i.Life, "certificate-life", 0, "how long certificates last that it makes, 10s to 8760h; they are renewed after two thirds (default: 2160h)")
 }
 

@@ -42,7 +42,7 @@ func variants() map[string][]string {
 	return map[string][]string{
 		"default": nil,
 		"gateway": {"--set", "gateway.enabled=true", "--set", "crds.install=false", "--set", "rbac.roles=false"},
-		"scoped":  {"--set", "namespaces={shop,books}", "--set", "crds.install=false", "--set", "metrics.auth=false", "--set", "networkPolicy.enabled=false"},
+		"scoped":  {"--set", "xds.tls.proxies[0].namespace=shop,xds.tls.proxies[0].secret=reviews-proxy,xds.tls.proxies[0].account=reviews", "--set", "namespaces={shop,books}", "--set", "crds.install=false", "--set", "metrics.auth=false", "--set", "networkPolicy.enabled=false"},
 		"all":     all,
 		"small":   {"--set", "replicas=1", "--set", "xds.tls.mode=secret", "--set", "crds.install=false", "--set", "rbac.roles=false", "--set", "networkPolicy.enabled=false", "--set", "webhook.enabled=false", "--set", "git.defaultServiceAccount="},
 	}
@@ -134,6 +134,8 @@ func TestChart_refusesValuesThatDoNothing(t *testing.T) {
 		{"drain.time=1m30s", "drain.gracePeriodSeconds is 30: want at least 98, which are drain.delay (3s), drain.time (1m30s) and 5 s to end"},
 		{"drain.gracePeriodSeconds=17", "drain.gracePeriodSeconds is 17: want at least 18"},
 		{"traces.endpoint=collector:4318", "does not match pattern"},
+		{"xds.tls.proxies[0].namespace=shop", "missing properties"},
+		{"xds.tls.mode=secret,xds.tls.proxies[0].namespace=shop,xds.tls.proxies[0].secret=a,xds.tls.proxies[0].account=b", "xds.tls.proxies is without effect"},
 		{"traces.headersSecret=collector", "traces.endpoint is empty"},
 	} {
 		_, err := helm.Run(t, "template", "sluice", chart, "--set", c.set)

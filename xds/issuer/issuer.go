@@ -1,4 +1,4 @@
-// Package issuer keeps the certificates of the xDS server and of the gateway in Secrets, where no other issuer does. Every
+// Package issuer keeps the certificates of the xDS server and of proxies in Secrets, where no other issuer does. Every
 // replica hands over what the server's Secret holds; the one that leads makes and renews, as xds/authority decides. Each
 // write is conditional, so that of two that lead for a moment one wins, and a Secret that it did not make is read and
 // never written.
@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,18 +44,23 @@ const (
 	callWithin = 5 * time.Second
 )
 
-// Kept is a Secret with the certificate that it is for.
+// Kept is a Secret with the certificate that it is for. One of another namespace has to exist, with the Label and perhaps
+// nothing else: an Issuer makes none there.
 type Kept struct {
-	Secret string // in the Issuer's namespace
+	Namespace string // empty: the Issuer's
+	Secret    string
 	authority.Wanted
 }
 
-// Config is what an Issuer works with. All but Gateway and Log is required.
+// String is the Secret, with its namespace where that is another one.
+func (k Kept) String() string { return strings.TrimPrefix(k.Namespace+"/"+k.Secret, "/") }
+
+// Config is what an Issuer works with. All but Proxies and Log is required.
 type Config struct {
 	Client    client.Client // reads Secrets without a cache
 	Namespace string
 	Server    Kept
-	Gateway   *Kept // nil: there is none
+	Proxies   []Kept
 	Term      authority.Term
 	Leads     func() bool                // only who leads writes
 	Take      func(cert, key, ca []byte) // is given the server's, in PEM, when they are read and when they change
@@ -75,8 +82,17 @@ func New(c Config) (*Issuer, error) {
 	if c.Client == nil || c.Namespace == "" || c.Server.Secret == "" || c.Leads == nil || c.Take == nil || c.Now == nil {
 		return nil, errors.New("making the issuer of certificates: Client, Namespace, Server, Leads, Take and Now are required")
 	}
-	if c.Gateway != nil && (c.Gateway.Secret == "" || c.Gateway.Secret == c.Server.Secret) {
-		return nil, fmt.Errorf("making the issuer of certificates: the gateway needs a Secret of its own besides %s", c.Server.Secret)
+	seen := map[string]bool{c.Server.String(): true}
+	for i, p := range c.Proxies {
+		if p.Namespace == c.Namespace {
+			p.Namespace = ""
+			c.Proxies = slices.Clone(c.Proxies)
+			c.Proxies[i] = p
+		}
+		if p.Secret == "" || seen[p.String()] {
+			return nil, fmt.Errorf("making the issuer of certificates: %s needs a Secret of its own, not %q", p.Name, p)
+		}
+		seen[p.String()] = true
 	}
 	if err := c.Term.Check(); err != nil {
 		return nil, fmt.Errorf("making the issuer of certificates: %w", err)
@@ -115,17 +131,20 @@ func (i *Issuer) Work(ctx context.Context) (done bool) {
 	if err != nil {
 		return false
 	}
-	i.meters.show(server)
-	if i.config.Gateway == nil {
-		return true
-	}
+	i.meters.show(server.Name, server)
 	if !i.config.Leads() {
-		i.meters.hide(i.config.Gateway.Secret)
+		for _, p := range i.config.Proxies {
+			i.meters.hide(p.String())
+		}
 		return true
 	}
-	err = i.gateway(ctx, server)
-	i.say(i.config.Gateway.Secret, err)
-	return err == nil
+	done = true
+	for _, p := range i.config.Proxies {
+		err := i.proxy(ctx, p, server)
+		i.say(p.String(), err)
+		done = done && err == nil
+	}
+	return done
 }
 
 // say complains of a Secret once until something else is wrong with it.
@@ -142,7 +161,7 @@ func (i *Issuer) say(secret string, err error) {
 
 // server reads the server's Secret, which it makes or renews first where that is due, and hands it over.
 func (i *Issuer) server(ctx context.Context) (*corev1.Secret, error) {
-	have, err := i.read(ctx, i.config.Server.Secret)
+	have, err := i.read(ctx, i.config.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -190,24 +209,27 @@ func (i *Issuer) renewServer(ctx context.Context, have *corev1.Secret) (*corev1.
 	return next, i.write(ctx, next, why)
 }
 
-// gateway makes or renews the gateway's certificate, and keeps what it trusts that of the server's Secret.
-func (i *Issuer) gateway(ctx context.Context, server *corev1.Secret) error {
-	have, err := i.read(ctx, i.config.Gateway.Secret)
+// proxy makes or renews a proxy's certificate, and keeps what it trusts that of the server's Secret.
+func (i *Issuer) proxy(ctx context.Context, p Kept, server *corev1.Secret) error {
+	have, err := i.read(ctx, p)
 	if err != nil {
 		return err
 	}
-	i.meters.show(have)
+	i.meters.show(p.String(), have)
 	if foreign(have) {
 		return nil
 	}
+	if p.Namespace != "" && have.ResourceVersion == "" {
+		return fmt.Errorf("secret %s does not exist: make it, empty, with the label %s: %s", p, Label, made)
+	}
 	if foreign(server) {
-		return fmt.Errorf("secret %s was made by another, and the certificate of the gateway needs its key: make %s as well, or remove %s", server.Name, have.Name, server.Name)
+		return fmt.Errorf("secret %s was made by another, and the certificate of %s needs its key: make %s as well, or remove %s", server.Name, p.Name, p, server.Name)
 	}
 	authorities, err := authority.Parse(server.Data[AuthoritiesKey], server.Data[signingKey])
 	if err != nil {
 		return fmt.Errorf("reading the authorities in %s: %w", server.Name, err)
 	}
-	next, why, err := i.issue(have, i.config.Gateway.Wanted, authorities)
+	next, why, err := i.issue(have, p.Wanted, authorities)
 	if err != nil {
 		return err
 	}
@@ -218,7 +240,7 @@ func (i *Issuer) gateway(ctx context.Context, server *corev1.Secret) error {
 	if err := i.write(ctx, next, why); err != nil {
 		return err
 	}
-	i.meters.show(next)
+	i.meters.show(p.String(), next)
 	return nil
 }
 
@@ -226,19 +248,19 @@ func (i *Issuer) gateway(ctx context.Context, server *corev1.Secret) error {
 func foreign(s *corev1.Secret) bool { return s.ResourceVersion != "" && s.Labels[Label] != made }
 
 // read gives a Secret; one without a version does not exist.
-func (i *Issuer) read(ctx context.Context, name string) (*corev1.Secret, error) {
+func (i *Issuer) read(ctx context.Context, k Kept) (*corev1.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
-	out := &corev1.Secret{}
-	err := i.config.Client.Get(ctx, client.ObjectKey{Namespace: i.config.Namespace, Name: name}, out)
+	namespace, out := cmp.Or(k.Namespace, i.config.Namespace), &corev1.Secret{}
+	err := i.config.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: k.Secret}, out)
 	if apierrors.IsNotFound(err) {
 		return &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: i.config.Namespace, Name: name, Labels: map[string]string{Label: made, "app.kubernetes.io/part-of": "sluice"}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: k.Secret, Labels: map[string]string{Label: made, "app.kubernetes.io/part-of": "sluice"}},
 			Type:       corev1.SecretTypeTLS,
 		}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading secret %s: %w", name, err)
+		return nil, fmt.Errorf("reading secret %s: %w", k, err)
 	}
 	return out, nil
 }

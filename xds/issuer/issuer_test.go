@@ -69,14 +69,14 @@ type taken struct {
 	log           bytes.Buffer
 }
 
-func (b *bench) issuer(leads bool) *taken {
+func (b *bench) issuer(leads bool, more ...issuer.Kept) *taken {
 	b.t.Helper()
 	out := &taken{leads: leads}
 	var err error
 	out.Issuer, err = issuer.New(issuer.Config{
 		Client: b.client, Namespace: b.ns, Now: b.time, Term: authority.Term{Authority: 3650 * day, Leaf: 90 * day}, Leads: func() bool { return out.leads },
 		Server:  issuer.Kept{Secret: serverSecret, Wanted: authority.Wanted{Name: "sluice", Hosts: []string{"sluice.ns.svc"}, Usage: x509.ExtKeyUsageServerAuth}},
-		Gateway: &issuer.Kept{Secret: gatewaySecret, Wanted: authority.Wanted{Name: "gateway", URI: identity, Usage: x509.ExtKeyUsageClientAuth}},
+		Proxies: append([]issuer.Kept{{Secret: gatewaySecret, Wanted: authority.Wanted{Name: "gateway", URI: identity, Usage: x509.ExtKeyUsageClientAuth}}}, more...),
 		Take:    func(cert, key, ca []byte) { out.times, out.cert, out.key, out.ca = out.times+1, cert, key, ca },
 		Log:     slog.New(slog.NewTextHandler(&out.log, nil)),
 	})
@@ -226,6 +226,48 @@ func TestIssuer_leavesWhatOthersMade(t *testing.T) {
 	}
 	if strings.Count(leader.log.String(), "was made by another") != 1 {
 		t.Errorf("that the gateway's cannot be made is said once:\n%s", leader.log.String())
+	}
+}
+
+// Proxies of other namespaces have their certificates there, in Secrets that somebody made and marked for it; no other is made
+// or written.
+func TestIssuer_fillsSecretsElsewhere(t *testing.T) {
+	b := newBench(t)
+	shop := kube.Namespace(t, kube.Start(t))
+	of := func(name string) issuer.Kept {
+		uri := "spiffe://cluster.local/ns/" + shop + "/sa/" + name
+		return issuer.Kept{Namespace: shop, Secret: name, Wanted: authority.Wanted{Name: name, URI: uri, Usage: x509.ExtKeyUsageClientAuth}}
+	}
+	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "theirs"}, StringData: map[string]string{"tls.crt": "cert"}}
+	marked := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "marked", Labels: map[string]string{issuer.Label: "self"}}}
+	for _, s := range []*corev1.Secret{theirs, marked} {
+		if err := b.client.Create(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leader := b.issuer(true, of("theirs"), of("missing"), of("marked"))
+	kube.Eventually(t, 20*time.Second, func() error {
+		if leader.Work(t.Context()) {
+			t.Fatal("a Secret is missing, and nothing is left to do")
+		}
+		return b.client.Get(t.Context(), client.ObjectKeyFromObject(marked), marked)
+	})
+	cert := b.verify(marked, b.secret(serverSecret), x509.ExtKeyUsageClientAuth)
+	if len(cert.URIs) != 1 || cert.URIs[0].String() != of("marked").URI || len(marked.Data["ca.key"]) > 0 {
+		t.Errorf("it holds a certificate of %v, with %d bytes of the authority's key", cert.URIs, len(marked.Data["ca.key"]))
+	}
+	if strings.Count(leader.log.String(), shop+"/missing does not exist: make it, empty, with the label sluice.dev/certificates: self") != 1 {
+		t.Errorf("what is missing is said once:\n%s", leader.log.String())
+	}
+	before := theirs.ResourceVersion
+	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(theirs), theirs); err != nil || theirs.ResourceVersion != before {
+		t.Errorf("a Secret of somebody else was written (%v)", err)
+	}
+	if err := b.client.Delete(t.Context(), marked); err != nil {
+		t.Fatal(err)
+	}
+	if leader.Work(t.Context()) || b.client.Get(t.Context(), client.ObjectKeyFromObject(marked), marked) == nil {
+		t.Error("a Secret of another namespace was made")
 	}
 }
 

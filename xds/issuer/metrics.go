@@ -33,17 +33,17 @@ func newMeters() meters {
 	}
 }
 
-// show takes what a Secret holds now. What cannot be read has no end.
-func (m meters) show(s *corev1.Secret) {
+// show takes what a Secret holds now, by its name, with the namespace where that is another one. What cannot be read has no end.
+func (m meters) show(secret string, s *corev1.Secret) {
 	for part, text := range map[string][]byte{partCertificate: s.Data[corev1.TLSCertKey], partAuthority: s.Data[AuthoritiesKey]} {
 		cert := first(text)
 		if cert == nil {
-			m.begins.DeleteLabelValues(s.Name, part)
-			m.ends.DeleteLabelValues(s.Name, part)
+			m.begins.DeleteLabelValues(secret, part)
+			m.ends.DeleteLabelValues(secret, part)
 			continue
 		}
-		m.begins.WithLabelValues(s.Name, part).Set(float64(cert.NotBefore.Unix()))
-		m.ends.WithLabelValues(s.Name, part).Set(float64(cert.NotAfter.Unix()))
+		m.begins.WithLabelValues(secret, part).Set(float64(cert.NotBefore.Unix()))
+		m.ends.WithLabelValues(secret, part).Set(float64(cert.NotAfter.Unix()))
 	}
 }
 
