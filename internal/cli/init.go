@@ -69,7 +69,7 @@ func newInit(s Streams) *cobra.Command {
 	f.Int32Var(&o.Port, "port", 80, "port of the service")
 	f.StringVar(&o.Gateway, "gateway", "", "name of the Gateway that requests come through (default: one is written)")
 	f.StringVar(&o.Host, "host", "*", "host name of the requests")
-	f.StringVar(&o.dir, "dir", ".", "directory to write to")
+	f.StringVar(&o.dir, "dir", ".", "directory to write to; it is made where it does not exist")
 	f.BoolVar(&o.force, "force", false, "write over a file that exists")
 	return cmd
 }
@@ -99,6 +99,9 @@ func (o *initOptions) run(s Streams) error {
 	how := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if o.force {
 		how = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return fmt.Errorf("making the directory of --dir: %w", err)
 	}
 	file, err := os.OpenFile(path, how, 0o644)
 	switch {

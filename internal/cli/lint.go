@@ -38,7 +38,7 @@ func newLint(s Streams, version string) *cobra.Command {
 			"Exit code: 0 clean, 1 findings as grave as --fail-on, 2 wrong usage or an unreadable file.",
 		Example: "  sluice lint deploy/\n" +
 			"  sluice lint deploy/prod --partial --fail-on warning\n" +
-			"  kubectl get virtualservices,destinationrules -A -o yaml | sluice lint - --partial -o sarif",
+			"  kubectl get gateways,virtualservices,destinationrules -A -o yaml | sluice lint - --partial -o sarif",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &Exit{Code: ExitUsage, Err: errors.New("give a file, a directory, or - for standard input"), Next: "sluice lint --help"}
