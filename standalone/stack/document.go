@@ -24,11 +24,17 @@ type Document struct {
 	APIServer  string  `json:"apiServer"`            // URL
 	Prometheus string  `json:"prometheus,omitempty"` // URL; of somebody else's where one was given
 	XDS        string  `json:"xds,omitempty"`
-	Hook       string  `json:"hook,omitempty"`
-	Metrics    string  `json:"metrics,omitempty"`
-	Health     string  `json:"health,omitempty"`
-	EnvoyAdmin string  `json:"envoyAdmin,omitempty"`
-	Repository string  `json:"repository,omitempty"` // that objects come from
+	Doors
+	EnvoyAdmin string `json:"envoyAdmin,omitempty"`
+	Repository string `json:"repository,omitempty"` // that objects come from
+}
+
+// Doors are where the controllers listen besides XDS. They stand in the Document itself.
+type Doors struct {
+	Hook      string `json:"hook,omitempty"`
+	Metrics   string `json:"metrics,omitempty"`
+	Health    string `json:"health,omitempty"`
+	Decisions string `json:"decisions,omitempty"` // where `sluice report --scenario` asks
 }
 
 // ReadDocument reads up.json of the state directory dir; without one all is empty.

@@ -25,6 +25,7 @@ const (
 	portHook       = 9292
 	portMetrics    = 8080
 	portHealth     = 8081
+	portDecisions  = 8082
 	portXDS        = 15010
 	portAdmin      = 19000
 )
@@ -177,6 +178,7 @@ func (s *Stack) startControllers(ctx context.Context) error {
 		{&s.doc.Hook, s.before.Hook, portHook},
 		{&s.doc.Metrics, s.before.Metrics, portMetrics},
 		{&s.doc.Health, s.before.Health, portHealth},
+		{&s.doc.Decisions, s.before.Decisions, portDecisions},
 	} {
 		free, err := freeAddress(Port(a.earlier, a.wanted))
 		if err != nil {
@@ -191,7 +193,7 @@ func (s *Stack) startControllers(ctx context.Context) error {
 func (s *Stack) appConfig() app.Config {
 	c := s.config.App
 	c.Namespace = server.SystemNamespace
-	c.Listen = app.Listen{XDS: s.doc.XDS, Hooks: s.doc.Hook, Metrics: s.doc.Metrics, Health: s.doc.Health}
+	c.Listen = app.Listen{XDS: s.doc.XDS, Hooks: s.doc.Hook, Metrics: s.doc.Metrics, Health: s.doc.Health, Decisions: s.doc.Decisions}
 	c.Prometheus.URL = s.doc.Prometheus
 	c.Git.CacheDir = s.config.Dir.Path("git")
 	c.Egress.AllowLoopback = true

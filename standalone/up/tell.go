@@ -24,7 +24,7 @@ func tell(s cli.Streams, d stack.Document, format string) error {
 	}
 	for _, line := range []struct{ what, where string }{
 		{"repository", d.Repository}, {"API server", d.APIServer}, {"Prometheus", d.Prometheus}, {"xDS", d.XDS},
-		{"webhooks", d.Hook}, {"metrics", d.Metrics}, {"Envoy admin", d.EnvoyAdmin}, {"state", d.State},
+		{"webhooks", d.Hook}, {"metrics", d.Metrics}, {"decisions", d.Decisions}, {"Envoy admin", d.EnvoyAdmin}, {"state", d.State},
 	} {
 		if line.where != "" {
 			fmt.Fprintf(s.Err, "%-12s %s\n", line.what, line.where)
