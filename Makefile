@@ -186,11 +186,14 @@ image: $(KO) ## the container image as an OCI layout in bin/image; BASE=referenc
 	VERSION=$(VERSION) COMMIT=$(COMMIT) KO_DOCKER_REPO=sluice.local/sluice $(if $(BASE),KO_DEFAULTBASEIMAGE=$(BASE)) $(KO) build --bare --push=false --oci-layout-path bin/image --sbom-dir bin ./cmd/sluice
 
 .PHONY: release
-release: $(CACHE)/bin/goreleaser $(HELM) ## archives of the full program, bills of materials, checksums and the chart in bin/release; publishes nothing; ONLY=1: for this machine alone
+release: $(CACHE)/bin/goreleaser $(HELM) ## archives of the full program, bills of materials, checksums, provenance and the chart in bin/release; publishes nothing; ONLY=1: for this machine alone
 	$(HELM) package charts/sluice --destination bin/chart
 	go build -o bin/sbom ./scripts/sbom
 	sed $(if $(ONLY),-e "s/^    goos: .*/    goos: [$$(go env GOOS)]/" -e "s/^    goarch: .*/    goarch: [$$(go env GOARCH)]/") .goreleaser.yaml >bin/goreleaser.yaml
 	$(CACHE)/bin/goreleaser release --config bin/goreleaser.yaml --snapshot --clean
+	cp bin/chart/sluice-*.tgz bin/release
+	cd bin/release && sha256sum $$(ls *.tar.gz *.cdx.json *.tgz) >checksums.txt
+	go run ./scripts/provenance -only '$(ONLY)' -o bin/release/provenance.intoto.json bin/release/checksums.txt
 
 .PHONY: clean
 clean: ## remove bin and the summaries; the caches stay
