@@ -164,9 +164,9 @@ func reference(root *cobra.Command) string {
 				b.WriteString("In the full build only.\n")
 				continue
 			}
-			b.WriteString("\n    " + sub.UseLine() + "\n\n" + sub.Long + "\n\n" + indented(sub.Example, "    "))
+			b.WriteString("\n" + fenced(sub.UseLine()) + "\n" + sub.Long + "\n\n" + indented(sub.Example, "    "))
 			if flags := sub.LocalFlags().FlagUsages(); flags != "" {
-				b.WriteString("\nFlags:\n\n" + indented(flags, "    "))
+				b.WriteString("\nFlags:\n\n" + fenced(indented(flags, "")))
 			}
 			walk(sub)
 		}
@@ -174,6 +174,9 @@ func reference(root *cobra.Command) string {
 	walk(root)
 	return b.String()
 }
+
+// fenced is text in which nothing is to be typed, unlike an indented block.
+func fenced(text string) string { return "```text\n" + strings.TrimRight(text, "\n") + "\n```\n" }
 
 func indented(text, by string) string {
 	var b strings.Builder
