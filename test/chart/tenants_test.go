@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -127,9 +128,12 @@ func (o *office) nothingElse(t *testing.T, c client.Client, user, ns string) {
 		return
 	}
 	const other = "ben"
-	err := c.Create(t.Context(), &v1alpha1.RolloutAction{ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "as-other-"},
-		Spec: v1alpha1.RolloutActionSpec{Rollout: "theirs", Verb: v1alpha1.ActionPause, Actor: other}}, client.DryRunAll)
-	if err == nil || !strings.Contains(err.Error(), "spec.actor must be "+user) {
-		t.Errorf("%s asked in the name of %s: %v", user, other, err)
-	}
+	kube.Eventually(t, 20*time.Second, func() error { // the policy counts a moment after it was made
+		err := c.Create(t.Context(), &v1alpha1.RolloutAction{ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "as-other-"},
+			Spec: v1alpha1.RolloutActionSpec{Rollout: "theirs", Verb: v1alpha1.ActionPause, Actor: other}}, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "spec.actor must be "+user) {
+			return fmt.Errorf("%s asked in the name of %s: %w", user, other, err)
+		}
+		return nil
+	})
 }
