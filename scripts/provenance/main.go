@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -30,7 +31,7 @@ func main() {
 	flag.StringVar(&c.only, "only", "", "what the build was narrowed to")
 	out := flag.String("o", "-", "file to write; -: standard output")
 	flag.Parse()
-	if err := run(c, flag.Args(), *out); err != nil {
+	if err := run(context.Background(), c, flag.Args(), *out); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
@@ -69,7 +70,7 @@ type (
 	}
 )
 
-func run(c config, args []string, out string) error {
+func run(ctx context.Context, c config, args []string, out string) error {
 	if len(args) != 1 {
 		return errors.New("name the file of checksums\nnext: provenance -o provenance.intoto.json bin/release/checksums.txt")
 	}
@@ -78,7 +79,7 @@ func run(c config, args []string, out string) error {
 	if s.Subject, err = subjects(args[0]); err != nil {
 		return err
 	}
-	if s.Predicate.BuildDefinition, err = c.definition(); err != nil {
+	if s.Predicate.BuildDefinition, err = c.definition(ctx); err != nil {
 		return err
 	}
 	s.Predicate.RunDetails.Builder.ID = c.builder
@@ -122,16 +123,16 @@ func subjects(path string) ([]resource, error) {
 }
 
 // definition says what the files are made from. A work tree that differs from its commit is no commit, and is told as such.
-func (c config) definition() (definition, error) {
+func (c config) definition(ctx context.Context) (definition, error) {
 	d := definition{BuildType: "https://github.com/sluice-dev/sluice/blob/main/Makefile", ExternalParameters: map[string]string{"target": "release"}, InternalParameters: map[string]string{"platform": runtime.GOOS + "/" + runtime.GOARCH}}
 	if c.only != "" {
 		d.ExternalParameters["only"] = c.only
 	}
-	commit, err := c.git("rev-parse", "HEAD")
+	commit, err := c.git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return d, err
 	}
-	changed, err := c.git("status", "--porcelain", "--untracked-files=no")
+	changed, err := c.git(ctx, "status", "--porcelain", "--untracked-files=no")
 	if err != nil {
 		return d, err
 	}
@@ -151,9 +152,9 @@ func (c config) definition() (definition, error) {
 	return d, nil
 }
 
-func (c config) git(args ...string) (string, error) {
+func (c config) git(ctx context.Context, args ...string) (string, error) {
 	var errs bytes.Buffer
-	cmd := exec.Command("git", append([]string{"-C", c.dir}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", c.dir}, args...)...)
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {

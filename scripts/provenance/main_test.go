@@ -48,7 +48,7 @@ func TestRun_saysWhatWasBuiltFromWhat(t *testing.T) {
 	c, list, out := config{dir: repository, builder: "urn:test"}, filepath.Join(release, "checksums.txt"), filepath.Join(release, "out.json")
 	said := func() (s statement) {
 		t.Helper()
-		if err := run(c, []string{list}, out); err != nil {
+		if err := run(t.Context(), c, []string{list}, out); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(out)
@@ -78,7 +78,7 @@ func TestRun_saysWhatWasBuiltFromWhat(t *testing.T) {
 		t.Errorf("a changed work tree passes for a commit: %+v", s.Predicate.BuildDefinition)
 	}
 	write(t, release, map[string]string{"sluice.tar.gz": "another\n"})
-	if err := run(c, []string{list}, out); err == nil || !strings.Contains(err.Error(), "and it is") {
+	if err := run(t.Context(), c, []string{list}, out); err == nil || !strings.Contains(err.Error(), "and it is") {
 		t.Errorf("a file that is not that of the list: %v", err)
 	}
 }

@@ -60,7 +60,7 @@ func openShop(t *testing.T) *shop {
 		s.rejected()
 	}
 	s.papers()
-	s.stage.before = s.desk
+	s.before = s.desk
 	s.states = map[state]func(){held: s.held, approved: s.approved, paused: s.paused, halfway: s.halfway, done: s.done, rejected: s.rejected}
 	return s
 }
