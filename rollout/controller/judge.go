@@ -15,11 +15,13 @@ const (
 	longestTick  = 5 * time.Second
 )
 
-// answer is what the queries of one look brought.
+// answer is what the queries of one look brought, and what is thought with it.
 type answer struct {
 	attempt int64
 	moment  analysis.Moment
 	reads   []analysis.Read
+	batch   analysis.Batch // of the reads
+	opinion
 }
 
 // judge folds in what the last query brought, starts the next one when it is time, and gives the report on the present
@@ -29,11 +31,12 @@ func (p *pass) judge() analysis.Report {
 	if !p.judging() {
 		return analysis.Report{}
 	}
+	j.ready = j.ready.For(p.analysis)
 	if a := p.memory.take(); a != nil && a.attempt == p.state.Attempt && a.moment.Seq == p.state.Traffic.Seq && a.moment.Step == p.state.Traffic.Step {
-		batch := analysis.Collect(p.analysis, j.evidence, a.moment, a.reads)
-		j.looked = lookedAt{at: a.moment.At, coverage: batch.Coverage, gaps: batch.Gaps}
 		before := j.report.Verdict
-		j.take(p, batch)
+		batch := j.hear(a)
+		j.looked = lookedAt{at: a.moment.At, coverage: batch.Coverage, gaps: batch.Gaps}
+		j.tell(p, batch)
 		p.controller.queried(p, a.moment.At, before)
 	}
 	p.judgeLoads(j)
@@ -90,8 +93,8 @@ func (p *pass) ask(j *judged) {
 	moment := p.moment()
 	p.controller.queries.run(look{
 		key: p.key, memory: p.memory, attempt: p.state.Attempt, moment: moment,
-		questions: p.questions(analysis.Queries(p.analysis, j.evidence, moment, p.arms())),
-		config:    p.analysis, evidence: j.evidence, now: p.controller.config.Now, meters: p.controller.meters.queries,
+		questions: p.questions(j.ready.Queries(j.evidence, moment, p.arms())),
+		opinion:   j.opinion, now: p.controller.config.Now, meters: p.controller.meters.queries,
 	})
 }
 
@@ -127,7 +130,12 @@ func (p *pass) moment() analysis.Moment {
 
 // take folds a batch in.
 func (j *judged) take(p *pass, b analysis.Batch) {
-	j.evidence, j.report = analysis.Judge(p.analysis, j.evidence, b)
+	j.opinion.take(b)
+	j.tell(p, b)
+}
+
+// tell says what is thought since a batch was folded in.
+func (j *judged) tell(p *pass, b analysis.Batch) {
 	j.report.Message = analysis.Clause(j.report, p.state.Canary.Name)
 	j.seq, j.step = b.Seq, b.Step
 	p.reset = p.reset || j.report.Reset

@@ -74,17 +74,46 @@ type written struct {
 
 // judged is the newest verdict with the evidence for it.
 type judged struct {
-	known    bool // evidence was loaded, for this attempt
-	attempt  int64
-	own      map[string]spec.Template // newest usable ones of metrics with a template
-	servers  *servers                 // that were read with them
-	config   *analysis.Config         // newest usable one, before its step's choice of metrics; nil: none yet
+	known   bool // evidence was loaded, for this attempt
+	attempt int64
+	own     map[string]spec.Template // newest usable ones of metrics with a template
+	servers *servers                 // that were read with them
+	config  *analysis.Config         // newest usable one, before its step's choice of metrics; nil: none yet
+	opinion
+	seq    uint64 // traffic seq of the report
+	step   int
+	at     time.Duration // when a query was last begun
+	looked lookedAt      // what the newest look held besides windows
+}
+
+// opinion is what is thought of a canary, and what that rests on. All that changes it is folded in one after the other, so that it
+// is the same as long as its count is.
+type opinion struct {
+	ready    *analysis.Ready // nil: nothing is judged yet
 	evidence analysis.Evidence
 	report   analysis.Report
-	seq      uint64 // traffic seq of the report
-	step     int
-	at       time.Duration // when a query was last begun
-	looked   lookedAt      // what the newest look held besides windows
+	folded   int // batches
+}
+
+// take folds a batch in.
+func (o *opinion) take(b analysis.Batch) {
+	o.evidence, o.report = o.ready.Judge(o.evidence, b)
+	o.folded++
+}
+
+// hear takes over what is thought with an answer, and gives what the answer held. Where load reports came between, or the Config is
+// another one, it is thought anew.
+func (o *opinion) hear(a *answer) analysis.Batch {
+	batch := a.batch
+	switch {
+	case a.ready == o.ready && a.folded == o.folded+1:
+		*o = a.opinion
+		return batch
+	case a.ready != o.ready:
+		batch = o.ready.Collect(o.evidence, a.moment, a.reads)
+	}
+	o.take(batch)
+	return batch
 }
 
 // memories are the memories of all objects.

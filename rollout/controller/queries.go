@@ -17,8 +17,7 @@ type look struct {
 	attempt   int64
 	moment    analysis.Moment
 	questions []question
-	config    analysis.Config   // they were asked for
-	evidence  analysis.Evidence // that there was then
+	opinion   // that there was then
 	now       func() time.Time
 	meters    asking
 }
@@ -49,11 +48,10 @@ func (l look) do(ctx context.Context) answer {
 	return out
 }
 
-// harms reports that an answer is enough for a rollback, by what was known when it was asked for. The verdict is the next
-// pass's: this only says who comes first.
-func (l look) harms(a answer) bool {
-	_, report := analysis.Judge(l.config, l.evidence, analysis.Collect(l.config, l.evidence, a.moment, a.reads))
-	return report.Verdict == analysis.Rollback
+// weigh judges an answer by what was known when it was asked for. The next pass takes that over, unless it knows more by then.
+func (l look) weigh(a *answer) {
+	a.opinion, a.batch = l.opinion, l.ready.Collect(l.evidence, a.moment, a.reads)
+	a.take(a.batch)
 }
 
 // read makes one query. Where stable's hour cannot be read, its windows choose the bounds.
@@ -110,8 +108,9 @@ func (q *queries) run(l look) {
 	ctx := q.ctx
 	q.running.Go(func() {
 		a := l.do(ctx)
+		l.weigh(&a)
 		l.memory.end(a)
-		if l.harms(a) {
+		if a.report.Verdict == analysis.Rollback { // this only says who comes first
 			q.harm(l.key)
 			return
 		}

@@ -155,10 +155,10 @@ func TestQueries_thatShowHarmGoFirst(t *testing.T) {
 		o.queries = queries{done: o.wake.now, harm: o.wake.first}
 		o.queries.start(t.Context())
 		l := look{key: named(1), memory: &memory{}, now: o.config.Now, meters: newMeters().queries}
-		l.config = analysis.Config{Criteria: []analysis.Criterion{{Name: "orders", Source: analysis.Source{
-			Kind: analysis.KindCondition, Condition: &analysis.Condition{Query: "vector(1)", Pass: "value < 1"}}}}}
+		l.ready = analysis.Config{Criteria: []analysis.Criterion{{Name: "orders", Source: analysis.Source{
+			Kind: analysis.KindCondition, Condition: &analysis.Condition{Query: "vector(1)", Pass: "value < 1"}}}}}.Ready()
 		l.moment = analysis.Moment{At: o.now, Seq: 2, Step: 1, Weight: 15, Endpoints: 3, Since: o.now.Add(-time.Minute), Settled: o.now.Add(-time.Minute)}
-		for _, q := range analysis.Queries(l.config, l.evidence, l.moment, analysis.Arms{}) {
+		for _, q := range l.ready.Queries(l.evidence, l.moment, analysis.Arms{}) {
 			l.questions = append(l.questions, question{q, measured{outcome: outcome}})
 		}
 		o.queries.run(l)
