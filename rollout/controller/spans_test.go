@@ -57,6 +57,7 @@ func TestSpans_anotherProcessGoesOnWithTheTrace(t *testing.T) {
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
 	w.push("v2", "digest-v2")
 	w.untilPhase(v1alpha1.PhaseBaking)
+	w.until("told", func(*v1alpha1.Rollout) bool { return len(spans.of(1, trace.NameDecide)) >= 3 }) // which comes after the write
 	stop()
 	w.prom.set(func(p *prometheus) { p.err = nil })
 	start()
