@@ -186,7 +186,12 @@ func (r *run) mark(ctx context.Context, t *task) (mark, uid string) {
 
 // isLate reports whether an object was refused only because what it needs comes with this very set.
 func (r *run) isLate(id gitsync.ID, err error) bool {
-	return (meta.IsNoMatchError(err) && r.brings[id.GroupKind()]) || (apierrors.IsNotFound(err) && r.brings["namespace "+id.Namespace])
+	return r.notServed(id, err) || (apierrors.IsNotFound(err) && r.brings["namespace "+id.Namespace])
+}
+
+// notServed reports whether the server does not know a kind yet that this set defines.
+func (r *run) notServed(id gitsync.ID, err error) bool {
+	return r.brings[id.GroupKind()] && (meta.IsNoMatchError(err) || unserved(err))
 }
 
 // settle waits until what the set defines can be used, then tries what had to wait for it.
@@ -199,7 +204,21 @@ func (r *run) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.each(ctx, late, r.inSlot(r.try))
+	return r.each(ctx, late, r.retry)
+}
+
+// retry tries again what had to wait. A definition is called established a little before its kind is served.
+func (r *run) retry(ctx context.Context, t *task) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, settlePoll, settleTime, true, func(ctx context.Context) (bool, error) {
+		t.late = true
+		last = r.inSlot(r.try)(ctx, t)
+		return !r.notServed(t.item.Object.ID, last), nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return last
 }
 
 // usable waits until a definition is established or a namespace is active.
