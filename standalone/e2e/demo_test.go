@@ -69,9 +69,13 @@ func startDemo(t *testing.T) running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.children = childrenOf(t, r.proc.Pid())
-	if len(r.children) < 4 {
-		t.Fatalf("the demo has the children %v, want three versions of the service and Envoy at least", r.children)
+	if err := poll.Until(5*time.Second, func() error { // a child moves to another thread when its own ends
+		if r.children = childrenOf(t, r.proc.Pid()); len(r.children) < 4 {
+			return fmt.Errorf("the demo has the children %v, want three versions of the service and Envoy at least", r.children)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return r
 }

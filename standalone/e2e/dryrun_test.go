@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func unmoved(t *testing.T, record *load.Record, start time.Time) {
 	t.Helper()
 	tally := record.Tally(start, time.Time{})
 	for version, want := range map[string]float64{"v1": 0.6, "v2": 0.2, "v3": 0.2} {
-		if got := tally.Share(version); got < want-0.04 || got > want+0.04 {
+		if got := tally.Share(version); math.Abs(got-want) > 5*math.Sqrt(want*(1-want)/float64(max(tally.Total, 1))) { // once in two million
 			t.Errorf("%.3f of %d requests met %s, want %v", got, tally.Total, version, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,13 +24,14 @@ import (
 
 // program is `sluice up` as a process of its own, which may be killed and started again.
 type program struct {
-	t     *testing.T
-	path  string
-	state string
-	envoy string
-	shop  *shop
-	proc  *child.Process
-	log   string
+	t       *testing.T
+	path    string
+	state   string
+	envoy   string
+	shop    *shop
+	watcher client.WithWatch
+	proc    *child.Process
+	log     string
 }
 
 func startProgram(t *testing.T, sh *shop) *program {
@@ -83,7 +86,8 @@ func (p *program) start() {
 		if err != nil {
 			return err
 		}
-		p.shop.client, err = client.New(cfg, client.Options{Scheme: scheme()})
+		p.watcher, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme()})
+		p.shop.client = p.watcher
 		return err
 	})
 	if err != nil {
@@ -111,6 +115,54 @@ func (p *program) killAndRestart(during string, users *load.Generator) {
 	p.start()
 }
 
+// killOnce does something and ends the program as soon as the API server tells of the phase, which may be over within milliseconds:
+// a watch is told of each state that was stored, where who asks now and then finds some.
+func (p *program) killOnce(phase v1alpha1.Phase, users *load.Generator, do func()) {
+	p.t.Helper()
+	w, err := p.watcher.Watch(p.t.Context(), &v1alpha1.RolloutList{}, client.InNamespace(p.shop.namespace))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer w.Stop()
+	do()
+	last, err := stored(w, phase)
+	if err != nil {
+		p.t.Fatalf("waiting for %s: %v, last seen: %s\n%s", phase, err, last, p.shop.sourceText())
+	}
+	p.killAndRestart(string(phase), users)
+	for {
+		next, err := stored(w, "")
+		if err != nil {
+			break
+		}
+		last = next
+	}
+	p.t.Logf("killed in %s: what was stored last was %s", phase, last)
+}
+
+// stored is the next phase that a watch of Rollouts tells of: that one, or any where none is given.
+func stored(w watch.Interface, phase v1alpha1.Phase) (last v1alpha1.Phase, err error) {
+	over := time.NewTimer(4 * patience)
+	defer over.Stop()
+	for {
+		select {
+		case e, more := <-w.ResultChan():
+			ro, is := e.Object.(*v1alpha1.Rollout)
+			if !more || !is {
+				return last, fmt.Errorf("the watch ended: %+v", e)
+			}
+			if ro.Status == nil {
+				continue
+			}
+			if last = ro.Status.Phase; phase == "" || last == phase {
+				return last, nil
+			}
+		case <-over.C:
+			return last, errors.New("it took too long")
+		}
+	}
+}
+
 func TestKill_inEveryPhaseTheStoryEndsTheSame(t *testing.T) {
 	t.Parallel()
 	sh := newShop(t, nil)
@@ -131,9 +183,7 @@ func TestKill_inEveryPhaseTheStoryEndsTheSame(t *testing.T) {
 	p.killAndRestart("Preparing", users)
 
 	sh.rollout.paused = false
-	sh.push("reviews: go on", nil)
-	sh.until("Shifting", 40*time.Second, phase(v1alpha1.PhaseShifting))
-	p.killAndRestart("Shifting", users)
+	p.killOnce(v1alpha1.PhaseShifting, users, func() { sh.push("reviews: go on", nil) })
 
 	sh.until("Baking", 40*time.Second, phase(v1alpha1.PhaseBaking))
 	sh.rollout.paused = true
@@ -158,9 +208,7 @@ func TestKill_inEveryPhaseTheStoryEndsTheSame(t *testing.T) {
 
 	sh.versions["v3"].errors.Store(300)
 	sh.rollout.subset = "v3"
-	sh.push("reviews: v3", nil)
-	sh.until("RollingBack", 90*time.Second, phase(v1alpha1.PhaseRollingBack))
-	p.killAndRestart("RollingBack", users)
+	p.killOnce(v1alpha1.PhaseRollingBack, users, func() { sh.push("reviews: v3", nil) })
 	back := sh.until("RolledBack", 40*time.Second, phase(v1alpha1.PhaseRolledBack))
 	p.killAndRestart("RolledBack", users)
 	sh.answers("v2")

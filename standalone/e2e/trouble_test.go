@@ -24,7 +24,8 @@ func TestTrouble_prometheusStoppedFreezesTheWeight(t *testing.T) {
 	users := sh.visit(300)
 	start := app.Now()
 	sh.rollout.subset = "v2"
-	sh.push("reviews: v2", nil)
+	long := strings.Replace(sh.files()["deploy/rollout.yaml"], "weight: 15, bake: {min: 3s", "weight: 15, bake: {min: 20s", 1)
+	sh.push("reviews: v2", map[string]string{"deploy/rollout.yaml": long}) // the step outlasts the stop of Prometheus
 	sh.until("15%", 20*time.Second, func(st *v1alpha1.RolloutStatus) bool {
 		return st.Phase == v1alpha1.PhaseBaking && st.Weight == 15
 	})

@@ -17,7 +17,7 @@ func TestAway_aProxyThatIsOnItsWayIsWaitedFor(t *testing.T) {
 	s := open(t, 2)
 	leader := s.replica("sluice-0")
 	h := s.follow()
-	s.apply(s.rollout(3*time.Second, time.Minute))
+	s.apply(s.rollout(6*time.Second, time.Minute)) // the follower ends within the first step
 	h.first(time.Time{}, "v1 adopted", func(st *v1alpha1.RolloutStatus) bool { return st.Stable.Name == "v1" })
 	follower := s.replica("sluice-1", "--drain-delay", "100ms", "--drain-time", "200ms")
 	near := s.edge(0, leader.xds, bootstrap.TLS{})

@@ -14,6 +14,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/sluice-dev/sluice/test/poll"
 )
 
 // guarded is the address of metrics that the chart gives: all of the Pod's, so that who asks must prove that they may.
@@ -81,9 +83,15 @@ func (s *site) showsMetricsToReaders(port int, may string) {
 		who, token string
 		want       int
 	}{{"nobody", "", http.StatusUnauthorized}, {"a token of no account", "abc", http.StatusUnauthorized}, {"who may not", s.account("somebody"), http.StatusForbidden}, {"who may", may, http.StatusOK}} {
-		code, body, err := ask(row.token)
-		if err != nil || code != row.want || strings.Contains(body, "sluice_leader ") != (code == http.StatusOK) {
-			s.t.Errorf("%s: metrics are answered %d: %.200s (%v); want %d", row.who, code, body, err, row.want)
+		err := poll.Until(patience, func() error { // its certificate lasts seconds, and roles count after a moment
+			code, body, err := ask(row.token)
+			if err != nil || code != row.want || strings.Contains(body, "sluice_leader ") != (code == http.StatusOK) {
+				return fmt.Errorf("metrics are answered %d: %.200s (%v); want %d", code, body, err, row.want)
+			}
+			return nil
+		})
+		if err != nil {
+			s.t.Errorf("%s: %v", row.who, err)
 		}
 	}
 }

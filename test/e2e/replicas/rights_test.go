@@ -1,7 +1,7 @@
 package replicas
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -128,25 +128,22 @@ func (s *site) identify(account string) string {
 // asks reads what was asked for so far by an account of Sluice's namespace, in its own name.
 func (s *site) asks(log string) []asked {
 	s.t.Helper()
-	file, err := os.Open(log)
+	text, err := os.ReadFile(log)
 	if err != nil {
 		s.t.Fatalf("the API server writes no audit log: build it anew with `make build` (%v)", err)
 	}
-	defer file.Close()
 	var out []asked
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+	for line := range bytes.Lines(text) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // it is being written
+		}
 		one := asked{}
-		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
+		if err := json.Unmarshal(line, &one); err != nil {
 			s.t.Fatal(err)
 		}
 		if one.ObjectRef != nil {
 			out = append(out, one)
 		}
-	}
-	if err := lines.Err(); err != nil {
-		s.t.Fatal(err)
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-dev/sluice/rollout"
 	"github.com/sluice-dev/sluice/test/fault"
 	"github.com/sluice-dev/sluice/test/invariant"
+	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/test/receiver"
 	"github.com/sluice-dev/sluice/xds/bootstrap"
 )
@@ -105,8 +106,8 @@ func ended(r *replica) error {
 func holdStep(t *testing.T, way *fault.Proxy, door string) (n int, rule *fault.Active) {
 	t.Helper()
 	key := fault.Key{Door: door, Verb: "patch", Resource: "rollouts.sluice.dev", Subresource: "status"}
-	for {
-		rule = way.Add(fault.Rule{Match: key, Nth: 1, Mode: fault.Held})
+	next := fault.Rule{Match: key, Nth: 1, Mode: fault.Held}
+	for rule = way.Add(next); ; {
 		limit := time.NewTimer(4 * patience)
 		select {
 		case <-rule.Fired():
@@ -126,7 +127,9 @@ func holdStep(t *testing.T, way *fault.Proxy, door string) (n int, rule *fault.A
 		if moves(t, way.Writes()[n]) {
 			return n, rule
 		}
-		rule.Remove()
+		this := rule
+		rule = way.Add(next) // before the other goes: none is to slip through
+		this.Remove()
 		eventually(t, "the write to be done", func() error {
 			if way.Writes()[n].Code == 0 {
 				return fmt.Errorf("%s", way.Writes()[n].Key)
@@ -175,14 +178,22 @@ func (h *history) eachStepOnce() {
 // eachNoteOnce checks that nothing was told twice, under one id or two.
 func eachNoteOnce(t *testing.T, hook *receiver.Receiver) {
 	t.Helper()
-	kinds := map[string]int{}
+	err := poll.Until(patience, func() error { // the last one need not come last
+		kinds := map[string]int{}
+		for _, n := range hook.Notes() {
+			kinds[n.Kind]++
+		}
+		if got, want := fmt.Sprint(kinds), "map[completed:1 started:1 steppassed:2]"; got != want {
+			return fmt.Errorf("told %s, want %s", got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	for _, n := range hook.Notes() {
 		if n.Duplicate || !n.Verified() {
 			t.Errorf("note %s (%s): duplicate %v, %s", n.ID, n.Kind, n.Duplicate, n.Problem)
 		}
-		kinds[n.Kind]++
-	}
-	if got, want := fmt.Sprint(kinds), "map[completed:1 started:1 steppassed:2]"; got != want {
-		t.Errorf("told %s, want %s", got, want)
 	}
 }

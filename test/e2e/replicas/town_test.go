@@ -193,7 +193,7 @@ spec:
   - {weight: 15, promotion: timeOnly, bake: {min: %[5]s, max: 900s}%[4]s}
   - {weight: 50, promotion: timeOnly, bake: {min: 600s, max: 900s}}
   - {weight: 100, promotion: timeOnly, bake: {min: 1s, max: 900s}}
-  convergence: {timeout: 5m}
+  convergence: {timeout: 10m}
   analysis: {metrics: [{name: errors, disabled: true}, {name: latency, disabled: true}, {name: attempts, disabled: true}]}
 `, name, tw.hostOf(name), endpoints, approval, bake, door)
 }
