@@ -130,7 +130,7 @@ func TestFault_definitionThatIsMissing(t *testing.T) {
 	w.rollout("v1")
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)
 	w.push("v2", "digest-v2")
-	is := w.until("at work on it", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 1 && ro.Status.Weight == 15 })
+	is := w.until("at work on it", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 1 && raised(ro) })
 	if is.UID == was.UID || len(is.Status.Rejected) != 0 {
 		t.Errorf("rejected %+v: the object is another one", is.Status.Rejected)
 	}

@@ -18,7 +18,7 @@ func TestNotify_namesOneThatDoesNotExist(t *testing.T) {
 		t.Errorf("message %q does not say which", c.Message)
 	}
 	w.push("v2", "digest-v2")
-	w.until("an attempt that does not wait for it", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 1 && ro.Status.Weight > 0 })
+	w.until("an attempt that does not wait for it", func(ro *v1alpha1.Rollout) bool { return ro.Status.Attempt == 1 && raised(ro) })
 
 	n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "taem"}}
 	n.Spec.Webhook = &v1alpha1.WebhookSink{URL: "https://hooks.example.com/sluice", Unsigned: true}

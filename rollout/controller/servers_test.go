@@ -30,7 +30,7 @@ func TestServers_anUnknownOneStartsNothingUntilItIsNamedRight(t *testing.T) {
 	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonRefsNotResolved)
 	w.push("v2", "digest-v2", name("team-a"), func(ro *v1alpha1.Rollout) { ro.Spec.Analysis.Bake = v1alpha1.DurationOf(0) })
 	w.untilCondition(v1alpha1.ConditionResolvedRefs, metav1.ConditionTrue, v1alpha1.ReasonResolvedRefs)
-	w.until("at 15", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight >= 15 })
+	w.until("at 15", raised)
 }
 
 // hanging is a server that answers nothing.

@@ -84,7 +84,7 @@ func TestSource_thatWaitsForAnotherRolloutHoldsNothing(t *testing.T) {
 	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionTrue, v1alpha1.ReasonInSync)
 	w.source(v1alpha1.ReasonWaitingForRollout, v1alpha1.HeldUnit{Rollouts: []string{"Rollout/" + w.ns + "/ratings"}})
 	w.push("v2", "digest-v2")
-	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
+	w.until("at its first weight", raised)
 }
 
 // A Source that applies objects of one Rollout, or of none, delays no other.
@@ -98,7 +98,7 @@ func TestSource_thatAppliesForAnotherRolloutHoldsNothing(t *testing.T) {
 	w.push("v2", "digest-v2")
 	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonSourceApplying)
 	w.source(v1alpha1.ReasonApplying, v1alpha1.HeldUnit{Rollouts: []string{"Rollout/" + w.ns + "/ratings"}})
-	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
+	w.until("at its first weight", raised)
 	w.source(v1alpha1.ReasonApplying, v1alpha1.HeldUnit{})
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
 }
@@ -125,7 +125,7 @@ func TestSource_thatWaitsForTheRolloutHoldsIt(t *testing.T) {
 	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonSourceApplying)
 	w.untilCondition(v1alpha1.ConditionInSyncWithGit, metav1.ConditionUnknown, v1alpha1.ReasonProgressing)
 	w.source(v1alpha1.ReasonApplied)
-	w.until("at its first weight", func(ro *v1alpha1.Rollout) bool { return ro.Status.Weight > 0 })
+	w.until("at its first weight", raised)
 }
 
 func TestSpec_editedInTheMiddle(t *testing.T) {
@@ -136,8 +136,10 @@ func TestSpec_editedInTheMiddle(t *testing.T) {
 	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Paused = true })
 	w.untilReady(metav1.ConditionUnknown, v1alpha1.ReasonPausedInGit)
 	w.untilCondition(v1alpha1.ConditionPaused, metav1.ConditionTrue, v1alpha1.ReasonPausedInGit)
+	goOn := w.unjudged()
 	w.push("v2", "digest-v2", func(ro *v1alpha1.Rollout) { ro.Spec.Steps, ro.Spec.Paused = []v1alpha1.Step{{Weight: 40}}, false })
 	w.untilCondition(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonPlanPending)
+	goOn()
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonCompleted)
 	if !slices.Equal(w.weights(), []int{15, 100}) {
 		t.Errorf("weights %v, want those of the plan the attempt started with", w.weights())
@@ -219,6 +221,7 @@ func TestSpec_thatNobodyEverReadFindsHarmOnly(t *testing.T) {
 
 func TestAcknowledgement_isToldOncePerTraffic(t *testing.T) {
 	w := newWorld(t)
+	defer w.unjudged()()
 	w.fleet.set(func(f *fleet) { f.silent = true })
 	w.run()
 	w.rollout("v1")

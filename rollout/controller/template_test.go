@@ -87,6 +87,7 @@ func TestTemplate_harmRollsBack(t *testing.T) {
 
 func TestTemplate_missingStartsNothingUntilItIsThere(t *testing.T) {
 	w := newWorld(t)
+	defer w.unjudged()()
 	w.run()
 	w.rollout("v1")
 	w.untilReady(metav1.ConditionTrue, v1alpha1.ReasonStable)

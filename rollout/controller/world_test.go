@@ -230,6 +230,11 @@ func (w *world) untilPhase(phase v1alpha1.Phase) *v1alpha1.Rollout {
 	return w.until("in phase "+string(phase), func(ro *v1alpha1.Rollout) bool { return ro.Status.Phase == phase })
 }
 
+// raised says that the canary has a weight, or had all of them: at the end it has none again.
+func raised(ro *v1alpha1.Rollout) bool {
+	return ro.Status.Weight > 0 || ro.Status.Outcome == v1alpha1.OutcomeCompleted
+}
+
 func (w *world) untilReady(status metav1.ConditionStatus, reason string) *v1alpha1.Rollout {
 	w.t.Helper()
 	return w.until("Ready "+reason, func(ro *v1alpha1.Rollout) bool {

@@ -3,6 +3,7 @@ package replicas
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,7 +87,7 @@ func (s *site) showsMetricsToReaders(port int, may string) {
 		err := poll.Until(patience, func() error { // its certificate lasts seconds, and roles count after a moment
 			code, body, err := ask(row.token)
 			if err != nil || code != row.want || strings.Contains(body, "sluice_leader ") != (code == http.StatusOK) {
-				return fmt.Errorf("metrics are answered %d: %.200s (%v); want %d", code, body, err, row.want)
+				return errors.Join(err, fmt.Errorf("metrics are answered %d: %.200s; want %d", code, body, row.want))
 			}
 			return nil
 		})
