@@ -18,6 +18,7 @@ const (
 	AnnotationSubject = "sluice.dev/commit-subject"
 	AnnotationTime    = "sluice.dev/commit-time"
 	AnnotationPath    = "sluice.dev/path"
+	AnnotationMaker   = "sluice.dev/created-by" // "namespace/name" of the Source that made the object; on what it found there is none
 )
 
 // The annotations under sluice.dev/ that may stand in Git.

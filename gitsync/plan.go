@@ -32,6 +32,9 @@ type View struct {
 // Owner names a Source.
 type Owner struct{ Namespace, Name string }
 
+// String gives "namespace/name".
+func (w Owner) String() string { return w.Namespace + "/" + w.Name }
+
 // Input is everything that Plan decides from.
 type Input struct {
 	Owner    Owner

@@ -168,13 +168,19 @@ func spared(e Entry, live Live) bool {
 	return e.Origin != Created || e.UID == ""
 }
 
-// Settle confirms Pending entries whose object now exists with our labels: the crash between creating and
-// recording is over.
+// Settle confirms Pending entries whose object now exists with our labels: the crash between writing and recording is over, or
+// the inventory is one from the middle of a run. Only what says that we made it is ours to delete; what others made in
+// between, and we adopted, says nothing.
 func (v Inventory) Settle(owner Owner, live map[ID]Live) Inventory {
 	out := slices.Clone(v)
 	for i, e := range out {
-		if l, ok := live[e.ID]; ok && e.Origin == Pending && owner.ours(l) {
-			out[i].Origin, out[i].UID = Created, l.UID
+		l, ok := live[e.ID]
+		if !ok || e.Origin != Pending || !owner.ours(l) {
+			continue
+		}
+		out[i].Origin, out[i].UID = Adopted, l.UID
+		if Annotation(l.Object.Content, AnnotationMaker) == owner.String() {
+			out[i].Origin = Created
 		}
 	}
 	return out

@@ -183,9 +183,22 @@ func (c *cluster) apply(it Item, have Inventory) Entry {
 		c.uids++
 		l.UID, e.Origin = fmt.Sprint("uid", c.uids), Created
 	}
+	maker := Annotation(l.Object.Content, AnnotationMaker)
+	if !exists {
+		maker = bookinfo.String()
+	}
 	l.ResourceVersion, l.Object = "1", it.Object
+	if maker != "" {
+		l.Object.Content = maps.Clone(l.Object.Content)
+		meta := maps.Clone(mapping(l.Object.Content, "metadata"))
+		annotations := maps.Clone(mapping(meta, "annotations"))
+		annotations[AnnotationMaker] = maker
+		meta["annotations"], l.Object.Content["metadata"] = annotations, meta
+	}
 	c.live[it.Object.ID] = l
-	e.UID = l.UID
+	if e.UID = l.UID; e.Origin == Pending {
+		e.Origin = Adopted // it turned up between planning and applying
+	}
 	return e
 }
 

@@ -130,11 +130,24 @@ func TestInventory_settlesOnlyWhatCarriesOurLabels(t *testing.T) {
 	t.Parallel()
 	cm := find(shop(), "ConfigMap")
 	v := NewInventory(Entry{ID: cm.ID, Version: "v1"})
-	if e, _ := v.Settle(bookinfo, alive(bookinfo, cm)).Find(cm.ID); e.Origin != Created || e.UID == "" {
-		t.Errorf("our labels: %v, want Created", e)
+	marked := func(maker string) map[ID]Live {
+		live := alive(bookinfo, cm)
+		mapping(live[cm.ID].Object.Content, "metadata", "annotations")[AnnotationMaker] = maker
+		return live
 	}
-	if e, _ := v.Settle(bookinfo, alive(Owner{"a", "b"}, cm)).Find(cm.ID); e.Origin != Pending {
-		t.Errorf("other labels: %v, want Pending", e)
+	for name, c := range map[string]struct {
+		live map[ID]Live
+		want Origin
+	}{
+		"our labels, and that we made it":             {marked("bookinfo/shop"), Created},
+		"our labels alone":                            {alive(bookinfo, cm), Adopted},
+		"our labels, and that another Source made it": {marked("bookinfo/other"), Adopted},
+		"labels of another":                           {alive(Owner{"a", "b"}, cm), Pending},
+		"nothing there":                               {nil, Pending},
+	} {
+		if e, _ := v.Settle(bookinfo, c.live).Find(cm.ID); e.Origin != c.want || (e.UID == "") != (c.want == Pending) {
+			t.Errorf("%s: %v, want %s", name, e, c.want)
+		}
 	}
 }
 

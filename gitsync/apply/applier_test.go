@@ -226,6 +226,37 @@ func TestApply_adoptsWhatExists(t *testing.T) {
 	}
 }
 
+// An object says who made it from its first moment, through later changes and repairs; one that was there before says nothing.
+func TestApply_saysWhoMadeAnObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.admin.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "theirs"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"1", "2", "2", "3"} {
+		ours, theirs := w.configMap("ours", map[string]any{"x": value}), w.configMap("theirs", map[string]any{"x": value})
+		w.apply(ours, theirs)
+		for o, want := range map[*gitsync.Object]string{&ours: w.ns + "/shop", &theirs: ""} {
+			live := w.get(*o)
+			if got := live.GetAnnotations()[gitsync.AnnotationMaker]; got != want {
+				t.Errorf("%s at %s says %q made it, want %q", o.ID.Name, value, got, want)
+			}
+			if data, _, _ := unstructured.NestedString(live.Object, "data", "x"); data != value {
+				t.Errorf("%s is at %q, want %q", o.ID.Name, data, value)
+			}
+		}
+	}
+	stray := w.get(w.configMap("ours", nil))
+	stray.SetAnnotations(nil)
+	if err := w.admin.Update(t.Context(), stray); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(w.configMap("ours", map[string]any{"x": "4"}))
+	if got := w.get(w.configMap("ours", nil)).GetAnnotations()[gitsync.AnnotationMaker]; got != "" {
+		t.Errorf("a mark that somebody removed is back: %q", got)
+	}
+}
+
 func TestApply_leavesReplicasToAnAutoscaler(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/fluxcd/pkg/ssa"
 	"github.com/fluxcd/pkg/ssa/jsondiff"
@@ -165,6 +166,7 @@ func (c *conditional) Patch(ctx context.Context, obj client.Object, patch client
 		return copyInto(obj, c.dry)
 	}
 	opts = append(opts, client.FieldValidation(metav1.FieldValidationStrict))
+	c.mark(obj)
 	if !dry && !c.exists {
 		if err := c.Create(ctx, obj, client.FieldOwner(FieldManager), client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
 			return err
@@ -185,6 +187,25 @@ func (c *conditional) Patch(ctx context.Context, obj client.Object, patch client
 	}
 	c.see(obj)
 	return nil
+}
+
+// mark says on an object that is created who made it, and keeps saying so. What was there already gets no such mark, whoever
+// made it since it was last looked at: a create of it would be refused.
+func (c *conditional) mark(obj client.Object) {
+	labels := obj.GetLabels()
+	maker := gitsync.Owner{Namespace: labels[gitsync.LabelSourceNamespace], Name: labels[gitsync.LabelSourceName]}.String()
+	if c.exists {
+		maker = c.live.GetAnnotations()[gitsync.AnnotationMaker]
+	}
+	if maker == "" {
+		return
+	}
+	annotations := maps.Clone(obj.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[gitsync.AnnotationMaker] = maker
+	obj.SetAnnotations(annotations)
 }
 
 // patchMetadata adds a test of the version to a JSON patch.
