@@ -80,23 +80,10 @@ func entryAt(e gitsync.Edit) (*treeEntry, []byte, error) {
 func (t *tree) store(kind plumbing.ObjectType, content []byte) (plumbing.Hash, error) {
 	t.g.lock.Lock()
 	defer t.g.lock.Unlock()
-	o := t.g.store.NewEncodedObject()
-	o.SetType(kind)
-	o.SetSize(int64(len(content)))
-	w, err := o.Writer()
-	if err == nil {
-		_, err = w.Write(content)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err == nil {
-		_, err = t.g.store.SetEncodedObject(o)
-	}
-	if err != nil {
+	if err := t.g.write(kind, content); err != nil {
 		return plumbing.ZeroHash, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("storing an object: %w", err))
 	}
-	return o.Hash(), nil
+	return plumbing.ComputeHash(kind, content), nil
 }
 
 // rebuild writes a directory anew with the changes at and below it. A directory that is left empty is gone: the zero hash.

@@ -42,7 +42,7 @@ func FuzzCheckPack(f *testing.F) {
 		if _, again := checkPack(bytes.NewReader(pack), limits, func(string) bool { return true }); (again == nil) != (err == nil) {
 			t.Errorf("%v, and then %v", err, again)
 		}
-		if err == nil && seen.resolve(bytes.NewReader(pack), 1<<20) == nil {
+		if err == nil && (&resolving{inspection: seen, room: 1 << 20}).resolve(bytes.NewReader(pack)) == nil {
 			for _, o := range seen.objects {
 				if o.id.IsZero() {
 					t.Errorf("the object at %d has no id", o.offset)

@@ -51,16 +51,17 @@ type speech struct {
 type generation struct {
 	dir   string
 	store *filesystem.Storage
-	tips  map[string]string // ref -> commit fetched for it; only the fetching handle touches it
+	roots map[string]rooted // by ref; only the fetching handle touches them
 
-	fetches    int
-	bytes      int64 // fetched into it in all
-	firstFetch int64
-	disk       int64      // that it takes
-	lock       sync.Mutex // guards store and what follows: the store is not safe for concurrent use
-	pins       int
-	retired    bool
-	damaged    bool // an object could not be read
+	fetches int        // since it was compact
+	bytes   int64      // fetched into it in all
+	disk    int64      // that it takes
+	birth   int64      // that it took after its first fetch
+	settled int64      // that it took when it was compact
+	lock    sync.Mutex // guards store and what follows: the store is not safe for concurrent use
+	pins    int
+	retired bool
+	damaged bool // an object could not be read
 }
 
 func (h *handle) newGeneration() (*generation, error) {
@@ -72,7 +73,7 @@ func (h *handle) newGeneration() (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &generation{dir: dir, store: store, tips: map[string]string{}}, nil
+	return &generation{dir: dir, store: store, roots: map[string]rooted{}}, nil
 }
 
 // bareStore initialises an empty repository in a directory that no path can leave.
@@ -131,7 +132,7 @@ func (h *handle) fetch(ctx context.Context, ref gitsync.Ref, have string) (gitsy
 	defer h.slots.Release(1)
 	var last error
 	for range attempts {
-		if err := h.ensure(ctx, to); errors.Is(err, errNotOurRef) && ref.Commit == "" {
+		if err := h.ensure(ctx, to, have); errors.Is(err, errNotOurRef) && ref.Commit == "" {
 			last = err
 			h.asks.again(&wish)
 			if to, err = h.resolve(ctx, ref, have, wish); err != nil {
@@ -213,20 +214,24 @@ func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string, w wi
 }
 
 // ensure makes a target present. A repository that fails to store or to read is replaced once by a fresh one.
-func (h *handle) ensure(ctx context.Context, to target) error {
+func (h *handle) ensure(ctx context.Context, to target, have string) error {
+	root := rooted{to.commit, to.object, have}
 	if h.now != nil && h.now.has(to.commit) && h.now.has(to.object) {
-		h.now.tips[to.ref] = to.commit
+		h.now.roots[to.ref] = root
 		return nil
 	}
 	why := ""
 	if h.now != nil {
-		why = h.now.worn(h.limits)
+		if was, ok := h.now.roots[to.ref]; ok && have != "" {
+			h.now.roots[to.ref] = rooted{was.tip, was.tag, have}
+		}
+		why = h.now.tidy(h.limits)
 	}
 	if h.now != nil && why == "" && h.multiAck {
 		why = wornWhole
 	}
 	if h.now != nil && why == "" {
-		err := h.fill(ctx, h.now, to)
+		err := h.fill(ctx, h.now, to, root)
 		h.size.Store(h.now.disk)
 		if gitsync.ReasonOf(err, "") != gitsync.StorageFailed {
 			return err
@@ -237,9 +242,9 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 		h.meters.recycles.WithLabelValues(why).Inc()
 	}
 	first := h.now == nil
-	fresh, err := h.anew(ctx, to)
+	fresh, err := h.anew(ctx, to, root)
 	if first && gitsync.ReasonOf(err, "") == gitsync.StorageFailed {
-		fresh, err = h.anew(ctx, to)
+		fresh, err = h.anew(ctx, to, root)
 	}
 	if err != nil {
 		return err
@@ -257,12 +262,12 @@ func (h *handle) ensure(ctx context.Context, to target) error {
 }
 
 // anew fetches a target into a repository of its own.
-func (h *handle) anew(ctx context.Context, to target) (*generation, error) {
+func (h *handle) anew(ctx context.Context, to target, root rooted) (*generation, error) {
 	fresh, err := h.newGeneration()
 	if err != nil {
 		return nil, err
 	}
-	if err := h.fill(ctx, fresh, to); err != nil {
+	if err := h.fill(ctx, fresh, to, root); err != nil {
 		fresh.retire()
 		return nil, err
 	}
@@ -279,6 +284,16 @@ const (
 	wornWhole   = "whole"   // the server gives only all of it
 )
 
+// tidy makes a repository compact when it is time, and says why it is to be fetched anew all the same; else "".
+func (g *generation) tidy(l Limits) string {
+	if g.crowded(l) {
+		if err := g.compact(l); err != nil {
+			return wornDamaged
+		}
+	}
+	return g.worn(l)
+}
+
 // worn says why a repository is to be fetched anew: it is damaged, or has grown enough; else "".
 func (g *generation) worn(l Limits) string {
 	g.lock.Lock()
@@ -288,17 +303,17 @@ func (g *generation) worn(l Limits) string {
 		return wornDamaged
 	case g.disk > l.RepositoryBytes:
 		return wornLarge
-	case g.fetches >= recycleAfter:
+	case g.fetches >= recycleAfter, g.stored() >= recycleAfter:
 		return wornFetches
-	case g.bytes > 2*g.firstFetch+recycleSlack:
+	case g.disk > 2*g.birth+recycleSlack:
 		return wornGrown
 	}
 	return ""
 }
 
 // fill fetches one commit, and the tag that names it, into g and remembers it as the tip of its ref.
-func (h *handle) fill(ctx context.Context, g *generation, to target) error {
-	size, err := h.fetchPack(ctx, g, to.object)
+func (h *handle) fill(ctx context.Context, g *generation, to target, root rooted) error {
+	size, whole, err := h.fetchPack(ctx, g, to.object)
 	if err != nil {
 		return err
 	}
@@ -309,10 +324,13 @@ func (h *handle) fill(ctx context.Context, g *generation, to target) error {
 	g.measure()
 	g.fetches++
 	g.bytes += size
-	if g.firstFetch == 0 {
-		g.firstFetch = size
+	if g.birth == 0 {
+		g.birth, g.settled = g.disk, g.disk
+	} else if whole {
+		// What is found in its pack must not lack what is found beside it.
+		g.roots["pack of "+to.object] = rooted{tip: to.commit}
 	}
-	g.tips[to.ref] = to.commit
+	g.roots[to.ref] = root
 	g.lock.Lock()
 	defer g.lock.Unlock()
 	if err := g.store.SetShallow(g.held()); err != nil {
@@ -324,8 +342,8 @@ func (h *handle) fill(ctx context.Context, g *generation, to target) error {
 // held gives the commits that the repository has as tips, sorted.
 func (g *generation) held() []plumbing.Hash {
 	var out []plumbing.Hash
-	for _, id := range g.tips {
-		out = append(out, plumbing.NewHash(id))
+	for _, r := range g.roots {
+		out = append(out, plumbing.NewHash(r.tip))
 	}
 	plumbing.HashesSort(out)
 	return slices.Compact(out)

@@ -1,9 +1,7 @@
 package gogit
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,35 +17,89 @@ const deltaMemory = 64 << 20
 
 var errUnwieldy = errors.New("deltas between large objects")
 
-// take stores a pack that was checked: object by object when it is thin, else as it is with an index beside it. room is for what
-// is held while deltas are resolved. The lock is held.
-func (g *generation) take(spool *os.File, seen *inspection, room int64) error {
-	if seen.thin {
-		if _, err := spool.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		parser, err := packfile.NewParserWithStorage(packfile.NewScanner(spool), g.store)
-		if err != nil {
-			return err
-		}
-		_, err = parser.Parse()
-		return err
+// take stores a pack that was checked: object by object when it is thin or apart is true, else as it is with an index beside it,
+// which it says. room is for what is held while deltas are resolved. The lock is held.
+func (g *generation) take(spool *os.File, seen *inspection, room int64, apart bool) (whole bool, err error) {
+	apart = apart || seen.thin
+	r := &resolving{inspection: seen, room: room}
+	if apart {
+		r.outside, r.keep = g.anyObject, g.write
 	}
-	err := seen.resolve(spool, room)
+	err = r.resolve(spool)
 	if errors.Is(err, errUnwieldy) {
-		if _, err := spool.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		return packfile.WritePackfileToObjectStorage(g.store, spool)
+		return g.takeByLibrary(spool, seen)
 	}
-	if err != nil {
-		return err
+	if err != nil || apart {
+		return false, err
 	}
 	base := filepath.Join(g.dir, "objects", "pack", "pack-"+seen.sum.String())
 	if err := seen.writeIndex(base + ".idx"); err != nil {
+		return false, err
+	}
+	return true, os.Rename(spool.Name(), base+".pack") // last: an index without a pack is nothing
+}
+
+// takeByLibrary stores a pack whose deltas take too much room at once. The library bounds no chains, so those of the pack have to be
+// bounded by what was seen of it: none may name its base by an id that only a delta in the pack can have.
+func (g *generation) takeByLibrary(spool *os.File, seen *inspection) (whole bool, err error) {
+	plain := map[plumbing.Hash]bool{}
+	for _, o := range seen.objects {
+		plain[o.id] = plain[o.id] || !o.kind.IsDelta()
+	}
+	for _, o := range seen.objects {
+		if o.kind == plumbing.REFDeltaObject && !plain[o.id] && g.store.HasEncodedObject(o.id) != nil {
+			return false, exceeded("deltas between large objects, upon deltas that are named by their ids: how deep they go cannot be told")
+		}
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	if !seen.thin {
+		return true, packfile.WritePackfileToObjectStorage(g.store, spool)
+	}
+	parser, err := packfile.NewParserWithStorage(packfile.NewScanner(spool), g.store)
+	if err != nil {
+		return false, err
+	}
+	_, err = parser.Parse()
+	return false, err
+}
+
+// anyObject reads an object of whatever kind. The lock is held.
+func (g *generation) anyObject(id plumbing.Hash) (kind plumbing.ObjectType, content []byte, err error) {
+	o, err := g.store.EncodedObject(plumbing.AnyObject, id)
+	if err != nil {
+		return kind, nil, err
+	}
+	r, err := o.Reader()
+	if err != nil {
+		return kind, nil, err
+	}
+	defer r.Close()
+	content, err = io.ReadAll(r)
+	return o.Type(), content, err
+}
+
+// write stores an object as a file of its own, unless the repository has it. The lock is held.
+func (g *generation) write(kind plumbing.ObjectType, content []byte) error {
+	if g.store.HasEncodedObject(plumbing.ComputeHash(kind, content)) == nil {
+		return nil
+	}
+	o := g.store.NewEncodedObject()
+	o.SetType(kind)
+	o.SetSize(int64(len(content)))
+	w, err := o.Writer()
+	if err != nil {
 		return err
 	}
-	return os.Rename(spool.Name(), base+".pack") // last: an index without a pack is nothing
+	if _, err := w.Write(content); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	_, err = g.store.SetEncodedObject(o)
+	return err
 }
 
 // writeIndex writes where each object stands.
@@ -72,123 +124,4 @@ func (i *inspection) writeIndex(name string) error {
 	}
 	_, err = idxfile.NewEncoder(file).Encode(index)
 	return errors.Join(err, file.Close())
-}
-
-// resolving is the search for the ids of deltas.
-type resolving struct {
-	*inspection
-	scanner *packfile.Scanner // of the spooled pack
-	upon    map[int32][]int32 // the deltas upon each object
-	named   map[plumbing.Hash][]int32
-	left    int   // deltas without an id
-	held    int64 // bytes of objects at hand
-	room    int64 // for them
-}
-
-// resolve gives every delta its id, from the objects that are none towards the ends of chains: what is built is let go as soon as
-// nothing is built upon it any more.
-func (i *inspection) resolve(pack io.ReadSeeker, room int64) error {
-	r := &resolving{inspection: i, room: room, upon: map[int32][]int32{}, named: map[plumbing.Hash][]int32{}}
-	for at, o := range i.objects {
-		switch o.kind {
-		case plumbing.OFSDeltaObject:
-			r.upon[o.base] = append(r.upon[o.base], int32(at))
-		case plumbing.REFDeltaObject:
-			r.named[o.id] = append(r.named[o.id], int32(at))
-		default:
-			continue
-		}
-		r.left++
-	}
-	if r.left == 0 {
-		return nil
-	}
-	r.scanner = packfile.NewScanner(pack)
-	for at, o := range i.objects {
-		if o.kind.IsDelta() || len(r.upon[int32(at)])+len(r.named[o.id]) == 0 {
-			continue
-		}
-		content, err := r.inflate(int32(at))
-		if err != nil {
-			return err
-		}
-		if err := r.follow(int32(at), content); err != nil {
-			return err
-		}
-	}
-	if r.left > 0 {
-		return fmt.Errorf("%d deltas upon objects that the pack lacks", r.left)
-	}
-	return nil
-}
-
-// level is an object and what is still to be built upon it.
-type level struct {
-	content []byte
-	kind    plumbing.ObjectType
-	todo    []int32
-	depth   int // of deltas below it
-}
-
-// follow builds everything that stands upon an object, one chain after the other.
-func (r *resolving) follow(at int32, content []byte) error {
-	levels := []level{{content: content, kind: r.objects[at].kind, todo: r.children(at)}}
-	r.held = int64(len(content))
-	for len(levels) > 0 {
-		top := &levels[len(levels)-1]
-		if len(top.todo) == 0 {
-			r.held -= int64(len(top.content))
-			levels = levels[:len(levels)-1]
-			continue
-		}
-		child, kind, depth := top.todo[0], top.kind, top.depth+1
-		if depth > r.deepest {
-			return exceeded("a delta chain deeper than %d", r.deepest)
-		}
-		delta, err := r.inflate(child)
-		if err != nil {
-			return err
-		}
-		target, err := packfile.PatchDelta(top.content, delta)
-		if err != nil {
-			return fmt.Errorf("delta at %d: %w", r.objects[child].offset, err)
-		}
-		if top.todo = top.todo[1:]; len(top.todo) == 0 {
-			r.held -= int64(len(top.content))
-			levels = levels[:len(levels)-1]
-		}
-		r.objects[child].id = plumbing.ComputeHash(kind, target)
-		r.left--
-		next := level{target, kind, r.children(child), depth}
-		if len(next.todo) == 0 {
-			continue
-		}
-		if r.held += int64(len(target)); r.held > r.room {
-			return errUnwieldy
-		}
-		levels = append(levels, next)
-	}
-	return nil
-}
-
-// children gives the deltas upon an object whose id is known; each is given once.
-func (r *resolving) children(at int32) []int32 {
-	id := r.objects[at].id
-	out := append(r.upon[at], r.named[id]...)
-	delete(r.upon, at)
-	delete(r.named, id)
-	return out
-}
-
-// inflate reads an object, or a delta, from the pack.
-func (r *resolving) inflate(at int32) ([]byte, error) {
-	o := r.objects[at]
-	if _, err := r.scanner.SeekObjectHeader(o.offset); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if _, _, err := r.scanner.NextObject(&out); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }

@@ -85,7 +85,7 @@ func TestIndex_isTheOneThatGitWrites(t *testing.T) {
 			if (deltas == 0) != (name == "no deltas") {
 				t.Fatalf("%d deltas", deltas)
 			}
-			if err := seen.resolve(bytes.NewReader(pack), deltaMemory); err != nil {
+			if err := (&resolving{inspection: seen, room: deltaMemory}).resolve(bytes.NewReader(pack)); err != nil {
 				t.Fatal(err)
 			}
 			index := filepath.Join(t.TempDir(), "idx")
@@ -117,7 +117,7 @@ func TestTake_anyRoomForDeltas(t *testing.T) {
 	}
 	for _, room := range []int64{deltaMemory, 1} {
 		seen := inspected(t, pack)
-		if err := inspected(t, pack).resolve(bytes.NewReader(pack), room); errors.Is(err, errUnwieldy) != (room == 1) {
+		if err := (&resolving{inspection: inspected(t, pack), room: room}).resolve(bytes.NewReader(pack)); errors.Is(err, errUnwieldy) != (room == 1) {
 			t.Errorf("room for %d bytes: %v", room, err)
 		}
 		dir := t.TempDir()
@@ -133,7 +133,7 @@ func TestTake_anyRoomForDeltas(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := &generation{dir: dir, store: store}
-		if err := g.take(spool, seen, room); err != nil {
+		if whole, err := g.take(spool, seen, room, false); err != nil || !whole {
 			t.Fatalf("room for %d bytes: %v", room, err)
 		}
 		_ = spool.Close()
@@ -186,7 +186,7 @@ func TestResolve_basesAnywhereOrNowhere(t *testing.T) {
 	base, one, two := blob(t, 3, nil, "base"), blob(t, 7, id("base"), adds("base", "+1")), blob(t, 7, id("base+1"), adds("base+1", "+2"))
 	for _, pack := range [][]byte{packWith(base, one, two), packWith(two, one, base), packWith(one, base, two), packWith(two, base, one)} {
 		seen := inspected(t, pack)
-		if err := seen.resolve(bytes.NewReader(pack), deltaMemory); err != nil {
+		if err := (&resolving{inspection: seen, room: deltaMemory}).resolve(bytes.NewReader(pack)); err != nil {
 			t.Fatal(err)
 		}
 		found := map[plumbing.Hash]bool{}
@@ -201,7 +201,7 @@ func TestResolve_basesAnywhereOrNowhere(t *testing.T) {
 	}
 	for name, pack := range map[string][]byte{"no base": packWith(base, two), "upon each other": packWith(blob(t, 7, id("b"), adds("b", "a")), blob(t, 7, id("ba"), adds("ba", "c"))),
 		"of another size": packWith(base, blob(t, 7, id("base"), adds("basis", "x")))} {
-		if err := inspected(t, pack).resolve(bytes.NewReader(pack), deltaMemory); err == nil {
+		if err := (&resolving{inspection: inspected(t, pack), room: deltaMemory}).resolve(bytes.NewReader(pack)); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

@@ -110,15 +110,20 @@ func packOf(t testing.TB, deltas int) []byte {
 	return out.Bytes()
 }
 
-// namedChain writes a pack of one blob and a chain of deltas, each of which names its base by id and has other content.
-func namedChain(t testing.TB, deltas int) []byte {
+// namedChain writes a pack of one blob and a chain of deltas, each of which names its base by id and has other content; a thin
+// one lacks the blob.
+func namedChain(t testing.TB, deltas int, thin bool) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	out.WriteString("PACK\x00\x00\x00\x02")
-	_ = binary.Write(&out, binary.BigEndian, uint32(deltas+1))
 	content := []byte("base")
-	out.WriteByte(3<<4 | 4)
-	out.Write(deflated(t, content))
+	if thin {
+		_ = binary.Write(&out, binary.BigEndian, uint32(deltas))
+	} else {
+		_ = binary.Write(&out, binary.BigEndian, uint32(deltas+1))
+		out.WriteByte(3<<4 | 4)
+		out.Write(deflated(t, content))
+	}
 	for i := range deltas {
 		base := plumbing.ComputeHash(plumbing.BlobObject, content)
 		content = fmt.Appendf(nil, "%04d", i)
@@ -151,10 +156,10 @@ func TestCheckPack_depthOfDeltas(t *testing.T) {
 		}
 	}
 	for depth, want := range map[int]gitsync.Reason{7: "", 8: gitsync.LimitExceeded} { // of deltas that name their bases
-		pack := namedChain(t, depth)
+		pack := namedChain(t, depth, false)
 		seen, err := checkPack(bytes.NewReader(pack), Limits{DeltaDepth: 7}.withDefaults(), none)
 		if err == nil {
-			err = seen.resolve(bytes.NewReader(pack), deltaMemory)
+			err = (&resolving{inspection: seen, room: deltaMemory}).resolve(bytes.NewReader(pack))
 		}
 		if gitsync.ReasonOf(err, "no Failure at all") != want {
 			t.Errorf("a chain of %d deltas upon named objects where 7 are allowed: %v, want %q", depth, err, want)

@@ -22,7 +22,7 @@ import (
 var errNotOurRef = errors.New("not our ref")
 
 // fetchPack asks for one commit at depth one, thin against the tips that g holds, checks the pack and stores it.
-func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (int64, error) {
+func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (size int64, whole bool, err error) {
 	req := packp.NewUploadPackRequest()
 	req.Wants = []plumbing.Hash{plumbing.NewHash(id)}
 	req.Depth = packp.DepthCommits(1)
@@ -34,24 +34,24 @@ func (h *handle) fetchPack(ctx context.Context, g *generation, id string) (int64
 	}
 	for _, c := range []capability.Capability{capability.Shallow, capability.ThinPack, capability.OFSDelta, capability.Sideband64k, capability.NoProgress} {
 		if err := req.Capabilities.Set(c); err != nil {
-			return 0, gitsync.Fail(gitsync.StorageFailed, err)
+			return 0, false, gitsync.Fail(gitsync.StorageFailed, err)
 		}
 	}
 	if err := req.Capabilities.Set(capability.Agent, "sluice"); err != nil {
-		return 0, gitsync.Fail(gitsync.StorageFailed, err)
+		return 0, false, gitsync.Fail(gitsync.StorageFailed, err)
 	}
 	body, err := encodeRequest(req)
 	if err != nil {
-		return 0, gitsync.Fail(gitsync.StorageFailed, err)
+		return 0, false, gitsync.Fail(gitsync.StorageFailed, err)
 	}
 	answer, err := h.remote.ask(ctx, body, false)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer answer.Close()
 	in := bufio.NewReader(&bounded{from: answer, left: h.limits.PackBytes + h.limits.PackBytes/64 + 64<<10, what: "pack"})
 	if err := readHead(in); err != nil {
-		return 0, h.remote.explain(ctx, err)
+		return 0, false, h.remote.explain(ctx, err)
 	}
 	pack := &bounded{from: sideband.NewDemuxer(sideband.Sideband64k, in), left: h.limits.PackBytes + 1, what: "pack"}
 	return h.keep(ctx, g, &source{from: pack})
@@ -119,14 +119,17 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-const spoolBuffer = 256 << 10
+const (
+	spoolBuffer = 256 << 10
+	fewObjects  = 500 // of a pack that is stored object by object, so that each can go when nobody needs it
+)
 
 // keep spools a pack and looks at it on the way: what is over a limit is broken off there. Only a pack that has passed is
-// stored, as it is, or object by object when it is thin.
-func (h *handle) keep(ctx context.Context, g *generation, from *source) (int64, error) {
+// stored, as it is, or object by object when it is thin or small.
+func (h *handle) keep(ctx context.Context, g *generation, from *source) (size int64, whole bool, err error) {
 	spool, err := os.CreateTemp(g.dir, "incoming-*")
 	if err != nil {
-		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", errors.Unwrap(err)))
+		return 0, false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", errors.Unwrap(err)))
 	}
 	defer os.Remove(spool.Name()) // unless it has become the stored pack
 	defer spool.Close()
@@ -138,19 +141,23 @@ func (h *handle) keep(ctx context.Context, g *generation, from *source) (int64, 
 	}
 	switch {
 	case from.err != nil:
-		return 0, h.remote.explain(ctx, from.err)
+		return 0, false, h.remote.explain(ctx, from.err)
 	case disk.err != nil:
-		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", disk.err))
+		return 0, false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("spooling a pack: %w", disk.err))
 	case err != nil:
-		return 0, err
+		return 0, false, err
 	}
 	g.lock.Lock()
 	defer g.lock.Unlock()
-	if err := g.take(spool, seen, deltaMemory); err != nil {
-		return 0, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("storing a pack: %w", err))
+	whole, err = g.take(spool, seen, deltaMemory, g.birth > 0 && len(seen.objects) <= fewObjects)
+	if _, known := errors.AsType[*gitsync.Failure](err); known {
+		return 0, false, err
+	}
+	if err != nil {
+		return 0, false, gitsync.Fail(gitsync.StorageFailed, fmt.Errorf("storing a pack: %w", err))
 	}
 	g.store.Reindex()
-	return from.bytes, nil
+	return from.bytes, whole, nil
 }
 
 // disk remembers that the spool could not be written.

@@ -77,9 +77,9 @@ type Config struct {
 }
 
 const (
-	concurrentFetches = 8        // of packs: twice what one namespace has at work
-	recycleAfter      = 256      // fetches of one generation
-	recycleSlack      = 64 << 20 // bytes a generation may grow beyond twice its first fetch
+	concurrentFetches = 8       // of packs: twice what one namespace has at work
+	recycleAfter      = 256     // fetches of one generation that could not be made compact, or packs in it
+	recycleSlack      = 8 << 20 // bytes a generation may grow beyond twice its first fetch
 	stallAfter        = 15 * time.Second
 	listTimeout       = 10 * time.Second
 	defaultTimeout    = 60 * time.Second
