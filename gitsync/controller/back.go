@@ -60,10 +60,11 @@ const (
 
 // echo is what a process knows of what it writes back.
 type echo struct {
-	pushed  string      // commit that the last-good ref is known to have
-	after   time.Time   // no try before
-	booting bool        // the last good commit is being applied before the tip
-	heeds   atomic.Bool // a Rollout's status may make the commit good, or bad; true while Rollouts are read
+	pushed  string                     // commit that the last-good ref is known to have
+	after   time.Time                  // no try before
+	booting bool                       // the last good commit is being applied before the tip
+	heeds   atomic.Bool                // a Rollout's status may make the commit good, or bad; true while Rollouts are read
+	done    []v1alpha1.WriteBackStatus // what the repository has and the status may not have yet, oldest first
 }
 
 // reflect does what follows from what is applied, after a pass or when a Rollout or a note has news. It never delays a
@@ -82,6 +83,9 @@ func (p *pass) echo(ctx context.Context) error {
 		return err
 	}
 	p.memory.echo.heeds.Store(true)
+	if err := p.recordDone(ctx); err != nil {
+		return err
+	}
 	rollouts, err := p.own(ctx)
 	if err != nil {
 		return err
@@ -182,9 +186,26 @@ func (p *pass) publish(ctx context.Context) error {
 	return p.record(ctx, entry)
 }
 
-// record puts an entry in front of status.writeBack, in place of one about the same, and says a failure that is new.
+// record notes what was done in the status. Where that cannot be written now, a later pass does it: what was pushed is there
+// and nothing in the cluster says so again.
 func (p *pass) record(ctx context.Context, e v1alpha1.WriteBackStatus) error {
 	e.Message, e.Time = problem.Clean(e.Message, problem.MaxMessage), metav1.NewTime(p.controller.config.Now())
+	p.memory.echo.done = append(p.memory.echo.done, e)
+	return p.recordDone(ctx)
+}
+
+// recordDone writes what is not in the status yet.
+func (p *pass) recordDone(ctx context.Context) error {
+	for m := &p.memory.echo; len(m.done) > 0; m.done = m.done[1:] {
+		if err := p.post(ctx, m.done[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// post puts an entry in front of status.writeBack, in place of one about the same, and says a failure that is new.
+func (p *pass) post(ctx context.Context, e v1alpha1.WriteBackStatus) error {
 	same := func(o v1alpha1.WriteBackStatus) bool {
 		return (o.Kind == backLastGood) == (e.Kind == backLastGood) && o.Rollout == e.Rollout && o.Digest == e.Digest
 	}

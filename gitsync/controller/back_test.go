@@ -306,6 +306,24 @@ func TestRevert_onTheBranchThatIsFollowed(t *testing.T) {
 	}
 }
 
+// A revert that was pushed is told even where the status cannot be written just then and nothing asks for it any more: somebody
+// changed the Source meanwhile, and the Rollout already serves what the revert brought.
+func TestRevert_isToldThoughTheSourceWasChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.writes(nil)
+	meddle := func() {
+		w.judged(func(_ *v1alpha1.Rollout, s *v1alpha1.RolloutStatus) { s.Phase = v1alpha1.PhaseIdle })
+		w.look("somebody was here")
+	}
+	w.pushed.Store(&meddle)
+	w.broken(v1alpha1.RevertCommit, nil, map[string]string{"app/rollout.yaml": rolloutV2}, map[string]string{"app/other.yaml": configMap("other", "two")})
+	s := w.until("told", func(s v1alpha1.SourceStatus) bool { return reverted(s) != nil })
+	if e := reverted(s); e.Result != backPushed || w.tip("refs/heads/main") != e.Commit || w.pushed.Load() != nil {
+		t.Errorf("write back: %+v, main is at %s", e, w.tip("refs/heads/main"))
+	}
+}
+
 // What keeps a revert from being made has a name: somebody changed the file since, or it holds more than the Rollout.
 func TestRevert_whyItIsNotMade(t *testing.T) {
 	t.Parallel()

@@ -68,6 +68,7 @@ type world struct {
 	told
 	forges func(roots []byte) (*http.Client, error)
 	meddle atomic.Pointer[func()] // called once in the middle of a pass
+	pushed atomic.Pointer[func()] // called once after the next commit that is written back
 	valve  valve
 }
 
@@ -77,6 +78,22 @@ func (w *world) As(namespace, account string) (gitsync.Applier, error) {
 		(*meddle)()
 	}
 	return w.appliers.As(namespace, account)
+}
+
+// meddled is a Writer after whose work something may happen.
+type meddled struct {
+	Writer
+	world *world
+}
+
+func (m meddled) Push(ctx context.Context, p gitsync.Push) (string, error) {
+	commit, err := m.Writer.Push(ctx, p)
+	if p.Content != nil {
+		if then := m.world.pushed.Swap(nil); then != nil {
+			(*then)()
+		}
+	}
+	return commit, err
 }
 
 func newWorld(t testing.TB) *world {
@@ -137,7 +154,7 @@ func newWorldWith(t testing.TB, want special) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.controller.Tell(Back{Outbox: w, Writer: repositories, Cluster: "prod", Forges: func(roots []byte) (*http.Client, error) { return w.forges(roots) }})
+	w.controller.Tell(Back{Outbox: w, Writer: meddled{repositories, w}, Cluster: "prod", Forges: func(roots []byte) (*http.Client, error) { return w.forges(roots) }})
 	if err := w.controller.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}

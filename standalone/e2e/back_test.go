@@ -73,14 +73,14 @@ func (sh *shop) good(commit string) {
 	})
 }
 
-// bad pushes a version that fails, and waits until traffic is back.
+// bad pushes a version that fails, and waits until traffic is back. A revert may have ended the phase RolledBack by then.
 func (sh *shop) bad(subject string) string {
 	sh.t.Helper()
 	sh.versions["v3"].errors.Store(200)
 	sh.rollout.subset = "v3"
 	commit := sh.push(subject, nil)
 	sh.until("v3 rolled back", 60*time.Second, func(st *v1alpha1.RolloutStatus) bool {
-		return st.Phase == v1alpha1.PhaseRolledBack && st.Stable.Name == "v1" && st.Weight == 0
+		return st.Outcome == v1alpha1.OutcomeRolledBack && st.Stable.Name == "v1" && st.Weight == 0
 	})
 	return commit
 }
