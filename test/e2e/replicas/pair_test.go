@@ -24,7 +24,7 @@ func TestPair_bothReplicasHaveToBeThere(t *testing.T) {
 	// The first two begin at the leader and can go to both; the third is at the other replica.
 	both := front(t, leader.xds, other.xds)
 	edges := []*edge{s.edge(0, both, bootstrap.TLS{}), s.edge(1, both, bootstrap.TLS{}), s.edge(2, other.xds, bootstrap.TLS{})}
-	s.apply(s.rollout(3*time.Second, 4*time.Second))
+	s.apply(s.rollout(stays, stays))
 	h.adopted()
 	began := time.Now()
 	for _, e := range edges {
@@ -40,6 +40,7 @@ func TestPair_bothReplicasHaveToBeThere(t *testing.T) {
 	far := edges[2]
 	far.signal(syscall.SIGSTOP)
 	t.Cleanup(func() { _ = syscall.Kill(far.envoy.Pid(), syscall.SIGCONT) })
+	s.ask(v1alpha1.ActionPromote)
 	asked := h.asked(50)
 	for _, e := range edges[:2] {
 		e.serves(50)
@@ -66,6 +67,7 @@ func TestPair_bothReplicasHaveToBeThere(t *testing.T) {
 	if diff := cmp.Diff(before, givenTo(edges[:2])); diff != "" {
 		t.Errorf("the other replica gave its Envoys something again (-before +now)\n%s", diff)
 	}
+	s.ask(v1alpha1.ActionPromoteFull)
 	h.settled(100)
 	t.Logf("weight 100, which waits until the dead replica does not count any more, is settled after %v", time.Since(died).Round(time.Millisecond))
 	h.first(began, "the release to be complete", func(st *v1alpha1.RolloutStatus) bool {

@@ -82,7 +82,7 @@ func TestStory_killedStoppedAndRefusing(t *testing.T) {
 	r := s.replica("sluice-0")
 	hook, h := s.notes(), s.follow()
 	killed, stopped, refusing := s.edge(0, r.xds, bootstrap.TLS{}), s.edge(1, r.xds, bootstrap.TLS{}), s.edge(2, r.xds, bootstrap.TLS{}, strict)
-	s.apply(s.rollout(3*time.Second, stays))
+	s.apply(s.rollout(stays, stays))
 	h.adopted()
 	began := time.Now()
 	for _, e := range []*edge{killed, stopped, refusing} {
@@ -127,6 +127,7 @@ func stopOne(t *testing.T, h *history, e *edge, others []*edge) stall {
 	out := stall{t: t, edge: e, tables: e.tables()}
 	e.signal(syscall.SIGSTOP)
 	t.Cleanup(func() { _ = syscall.Kill(e.envoy.Pid(), syscall.SIGCONT) })
+	h.site.ask(v1alpha1.ActionPromote)
 	asked := h.asked(50)
 	for _, other := range others {
 		took := other.serves(50).Sub(asked.at)
