@@ -12,7 +12,7 @@
 // It reads no clock and judges nothing. xds/server hands it the reports; rollout/controller asks through xds/server.
 //
 //	b := load.NewBook(now)
-//	stats, err := load.Read(message)
-//	b.Add(&reporter, stats, now)
+//	all, err := load.ReadAll(message.GetClusterStats(), served)
+//	b.Add(&reporter, all[0], now)
 //	loads := b.Loads("outbound|8080|v2|reviews.shop.svc.cluster.local", since, until)
 package load

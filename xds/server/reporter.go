@@ -252,17 +252,9 @@ func (rp *reporter) take(in *loadservice.LoadStatsRequest) error {
 	if served == nil {
 		return nil
 	}
-	stats := make([]load.Stats, 0, len(in.GetClusterStats()))
-	for _, one := range in.GetClusterStats() {
-		if served.of[clusters].get(one.GetClusterName()) == nil {
-			continue
-		}
-		s, err := load.Read(one)
-		if err != nil {
-			rp.complain(err)
-			continue
-		}
-		stats = append(stats, s)
+	stats, err := load.ReadAll(in.GetClusterStats(), func(name string) bool { return served.of[clusters].get(name) != nil })
+	if err != nil {
+		rp.complain(err)
 	}
 	if rp.server.loads.add(&rp.tally, stats, now) {
 		rp.server.log.Warn(noRoom)
