@@ -68,11 +68,12 @@ func bill(info *debug.BuildInfo, version, sum string) *cdx.BOM {
 	b.Metadata = &cdx.Metadata{Component: &program}
 	parts := []cdx.Component{component(&debug.Module{Path: "std", Version: strings.TrimPrefix(info.GoVersion, "go")}, cdx.ComponentTypeLibrary)}
 	for _, m := range info.Deps {
-		if m.Replace != nil {
+		switch {
+		case m.Replace == nil:
+		case strings.HasPrefix(m.Replace.Path, "."): // a directory of this repository, as old as the program
+			m = &debug.Module{Path: m.Path, Version: version}
+		default:
 			m = m.Replace
-		}
-		if strings.HasPrefix(m.Path, ".") { // a directory of this repository
-			continue
 		}
 		parts = append(parts, component(m, cdx.ComponentTypeLibrary))
 	}
