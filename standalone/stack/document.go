@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -58,16 +57,4 @@ func Port(earlier string, wanted int) int {
 		return wanted
 	}
 	return n
-}
-
-// freeAddress gives a loopback address nobody listens on: with the wanted port, or with any when that is busy.
-func freeAddress(wanted int) (string, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wanted))
-	if err != nil {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

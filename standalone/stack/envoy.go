@@ -79,11 +79,12 @@ func (s *Stack) startEnvoy(ctx context.Context) error {
 	}
 	admin := left.Admin
 	if !left.Alive() {
-		free, err := freeAddress(Port(left.Admin, portAdmin))
+		chosen, err := choose(Port(left.Admin, portAdmin))
 		if err != nil {
 			return err
 		}
-		admin = free
+		defer chosen.release() // Envoy listens, or never will
+		admin = chosen.text
 	}
 	text, err := s.bootstrap(admin)
 	if err != nil {

@@ -180,11 +180,12 @@ func (s *Stack) startControllers(ctx context.Context) error {
 		{&s.doc.Health, s.before.Health, portHealth},
 		{&s.doc.Decisions, s.before.Decisions, portDecisions},
 	} {
-		free, err := freeAddress(Port(a.earlier, a.wanted))
+		chosen, err := choose(Port(a.earlier, a.wanted))
 		if err != nil {
-			return fmt.Errorf("choosing an address: %w", err)
+			return err
 		}
-		*a.address = free
+		defer chosen.release() // the controllers listen, or never will
+		*a.address = chosen.text
 	}
 	s.controllers = runControllers(ctx, s.config.Run, s.server.RESTConfig(), s.appConfig())
 	return s.controllers.awaitReady(ctx, s.doc.Health)
