@@ -2,22 +2,18 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
+
+	"github.com/sluice-dev/sluice/test/proxy"
 )
 
 // A connection that was asked for while nobody listened is made when somebody does.
 func TestDialUntilBack_waitsForAListener(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := fmt.Sprintf("127.0.0.1:%d", proxy.FreePort(t)) // nobody takes it meanwhile
 	got := make(chan error, 1)
 	go func() {
 		conn, err := dialUntilBack(t.Context(), "tcp", addr)
@@ -32,7 +28,8 @@ func TestDialUntilBack_waitsForAListener(t *testing.T) {
 		t.Fatalf("nobody listens, and the answer is %v", err)
 	case <-wait.C:
 	}
-	if l, err = net.Listen("tcp", addr); err != nil {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/cgi"
 	"os/exec"
 	"time"
+
+	"github.com/sluice-dev/sluice/standalone/port"
 )
 
 const (
@@ -42,11 +43,7 @@ func Serve(ctx context.Context, t Tree, c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
-	if err != nil && c.Port != 0 {
-		l, err = lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	}
+	l, err := port.Listen(c.Port)
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", t.Root, err)
 	}

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -25,6 +24,8 @@ import (
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/tsdb"
+
+	"github.com/sluice-dev/sluice/standalone/port"
 )
 
 const (
@@ -116,7 +117,7 @@ func (p *Prometheus) serve(ctx context.Context, c Config, cfg *config.Config, re
 		return err
 	}
 	p.scraper = scraper
-	listener, err := listen(ctx, c.Port)
+	listener, err := port.Listen(c.Port)
 	if err != nil {
 		return err
 	}
@@ -137,16 +138,6 @@ func (p *Prometheus) serve(ctx context.Context, c Config, cfg *config.Config, re
 		<-scraped
 	}()
 	return nil
-}
-
-// listen takes the wanted port, or a free one when it is busy or not wanted.
-func listen(ctx context.Context, port int) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil && port != 0 {
-		l, err = lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	}
-	return l, err
 }
 
 // URL is where its HTTP API is, without a path.

@@ -1,9 +1,10 @@
 package server
 
 import (
-	"fmt"
 	"net"
 	"sync"
+
+	"github.com/sluice-dev/sluice/standalone/port"
 )
 
 // listener remembers its open connections, so that a stop need not wait for clients that watch.
@@ -15,11 +16,8 @@ type listener struct {
 }
 
 // listen takes the wanted port, or a free one when it is busy or not wanted.
-func listen(port int) (*listener, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil && port != 0 {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
+func listen(wanted int) (*listener, error) {
+	l, err := port.Listen(wanted)
 	if err != nil {
 		return nil, err
 	}

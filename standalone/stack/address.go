@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+
+	"github.com/sluice-dev/sluice/standalone/port"
 )
 
 // address is a loopback address that was chosen for somebody who will listen on it, and the sign that it is taken: the UDP port of
@@ -20,7 +22,7 @@ const signAddress = "127.0.0.2"
 // tries are how many free ports are looked at.
 const tries = 100
 
-// choose gives a loopback address nobody listens on, and nobody is about to: with the wanted port, or with any when that is taken.
+// choose gives a loopback address nobody listens on, and nobody is about to: with the wanted port, or with another when that is taken.
 func choose(wanted int) (*address, error) {
 	a, err := claim(wanted)
 	for i := 0; err != nil && i < tries; i++ {
@@ -33,8 +35,8 @@ func choose(wanted int) (*address, error) {
 }
 
 // claim takes a port, 0: a free one.
-func claim(port int) (*address, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+func claim(wanted int) (*address, error) {
+	l, err := port.Listen(wanted)
 	if err != nil {
 		return nil, err
 	}
