@@ -260,6 +260,10 @@ func (tw *town) killAll() {
 // go to others, which give them nothing that they have.
 func (tw *town) roll() {
 	tw.t.Helper()
+	for _, name := range tw.names { // what was decided last may still be on its way
+		tw.reaches(name, "settled", func(st *v1alpha1.RolloutStatus) bool { return st.SettledSeq == st.Traffic.Seq })
+	}
+	tw.bothInSync()
 	before := givenTo([]*edge{tw.near, tw.far})
 	for _, r := range tw.replicas {
 		began := time.Now()
@@ -269,6 +273,15 @@ func (tw *town) roll() {
 		tw.t.Logf("%s left within %v", r.name, time.Since(began).Round(time.Millisecond))
 		r.start()
 	}
+	tw.bothInSync()
+	if diff := cmp.Diff(before, givenTo([]*edge{tw.near, tw.far})); diff != "" {
+		tw.t.Errorf("proxies were given something by the replicas they went to (-before +now)\n%s", diff)
+	}
+}
+
+// bothInSync waits until both gateways have all that they are to have.
+func (tw *town) bothInSync() {
+	tw.t.Helper()
 	eventually(tw.t, "both gateways to be connected", func() error {
 		n := int32(0)
 		for _, st := range tw.reports() {
@@ -279,9 +292,6 @@ func (tw *town) roll() {
 		}
 		return nil
 	})
-	if diff := cmp.Diff(before, givenTo([]*edge{tw.near, tw.far})); diff != "" {
-		tw.t.Errorf("proxies were given something by the replicas they went to (-before +now)\n%s", diff)
-	}
 }
 
 // loseServer takes the API server away for a time.
