@@ -119,7 +119,7 @@ func (c *Coverage) look(targets []target, until int64) {
 				c.Missing++
 			}
 		}
-		c.Total = c.Total || slices.ContainsFunc(t.series, func(s Series) bool { return s.all() })
+		c.Total = c.Total || slices.ContainsFunc(t.series, (*Series).all)
 	}
 	c.Bounds = common(targets)
 }
@@ -145,8 +145,7 @@ func grow(targets []target, since int64, back time.Duration) []increment {
 			if t.scrapes[i-1] < floor {
 				continue // a first sight
 			}
-			for k := range t.series {
-				s := &t.series[k]
+			for _, s := range t.series {
 				if by, ok := s.grown(at, floor); ok {
 					incs = append(incs, increment{at: at, by: by, of: s})
 				}

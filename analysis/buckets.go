@@ -101,8 +101,8 @@ func shared(a, b []float64) []float64 {
 func common(targets []target) []float64 {
 	var canary, stable buckets
 	for _, t := range targets {
-		for i := range t.series {
-			switch s := &t.series[i]; {
+		for _, s := range t.series {
+			switch {
 			case s.Role != Within:
 			case s.Arm == Canary:
 				canary.add(s.Le, 0)

@@ -8,7 +8,7 @@ import (
 // target is all series of one target.
 type target struct {
 	scrapes []int64 // distinct, rising
-	series  []Series
+	series  []*Series
 }
 
 // firstAfter is the index of the first scrape after since that has one before it.
@@ -25,17 +25,23 @@ func byTarget(series []Series, until int64) []target {
 		t := &targets[i]
 		kept := t.series[:0]
 		for _, s := range t.series {
-			if s.Points = usable(s.Points, until); len(s.Points) > 0 {
-				kept = append(kept, s)
-				t.scraped(s.Points)
+			points := usable(s.Points, until)
+			if len(points) == 0 {
+				continue
 			}
+			if len(points) < len(s.Points) {
+				fewer := *s
+				fewer.Points, s = points, &fewer
+			}
+			kept = append(kept, s)
+			t.scraped(points)
 		}
 		t.series = kept
 	}
 	return slices.DeleteFunc(targets, func(t target) bool { return len(t.series) == 0 })
 }
 
-// targetsOf puts copies of the series of each target together.
+// targetsOf puts the series of each target together.
 func targetsOf(series []Series) []target {
 	places := make(map[string]int, 8)
 	sizes, of := make([]int, 0, 8), make([]int, len(series))
@@ -50,13 +56,13 @@ func targetsOf(series []Series) []target {
 		}
 		sizes[of[i]]++
 	}
-	targets, room := make([]target, len(sizes)), make([]Series, len(series))
+	targets, room := make([]target, len(sizes)), make([]*Series, len(series))
 	for at, size := range sizes {
 		targets[at].series, room = room[:0:size], room[size:]
 	}
 	for i := range series {
 		t := &targets[of[i]]
-		t.series = append(t.series, series[i])
+		t.series = append(t.series, &series[i])
 	}
 	return targets
 }

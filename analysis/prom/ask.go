@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,24 +23,30 @@ import (
 // defaultLookback is how old the sample of an instant selector may be where nothing is said.
 const defaultLookback = 5 * time.Minute
 
-// ask runs an instant query and gives the body of its answer. Samples that are older than that count for nothing in instant
-// selectors; zero: as the server holds it.
-func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldest time.Duration) (*page, *Failure) {
+// expression is what is asked for.
+type inquiry struct {
+	text   string
+	oldest time.Duration // samples that are older count for nothing in instant selectors; zero: as the server holds it
+	size   int           // that the answer is expected to have, in bytes; zero: not known
+}
+
+// ask runs an instant query and gives the body of its answer.
+func (s *Server) ask(ctx context.Context, e inquiry, at time.Time) (*page, *Failure) {
 	values := url.Values{
-		"query":   {expression},
+		"query":   {e.text},
 		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
 		"timeout": {strconv.FormatInt(s.timeout.Milliseconds(), 10) + "ms"},
 	}
-	if oldest > 0 && oldest < defaultLookback {
-		values.Set("lookback_delta", strconv.FormatInt(oldest.Milliseconds(), 10)+"ms")
+	if e.oldest > 0 && e.oldest < defaultLookback {
+		values.Set("lookback_delta", strconv.FormatInt(e.oldest.Milliseconds(), 10)+"ms")
 	}
 	form := values.Encode()
-	code, body, err := s.send(ctx, http.MethodPost, s.url, form)
+	code, body, err := s.send(ctx, http.MethodPost, s.url, form, e.size)
 	if err == nil && code == http.StatusMethodNotAllowed { // a read-only proxy before it
 		s.pages.put(body)
 		get := *s.url
 		get.RawQuery = form
-		code, body, err = s.send(ctx, http.MethodGet, &get, "")
+		code, body, err = s.send(ctx, http.MethodGet, &get, "", e.size)
 	}
 	if err != nil {
 		return nil, s.unread(ctx, err)
@@ -51,8 +58,8 @@ func (s *Server) ask(ctx context.Context, expression string, at time.Time, oldes
 	return body, nil
 }
 
-// send gives the status and the whole body of an answer. It is asked for as it is: to unpack it would cost more than to read it.
-func (s *Server) send(ctx context.Context, method string, u *url.URL, form string) (int, *page, error) {
+// send gives the status and the whole body of an answer, which is expected to have that size. It is asked for as it is: to unpack it would cost more than to read it.
+func (s *Server) send(ctx context.Context, method string, u *url.URL, form string, size int) (int, *page, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(form))
 	if err != nil {
 		return 0, nil, fmt.Errorf("making the request: %w", err)
@@ -66,7 +73,7 @@ func (s *Server) send(ctx context.Context, method string, u *url.URL, form strin
 	if err != nil {
 		return 0, nil, err
 	}
-	body := s.pages.get()
+	body := s.pages.get(size)
 	_, err = body.ReadFrom(resp.Body)
 	if closed := resp.Body.Close(); err == nil {
 		err = closed
@@ -82,23 +89,71 @@ func (s *Server) send(ctx context.Context, method string, u *url.URL, form strin
 type page struct {
 	bytes.Buffer
 	series []gathered
+	points []analysis.Point
 }
 
-// pages are those that nobody uses, until garbage is collected.
-type pages struct{ pool sync.Pool }
+// pages are those that nobody uses. Garbage is collected several times in a round, so that a sync.Pool would hardly ever give one.
+type pages struct {
+	mu   sync.Mutex // guards the rest
+	free []*page
+	size int // of them
+}
 
-func (p *pages) get() *page {
-	if used, ok := p.pool.Get().(*page); ok {
+// Bounds of what is kept for the next answers, in bytes. One that brings all samples of many series is seldom followed by another.
+const (
+	keptPages = 16 << 20
+	keptPage  = 4 << 20
+)
+
+// What one takes, in bytes.
+const (
+	sizeOfSeries = 64
+	sizeOfPoint  = 16
+)
+
+// get gives the smallest that has room for an answer of a size, or a new one: large answers would make all of them large else.
+func (p *pages) get(size int) *page {
+	size += 2 * bytes.MinRead // it is read until nothing more comes
+	p.mu.Lock()
+	best := -1
+	for i, one := range p.free {
+		if one.Cap() >= size && (best < 0 || one.Cap() < p.free[best].Cap()) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		used := p.free[best]
+		p.free = slices.Delete(p.free, best, best+1)
+		p.size -= used.size()
+		p.mu.Unlock()
 		return used
 	}
-	return &page{}
+	p.mu.Unlock()
+	fresh := &page{}
+	fresh.Grow(min(size, keptPage))
+	return fresh
 }
 
 func (p *pages) put(used *page) {
 	used.Reset()
 	clear(used.series)
-	used.series = used.series[:0]
-	p.pool.Put(used)
+	used.series, used.points = used.series[:0], used.points[:0]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size := used.size()
+	if size > keptPage {
+		return
+	}
+	p.free, p.size = append(p.free, used), p.size+size
+	for p.size > keptPages { // those that were not of use for longest
+		p.size -= p.free[0].size()
+		p.free = slices.Delete(p.free, 0, 1)
+	}
+}
+
+// size is how much memory it holds.
+func (p *page) size() int {
+	return p.Cap() + cap(p.series)*sizeOfSeries + cap(p.points)*sizeOfPoint
 }
 
 // unread tells apart why no whole answer came.

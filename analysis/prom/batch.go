@@ -22,6 +22,7 @@ const (
 	askAlone      = 60      // times that a query is made alone after one with others failed
 	maxRemembered = 100_000 // queries whose plan or solitude is remembered
 	firstTogether = 32
+	maxSizes      = 1000 // kinds of answers whose size is remembered
 )
 
 // member is what one query reads of one shape.
@@ -31,8 +32,10 @@ type member struct {
 	bounds      []float64 // that are asked for; none: all
 	les         []string  // their texts
 	found
-	count int // of series that may be for it
-	fail  *Failure
+	count   int // of series that are for it
+	samples int // of these
+	room    []analysis.Point
+	fail    *Failure
 }
 
 // batchKey is what members of a batch have in common. A long range beside a short one would make the server read the long one
@@ -45,11 +48,13 @@ type batchKey struct {
 
 // asked is what those who ask together want.
 type asked struct {
-	members []*member
-	first   *want              // all are of its shape
-	values  []choice           // of each label
-	owners  map[string][]owner // by the values of all labels
-	length  int                // of the values, in bytes
+	members  []*member
+	first    *want        // all are of its shape
+	values   []choice     // of each label
+	owners   map[id]int32 // the first, by a digest of the values of all labels
+	owned    []owner
+	length   int // of the values, in bytes
+	expected int // size of the answer, in bytes; zero: not known
 }
 
 // choice is the values of a label that are asked for, each once, and how they stand among alternatives.
@@ -63,6 +68,9 @@ type choice struct {
 const few = 8
 
 func (c *choice) has(value string) bool {
+	if n := len(c.values); n > 0 && c.values[n-1] == value { // mostly one is asked for again at once
+		return true
+	}
 	if len(c.values) <= few {
 		return slices.Contains(c.values, value)
 	}
@@ -96,13 +104,13 @@ type batches struct {
 	mu      sync.Mutex // guards all, and the members of open batches
 	open    map[batchKey]*batch
 	alone   map[string]int
-	most    int // members that are asked together: as many as bring an answer of good size
+	sizes   map[batchKey]int // of answers, in bytes for each member
+	most    int              // members that are asked together: as many as bring an answer of good size
 	running sync.WaitGroup
 }
 
-// join adds a member to the batch that is being gathered, and waits for the answer.
-func (s *Server) join(ctx context.Context, m *member) *Failure {
-	b := s.enter(ctx, m)
+// await waits for the answer to a batch that a member is in.
+func (s *Server) await(ctx context.Context, b *batch, m *member) *Failure {
 	select {
 	case <-b.done:
 		return m.fail
@@ -116,7 +124,7 @@ func (s *Server) join(ctx context.Context, m *member) *Failure {
 	return failed(analysis.Timeout, "the query was given up")
 }
 
-// enter finds or opens a batch.
+// enter adds a member to the batch that is being gathered.
 func (s *Server) enter(ctx context.Context, m *member) *batch {
 	all := &s.batches
 	all.mu.Lock()
@@ -154,11 +162,17 @@ func (b *batch) add(m *member) {
 func (a *asked) add(m *member) {
 	a.members = append(a.members, m)
 	if a.first == nil {
-		a.first, a.values, a.owners = &m.wants[0], make([]choice, len(m.wants[0].labels)), make(map[string][]owner, 4*firstTogether)
+		a.first, a.values, a.owners = &m.wants[0], make([]choice, len(m.wants[0].labels)), make(map[id]int32, 4*firstTogether)
 	}
 	for i := range m.wants {
 		w := &m.wants[i]
-		a.owners[w.key] = append(a.owners[w.key], owner{m, w})
+		at := int32(len(a.owned)) //nolint:gosec // far fewer
+		a.owned = append(a.owned, owner{member: m, want: w, next: none, last: at})
+		if first, others := a.owners[w.whose]; others {
+			a.owned[a.owned[first].last].next, a.owned[first].last = at, at
+		} else {
+			a.owners[w.whose] = at
+		}
 		for label, v := range w.values {
 			if c := &a.values[label]; !c.has(v) {
 				c.add(v, w.quoted[label])
@@ -199,7 +213,7 @@ func (s *Server) start(ctx context.Context, key batchKey, b *batch) {
 		defer b.cancel()
 		defer close(b.done)
 		s.gatherInto(ctx, key, b)
-		s.run(ctx, b)
+		s.run(ctx, key, b)
 	})
 }
 
@@ -222,14 +236,16 @@ func (s *Server) gatherInto(ctx context.Context, key batchKey, b *batch) {
 }
 
 // run asks the server and hands the answer out.
-func (s *Server) run(ctx context.Context, b *batch) {
+func (s *Server) run(ctx context.Context, key batchKey, b *batch) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	b.expected = s.batches.expected(key, len(b.members))
 	size, fail := s.fetch(ctx, &b.asked)
 	s.batches.mu.Lock()
 	defer s.batches.mu.Unlock()
 	if fail == nil {
 		s.batches.most = min(maxTogether, max(1, bodyWanted*len(b.members)/max(size, 1)))
+		s.batches.learn(key, size/len(b.members))
 		return
 	}
 	for _, m := range b.members {
@@ -238,6 +254,20 @@ func (s *Server) run(ctx context.Context, b *batch) {
 			s.batches.alone[m.id()] = askAlone
 		}
 	}
+}
+
+// expected is the size of an answer by that of the last one of its kind, and a little more.
+func (b *batches) expected(key batchKey, members int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sizes[key] * members * 9 / 8
+}
+
+func (b *batches) learn(key batchKey, size int) {
+	if b.sizes == nil || len(b.sizes) > maxSizes {
+		b.sizes = map[batchKey]int{}
+	}
+	b.sizes[key] = size
 }
 
 // blamable reports that a failure may be due to one of those that were asked together.
@@ -266,14 +296,15 @@ func (s *Server) fetch(ctx context.Context, a *asked) (int, *Failure) {
 			}
 		}
 	}
-	body, fail := s.ask(ctx, a.expression(les, int64((until.Sub(from)+time.Second-1)/time.Second)), until, 0)
+	text := a.expression(les, int64((until.Sub(from)+time.Second-1)/time.Second))
+	body, fail := s.ask(ctx, inquiry{text: text, size: a.expected}, until)
 	if fail != nil {
 		return 0, fail
 	}
 	m := s.matrix(a, body.Bytes())
-	m.out = body.series
+	m.out, m.room = body.series, body.points
 	defer func() {
-		body.series = m.out
+		body.series, body.points = m.out, m.room
 		s.pages.put(body)
 	}()
 	if fail := s.origins.read(a.members[0].shape, m); fail != nil {
@@ -299,29 +330,38 @@ func (m *matrix) handOut() {
 	if m.replicas {
 		m.onlyFuller()
 	}
-	for i := range m.out {
-		for _, o := range m.out[i].owners {
-			o.count++
-		}
-	}
+	m.each(func(o *owner, g *gathered) {
+		o.count++
+		o.samples += len(within(g.points, o.from.UnixMilli(), o.until.UnixMilli()))
+	})
+	m.each((*owner).take)
+}
+
+// each goes over all series with each of those who asked for them.
+func (m *matrix) each(do func(*owner, *gathered)) {
 	for i := range m.out {
 		g := &m.out[i]
-		for _, o := range g.owners {
-			if g.fail != nil {
+		for at := g.owner; at != none; at = m.owned[at].next {
+			o := &m.owned[at]
+			switch {
+			case g.fail != nil:
 				o.fail = cmp.Or(o.fail, g.fail)
-				continue
+			case o.want.role != analysis.Within || len(o.bounds) == 0 || math.IsInf(g.le, 1) || slices.Contains(o.bounds, g.le): // else only others asked for it
+				do(o, g)
 			}
-			if o.want.role == analysis.Within && len(o.bounds) > 0 && !math.IsInf(g.le, 1) && !slices.Contains(o.bounds, g.le) {
-				continue // only others asked for it
-			}
-			if o.series == nil {
-				o.found = found{series: make([]analysis.Series, 0, o.count), ids: make([]id, 0, o.count)}
-			}
-			o.add(analysis.Series{
-				Target: g.target, Arm: o.want.arm, Role: o.want.role, Le: g.le, Points: within(g.points, o.from.UnixMilli(), o.until.UnixMilli()),
-			}, g.id)
 		}
 	}
+}
+
+// take is given a series.
+func (o *owner) take(g *gathered) {
+	if o.series == nil {
+		o.found = found{series: make([]analysis.Series, 0, o.count), ids: make([]id, 0, o.count)}
+		o.room = make([]analysis.Point, 0, o.samples)
+	}
+	start := len(o.room)
+	o.room = append(o.room, within(g.points, o.from.UnixMilli(), o.until.UnixMilli())...)
+	o.add(analysis.Series{Target: g.target, Arm: o.want.arm, Role: o.want.role, Le: g.le, Points: o.room[start:len(o.room):len(o.room)]}, g.id)
 }
 
 // within are the points of a range; they are by time.

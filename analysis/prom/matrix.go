@@ -18,7 +18,7 @@ type matrix struct {
 	familiar
 	row
 
-	room     []analysis.Point // for the samples of many series
+	room     []analysis.Point // the samples of all series
 	out      []gathered
 	head     envelope
 	done     bool // there was a result
@@ -31,20 +31,25 @@ type row struct {
 	pairs  []pair           // labels
 	points []analysis.Point // samples
 	key    []byte
-	last   []owner // of the series before
-	whose  string  // its values
+	last   int32 // the first owner of the series before; none: nobody asked for it
+	whose  id    // a digest of its values
 }
 
 // owner is a want of a member of the batch.
 type owner struct {
 	*member
 	want *want
+	next int32 // another of the same series; none: there is none
+	last int32 // of the first: the last one
 }
+
+// none is where there is no owner.
+const none int32 = -1
 
 // gathered is one series with those who asked for it.
 type gathered struct {
 	*origin
-	owners []owner // none: it was asked for only because two others were; it counts, and goes nowhere
+	owner  int32 // the first; none: it was asked for only because two others were; it counts, and goes nowhere
 	points []analysis.Point
 	fail   *Failure
 }
@@ -229,6 +234,7 @@ func (m *matrix) series() error {
 	g := &m.out[len(m.out)-1]
 	m.points = m.points[:0]
 	if !m.recognised(g) {
+		m.before = nil
 		if err := m.stranger(g); err != nil {
 			return err
 		}
@@ -328,10 +334,13 @@ func (m *matrix) label(name string) []byte {
 
 // assign finds out who asked for the series that was read.
 func (m *matrix) assign(g *gathered) error {
-	if m.whose != g.key || m.last == nil { // series of one want follow each other
-		m.whose, m.last = g.key, m.owners[g.key]
+	if m.whose != g.whose || len(m.out) == 1 { // series of one want follow each other
+		m.whose, m.last = g.whose, none
+		if first, known := m.owners[g.whose]; known {
+			m.last = first
+		}
 	}
-	if g.owners = m.last; len(g.owners) == 0 {
+	if g.owner = m.last; g.owner == none {
 		values := strings.Split(g.key, "\xff")
 		for i, label := range m.first.labels {
 			if !m.asked.values[i].has(values[i]) {
@@ -346,20 +355,14 @@ func (m *matrix) assign(g *gathered) error {
 	return nil
 }
 
-// kept are the samples that were read, by time.
+// kept are the samples that were read, by time. The room for them is used again: they are copied for those who asked.
 func (m *matrix) kept() []analysis.Point {
-	if len(m.room)+len(m.points) > cap(m.room) {
-		m.room = make([]analysis.Point, 0, max(roomFor, len(m.points)))
-	}
 	start := len(m.room)
 	m.room = append(m.room, m.points...)
 	points := m.room[start:len(m.room):len(m.room)]
 	ordered(points)
 	return points
 }
-
-// roomFor so many samples is made at a time.
-const roomFor = 4096
 
 // onlyFuller leaves of each series that several replicas scraped the fuller one.
 func (m *matrix) onlyFuller() {
@@ -368,14 +371,14 @@ func (m *matrix) onlyFuller() {
 		g := &m.out[i]
 		other := best[g.id]
 		switch {
-		case g.owners == nil:
+		case g.owner == none:
 			continue
 		case other == nil:
 			best[g.id] = g
 		case fuller(g, other):
-			other.owners, best[g.id] = nil, g
+			other.owner, best[g.id] = none, g
 		default:
-			g.owners = nil
+			g.owner = none
 		}
 	}
 }

@@ -35,9 +35,10 @@ type group struct {
 
 // of is the plan of a query.
 func (p *plans) of(q analysis.Query, make func(analysis.Query) ([]want, *Failure)) (*plan, *Failure) {
-	key := source(q)
+	var room [512]byte
+	key := source(room[:0], q)
 	p.mu.Lock()
-	known := p.all[key]
+	known := p.all[string(key)]
 	p.mu.Unlock()
 	if known != nil {
 		return known, nil
@@ -53,7 +54,7 @@ func (p *plans) of(q analysis.Query, make func(analysis.Query) ([]want, *Failure
 	if p.all == nil {
 		p.all = map[string]*plan{}
 	}
-	p.all[key] = made
+	p.all[string(key)] = made
 	if len(p.all) > 2*p.left+100 { // what ended is not asked for again
 		maps.DeleteFunc(p.all, func(_ string, one *plan) bool { return one.ended(q.Until) })
 		p.left = len(p.all)

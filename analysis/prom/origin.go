@@ -10,19 +10,24 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // id tells series apart, whichever replica of Prometheus scraped them: a digest of their labels.
 type id [16]byte
 
-// origin is what the labels of a series say. It is made once for a text of labels, and never changed.
+// origin is what the labels of a series say. It is made once for a text of labels, and but for next never changed.
 type origin struct {
 	id       id
-	key      string   // the values that tell wants apart
-	target   string   // where it was scraped
-	le       float64  // of a bucket, ms
-	fail     *Failure // it counts what nobody can use
-	replicas bool     // others may have scraped the same
+	key      string                 // the values that tell wants apart
+	whose    id                     // a digest of key
+	text     imprint                // of the labels, and how long they are
+	size     int                    // 0: it is not remembered
+	target   string                 // where it was scraped
+	le       float64                // of a bucket, ms
+	fail     *Failure               // it counts what nobody can use
+	replicas bool                   // others may have scraped the same
+	next     atomic.Pointer[origin] // that came after it, the last time; nil: none did
 }
 
 // longestLabels is how long a text of labels may be to be remembered, in bytes.
@@ -73,6 +78,7 @@ func (o *origins) reading(shape string, m *matrix) *Failure {
 type familiar struct {
 	origins *origins
 	known   map[imprint]*origin // by labels, as the server writes them
+	before  *origin             // of the series before; nil: there is none
 	fresh   map[imprint]*origin // the same, of this answer
 	targets []string            // labels
 	unit    float64             // of bounds, in ms; 0: there are none
@@ -94,21 +100,51 @@ func (m *matrix) recognised(g *gathered) bool {
 		return false
 	}
 	text = text[len(beforeLabels):]
-	end := bytes.Index(text, []byte(afterLabels))
-	if end < 0 {
-		return false
-	}
-	if g.origin = m.known[m.origins.imprint(text[:end+1])]; g.origin == nil {
-		return false
+	if g.origin = m.foreseen(text); g.origin == nil {
+		if g.origin = m.looked(text); g.origin == nil {
+			return false
+		}
 	}
 	start, samples := m.scan, m.samples
-	m.at += len(beforeLabels) + end + len(afterLabels)
+	m.at += len(beforeLabels) + g.size - 1 + len(afterLabels)
 	if m.values(g) == nil && m.at < len(m.text) && m.text[m.at] == '}' {
 		m.at++
+		m.follow(g.origin)
 		return true
 	}
 	m.scan, m.samples, *g = start, samples, gathered{}
 	return false
+}
+
+// foreseen is the origin that followed the one before in an earlier answer, if it does so here; nil: it does not. To look it up
+// among tens of thousands would cost more than all that is read of the series.
+func (m *matrix) foreseen(text []byte) *origin {
+	if m.before == nil {
+		return nil
+	}
+	next := m.before.next.Load()
+	if next == nil || len(text) < next.size || !bytes.HasPrefix(text[next.size-1:], []byte(afterLabels)) ||
+		m.origins.imprint(text[:next.size]) != next.text {
+		return nil
+	}
+	return next
+}
+
+// looked is the origin with the labels that the text begins with; nil: it is not known.
+func (m *matrix) looked(text []byte) *origin {
+	end := bytes.Index(text, []byte(afterLabels))
+	if end < 0 {
+		return nil
+	}
+	return m.known[m.origins.imprint(text[:end+1])]
+}
+
+// follow notes what came after what. Both are remembered: else answers that are thrown away would leave something behind.
+func (m *matrix) follow(o *origin) {
+	if m.before != nil && m.before.next.Load() != o {
+		m.before.next.Store(o)
+	}
+	m.before = o
 }
 
 // originOf reads the labels of the present series, which stand in the answer like this.
@@ -118,7 +154,7 @@ func (m *matrix) originOf(labels []byte) *origin {
 	for _, label := range m.first.labels {
 		m.key = append(append(m.key, m.label(label)...), 0xff)
 	}
-	o.key = m.once(m.key)
+	o.key, o.whose = m.once(m.key), idOf(m.key)
 	m.key = m.key[:0]
 	for i, label := range m.targets {
 		if i > 0 {
@@ -135,7 +171,8 @@ func (m *matrix) originOf(labels []byte) *origin {
 	}
 	o.id, o.replicas = m.identity()
 	if n := len(labels); n > 0 && n < longestLabels && m.fresh != nil {
-		m.fresh[m.origins.imprint(labels)] = o
+		o.text, o.size = m.origins.imprint(labels), n
+		m.fresh[o.text] = o
 	}
 	return o
 }
@@ -163,7 +200,11 @@ func (m *matrix) identity() (out id, replicas bool) {
 		}
 		fmt.Fprintf(&b, "%q=%q,", p.name, p.value)
 	}
-	sum := sha256.Sum256([]byte(b.String()))
+	return idOf([]byte(b.String())), replicas
+}
+
+func idOf(text []byte) (out id) {
+	sum := sha256.Sum256(text)
 	copy(out[:], sum[:])
-	return out, replicas
+	return out
 }

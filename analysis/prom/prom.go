@@ -17,7 +17,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
@@ -226,17 +225,15 @@ func (s *Server) read(ctx context.Context, p *plan, q analysis.Query, from time.
 			members[i].bounds, members[i].les = q.Bounds, les
 		}
 	}
-	if len(members) == 1 {
-		fail := s.join(ctx, &members[0])
-		return members[0].found, fail
-	}
-	fails := make([]*Failure, len(members))
-	var running sync.WaitGroup
+	joined := make([]*batch, len(members))
 	for i := range members {
-		running.Go(func() { fails[i] = s.join(ctx, &members[i]) })
+		joined[i] = s.enter(ctx, &members[i])
 	}
-	running.Wait()
-	if fail := cmp.Or(fails...); fail != nil {
+	var fail *Failure
+	for i, b := range joined { // to the last: what is not waited for has to be given up
+		fail = cmp.Or(fail, s.await(ctx, b, &members[i]))
+	}
+	if fail != nil {
 		return found{}, fail
 	}
 	all := members[0].found

@@ -92,7 +92,7 @@ func (s *Server) Records(ctx context.Context, expression string, from, until tim
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	body, fail := s.ask(ctx, fmt.Sprintf("(%s)[%ds:%ds]", expression, length, every), until, 0)
+	body, fail := s.ask(ctx, inquiry{text: fmt.Sprintf("(%s)[%ds:%ds]", expression, length, every)}, until)
 	if fail != nil {
 		return nil, s.shown(fail)
 	}

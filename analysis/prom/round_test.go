@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +48,7 @@ var ( //nolint:gochecknoglobals // compiled once
 	span     = regexp.MustCompile(`\[(\d+)s\]$`)
 	named    = regexp.MustCompile(`__name__=~?"([^"]*)"`)
 	kinds    = regexp.MustCompile(`kind=~?"([^"]*)"`)
+	les      = regexp.MustCompile(`,le=~"([^"]*)"`)
 	clusters = regexp.MustCompile(`(?:envoy_cluster_name|cluster)=~?"([^"]*)"`)
 )
 
@@ -81,6 +84,11 @@ func steady(w http.ResponseWriter, r *http.Request) {
 		}
 		_, _ = out.WriteString("]}")
 	}
+	bounds := []string{"0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000", "300000", "600000", "1.8e+06", "3.6e+06", "+Inf"}
+	var asked []string // of the bounds; none: all
+	if one := les.FindStringSubmatch(q); one != nil {
+		asked = strings.Split(strings.ReplaceAll(one[1], `\\`, ""), "|")
+	}
 	names := strings.Split(named.FindStringSubmatch(q)[1], "|")
 	for _, cluster := range strings.Split(strings.ReplaceAll(clusters.FindStringSubmatch(q)[1], `\\|`, "\x00"), "|") {
 		cluster = strings.ReplaceAll(strings.ReplaceAll(cluster, "\x00", "|"), `\\.`, ".")
@@ -95,7 +103,10 @@ func steady(w http.ResponseWriter, r *http.Request) {
 						}
 					}
 				case strings.HasSuffix(name, "_bucket"):
-					for i, le := range []string{"0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000", "300000", "600000", "1.8e+06", "3.6e+06", "+Inf"} {
+					for i, le := range bounds {
+						if asked != nil && !slices.Contains(asked, le) {
+							continue
+						}
 						series(common+fmt.Sprintf(`,"envoy_cluster_name":%q,"le":%q`, cluster, le), int64(i))
 					}
 				case strings.HasSuffix(name, "_xx"):
@@ -166,23 +177,30 @@ func look(b *testing.B, s *prom.Server, judge *analysis.Ready, all []*patient, a
 		running.Go(func() {
 			queries := judge.Queries(p.evidence, moment, p.arms)
 			reads := make([]analysis.Read, len(queries))
-			slots := make(chan struct{}, 2)
-			var asking sync.WaitGroup
-			for i, q := range queries {
-				slots <- struct{}{}
-				asking.Go(func() {
-					defer func() { <-slots }()
-					reads[i].Metric = q.Metric
-					if reads[i].Series, reads[i].Err = s.Series(b.Context(), q); reads[i].Err != nil {
+			var next atomic.Int64
+			ask := func() {
+				for i := int(next.Add(1)) - 1; i < len(queries); i = int(next.Add(1)) - 1 {
+					reads[i].Metric = queries[i].Metric
+					if reads[i].Series, reads[i].Err = s.Series(b.Context(), queries[i]); reads[i].Err != nil {
 						b.Error(reads[i].Err)
 					}
-				})
+				}
 			}
+			var asking sync.WaitGroup
+			asking.Go(ask)
+			ask()
 			asking.Wait()
 			p.evidence, p.report = judge.Judge(p.evidence, judge.Collect(p.evidence, moment, reads))
 		})
 	}
 	running.Wait()
+}
+
+// judged reports that the bounds of a histogram are chosen.
+func judged(r analysis.Report, metric string) bool {
+	return slices.ContainsFunc(r.Metrics, func(m analysis.MetricReport) bool {
+		return m.Name == metric && m.Bounds != nil && len(m.Bounds.Judged) > 0
+	})
 }
 
 func cpu() time.Duration {
@@ -214,6 +232,9 @@ func BenchmarkRound(b *testing.B) {
 			for range 10 { // the first looks learn how often is scraped, and by which bounds latency is judged
 				look(b, s, judge, all, at)
 				at = at.Add(5 * time.Second)
+			}
+			if !judged(all[0].report, "latency") {
+				b.Fatalf("latency is not judged yet: %+v", all[0].report)
 			}
 			used := cpu()
 			b.ResetTimer()

@@ -27,7 +27,7 @@ func (s *Server) instant(ctx context.Context, expression string, at time.Time, o
 	case <-ctx.Done():
 		return nil, failed(analysis.Timeout, "waited for other queries of this server for %v", s.timeout)
 	}
-	body, fail := s.ask(ctx, expression, at, oldest)
+	body, fail := s.ask(ctx, inquiry{text: expression, oldest: oldest}, at)
 	if fail != nil {
 		return nil, fail
 	}

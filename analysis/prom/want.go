@@ -22,6 +22,7 @@ type want struct {
 	role   analysis.Role
 	unit   float64  // of le, in ms; of role Within only
 	key    string   // the values in one
+	whose  id       // a digest of key
 	quoted []string // the values as they stand among alternatives
 }
 
@@ -33,6 +34,7 @@ func (w want) prepared() want {
 		b.WriteByte(0xff) // no UTF-8: it separates
 	}
 	w.key, w.quoted = b.String(), make([]string, len(w.values))
+	w.whose = idOf([]byte(w.key))
 	for i, v := range w.values {
 		w.quoted[i] = alternative(v)
 	}
@@ -147,15 +149,12 @@ func (sel instant) want() want {
 	return out
 }
 
-// source tells queries apart by what they read, whatever the time.
-func source(q analysis.Query) string {
-	var b strings.Builder
-	b.Grow(256)
+// source tells queries apart by what they read, whatever the time. It is written behind b.
+func source(b []byte, q analysis.Query) []byte {
 	names := make([]string, 0, 8)
 	add := func(texts ...string) {
 		for _, text := range texts {
-			b.WriteString(text)
-			b.WriteByte(0xff) // no UTF-8: it separates
+			b = append(append(b, text...), 0xff) // no UTF-8: it separates
 		}
 	}
 	vars := func(sets ...map[string]string) {
@@ -187,7 +186,7 @@ func source(q analysis.Query) string {
 		add("")
 		add(q.Arms.Stable...)
 	}
-	return b.String()
+	return b
 }
 
 // complete refuses what lacks something that must not be read as zero.

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -33,17 +34,19 @@ func (l look) do(ctx context.Context) answer {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	out := answer{attempt: l.attempt, moment: l.moment, reads: make([]analysis.Read, len(l.questions))}
-	slots := make(chan struct{}, maxQueries)
-	var running sync.WaitGroup
-	for i, q := range l.questions {
-		slots <- struct{}{}
-		running.Go(func() {
-			defer func() { <-slots }()
+	var next atomic.Int64
+	ask := func() {
+		for i := int(next.Add(1)) - 1; i < len(l.questions); i = int(next.Add(1)) - 1 {
 			began := l.now()
-			out.reads[i] = q.read(ctx)
+			out.reads[i] = l.questions[i].read(ctx)
 			l.meters.asked(l.now().Sub(began), out.reads[i].Err)
-		})
+		}
 	}
+	var running sync.WaitGroup
+	for range min(maxQueries, len(l.questions)) - 1 {
+		running.Go(ask)
+	}
+	ask() // here too: a goroutine for each query would cost more than to cut its windows
 	running.Wait()
 	return out
 }
