@@ -194,30 +194,36 @@ func TestChart_isAcceptedByTheServer(t *testing.T) {
 	}
 	ns := kube.Namespace(t, cfg)
 	for name, flags := range variants() {
-		foreign := []string{"cert-manager.io", "monitoring.coreos.com"} // kinds of others, which are not here
 		text, err := helm.Run(t, append([]string{"template", "sluice", chart, "--namespace", ns}, flags...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		taken := 0
-		for _, o := range helm.Objects(t, text) {
-			if slices.Contains(foreign, o.GroupVersionKind().Group) {
-				continue
-			}
-			if mapping, err := c.RESTMapper().RESTMapping(o.GroupVersionKind().GroupKind(), o.GroupVersionKind().Version); err != nil {
-				t.Fatalf("%s: %v", name, err)
-			} else if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-				o.SetNamespace(ns)
-			}
-			err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("helm"), client.DryRunAll, client.ForceOwnership)
-			if err != nil {
-				t.Errorf("%s: %s %s: %v", name, o.GetKind(), o.GetName(), err)
-			}
-			taken++
+		taken(t, c, ns, name, text)
+	}
+}
+
+// taken has the server check every object of a rendered chart, in a namespace that is there.
+func taken(t *testing.T, c client.Client, ns, name, text string) {
+	t.Helper()
+	foreign := []string{"cert-manager.io", "monitoring.coreos.com"} // kinds of others, which are not here
+	n := 0
+	for _, o := range helm.Objects(t, text) {
+		if slices.Contains(foreign, o.GroupVersionKind().Group) {
+			continue
 		}
-		if taken < 5 {
-			t.Errorf("%s: only %d objects were taken", name, taken)
+		if mapping, err := c.RESTMapper().RESTMapping(o.GroupVersionKind().GroupKind(), o.GroupVersionKind().Version); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		} else if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			o.SetNamespace(ns)
 		}
+		err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("helm"), client.DryRunAll, client.ForceOwnership)
+		if err != nil {
+			t.Errorf("%s: %s %s: %v", name, o.GetKind(), o.GetName(), err)
+		}
+		n++
+	}
+	if n < 5 {
+		t.Errorf("%s: only %d objects were taken", name, n)
 	}
 }
 
