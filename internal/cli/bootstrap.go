@@ -56,6 +56,7 @@ func newBootstrap(s Streams) *cobra.Command {
 	f.StringVar(&o.Renewed, "renewed", "", "directory, as Envoy sees it, of the files that --secret prints: renewed certificates then count without a restart")
 	f.StringVar(&secret, "secret", "", "print this file of --renewed instead: "+bootstrap.ProxySecret+" or "+bootstrap.AuthoritiesSecret)
 	f.StringVar(&o.Admin, "admin", "", "host:port or unix:PATH of Envoy's administration interface; empty: "+bootstrap.DefaultAdmin)
+	f.StringVar(&o.Ready, "ready", "", "ADDRESS:PORT at which Envoy answers "+bootstrap.ReadyPath+" by 200 once it has its configuration, such as 0.0.0.0:15021; empty: nowhere")
 	f.StringVarP(&output, "output", "o", "", "yaml or json; empty: yaml, json for grpc")
 	return cmd
 }

@@ -59,16 +59,17 @@ func TestChart_refusesValuesThatContradictEachOther(t *testing.T) {
 		{"gateway.enabled=true,gateway.service.ports[0].name=a,gateway.service.ports[0].port=80,gateway.service.ports[0].targetPort=8080,gateway.service.ports[1].name=b,gateway.service.ports[1].port=80,gateway.service.ports[1].targetPort=8081",
 			"gateway.service.ports has port 80 twice"},
 		{"gateway.service.ports[0].name=averylongportname,gateway.service.ports[0].port=80,gateway.service.ports[0].targetPort=8080", "maxLength"},
-		{"gateway.service.ports=null", "got null"},
+		{"gateway.enabled=true,gateway.service.ports=null", "gateway.service.ports is empty"},
+		{"gateway.enabled=true,gateway.service.ports[0].name=a,gateway.service.ports[0].port=80,gateway.service.ports[0].targetPort=15021", "at which Envoy says that it is ready"},
 		{"xds.tls.secretName=My_Secret", "does not match pattern"},
 		{"mesh.trustDomain=", "does not match pattern"},
 		{"mesh.rootNamespace=", "does not match pattern"},
 		{"image.repository=", "does not match pattern"},
-		{"image.tag=1.0", "got number, want string"},
+		{"image.tag=10", "got number, want string"},
 		{"replicas=two", "got string, want integer"},
 		{"namespaces=shop", "got string, want array"},
 		{"gateway.enabled=yes", "got string, want boolean"},
-		{"networkPolicy.egressPorts={}", "minItems"},
+		{"networkPolicy.egressPorts={}", "networkPolicy"},
 	} {
 		_, err := helm.Run(t, "template", "sluice", chart, "--set", c.set)
 		if err == nil || !strings.Contains(err.Error(), c.says) {

@@ -34,6 +34,7 @@ type Options struct {
 	TLS       TLS               // zero: plain text
 	Renewed   string            // directory of the files of Secret, as Envoy sees it: renewed certificates count. Empty: those of the start
 	Admin     string            // host:port on this machine, or "unix:<path>"; empty: DefaultAdmin. Not for KindGRPC
+	Ready     string            // address:port at which ReadyPath says that the proxy has its configuration; empty: nowhere. Not for KindGRPC
 }
 
 // TLS names the files by which a proxy and the discovery service prove who they are, in PEM, as the proxy sees them.
@@ -108,11 +109,15 @@ func (o Options) validate() error {
 		if o.Admin != "" {
 			errs = append(errs, errors.New("a gRPC client has no administration interface"))
 		}
+		if o.Ready != "" {
+			errs = append(errs, errors.New("a gRPC client does not say whether it is ready"))
+		}
 	} else if admin := cmp.Or(o.Admin, DefaultAdmin); !strings.HasPrefix(admin, "unix:") {
 		if _, _, err := local(admin); err != nil {
 			errs = append(errs, fmt.Errorf("address of the administration interface: %w", err))
 		}
 	}
+	errs = append(errs, o.validateReady())
 	return errors.Join(errs...)
 }
 

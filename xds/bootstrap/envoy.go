@@ -32,7 +32,7 @@ func envoyFile(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bootstrapv3.Bootstrap{
+	out := &bootstrapv3.Bootstrap{
 		Node:  &corev3.Node{Id: o.ID, Cluster: "sluice", Metadata: meta},
 		Admin: &bootstrapv3.Admin{Address: adminAddress(cmp.Or(o.Admin, DefaultAdmin))},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
@@ -44,7 +44,11 @@ func envoyFile(o Options) (*bootstrapv3.Bootstrap, error) {
 		// Histograms merge only when statistics are flushed: do so whenever they are asked for.
 		StatsFlush:     &bootstrapv3.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true},
 		LayeredRuntime: bounds(),
-	}, nil
+	}
+	if o.Ready == "" {
+		return out, nil
+	}
+	return out, ready(out, o.Ready)
 }
 
 // bounds lets Envoy take every regular expression that the compiler takes: on its own it refuses a table for one of more than

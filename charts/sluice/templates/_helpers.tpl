@@ -107,8 +107,10 @@ seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 {{- if .Values.gateway.enabled -}}
 {{- if not .Values.gateway.labels -}}{{- fail "gateway.labels is empty: no Gateway could select this Envoy" -}}{{- end -}}
+{{- if not .Values.gateway.service.ports -}}{{- fail "gateway.service.ports is empty: nobody could come in" -}}{{- end -}}
 {{- $names := dict -}}
 {{- range .Values.gateway.service.ports -}}
+{{- if eq (int .targetPort) 15021 -}}{{- fail (printf "gateway.service.ports: %s has the targetPort 15021, at which Envoy says that it is ready" .name) -}}{{- end -}}
 {{- $port := printf "port %d" (int .port) -}}
 {{- range list .name $port -}}
 {{- if hasKey $names . -}}{{- fail (printf "gateway.service.ports has %s twice" .) -}}{{- end -}}

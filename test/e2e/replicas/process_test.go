@@ -74,8 +74,14 @@ type replica struct {
 // replica starts a controller. One that still runs at the end of the test is stopped.
 func (s *site) replica(name string, more ...string) *replica {
 	s.t.Helper()
+	return s.replicaAt(name, fmt.Sprintf("127.0.0.1:%d", proxy.FreePort(s.t)), more...)
+}
+
+// replicaAt is replica with the address at which it serves proxies.
+func (s *site) replicaAt(name, xds string, more ...string) *replica {
+	s.t.Helper()
 	loopback := func() string { return fmt.Sprintf("127.0.0.1:%d", proxy.FreePort(s.t)) }
-	r := &replica{t: s.t, site: s, name: name, xds: loopback(), metrics: loopback(), health: loopback(), more: more,
+	r := &replica{t: s.t, site: s, name: name, xds: xds, metrics: loopback(), health: loopback(), more: more,
 		log: filepath.Join(s.t.TempDir(), name+".log")}
 	r.start()
 	s.t.Cleanup(func() {
