@@ -47,23 +47,23 @@ func TestRows_goldenOfEachKind(t *testing.T) {
 		want   []string
 	}{
 		"no bounds yet": {kinds(t, 1, 0), []string{
-			"errors   canary 0 % (0/75)  stable 0 % (0/425)  safe 1.17 of 20: needs about 790 more canary requests, 52s at this rate",
-			"latency  canary n/a         stable n/a          bounds not chosen, 425 requests known  safe 1 of 20: needs about 432 more canary requests",
+			"errors   canary 0% (0/75)  stable 0% (0/425)  safe 1.17 of 20: needs about 790 more canary requests, 52s at this rate",
+			"latency  canary n/a        stable n/a         bounds not chosen, 425 requests known  safe 1 of 20: needs about 432 more canary requests",
 			"queue    gate open: 0 of 3 measurements",
 		}},
 		"going on": {kinds(t, 10, 0, pass, fail, pass), []string{
-			"errors   canary 0 % (0/750)      stable 0 % (0/4250)      safe 12.1 of 20: needs about 115 more canary requests, 7.7s at this rate",
-			"latency  canary 2.67 % (14/525)  stable 3.06 % (91/2975)  slower than 100ms  0.872x, at least 0.246x (99 %)  limit 1.1x  safe 29.3 of 20: cleared",
+			"errors   canary 0% (0/750)      stable 0% (0/4250)      safe 12.1 of 20: needs about 115 more canary requests, 7.7s at this rate",
+			"latency  canary 2.67% (14/525)  stable 3.06% (91/2975)  slower than 100ms  0.872x, at least 0.246x (99%)  limit 1.1x  safe 29.3 of 20: cleared",
 			"queue    gate passed: 3 of 3 measurements, 2 passed, 1 failed, last 12.3",
 		}},
 		"slow": {kinds(t, 20, 20, pass, none), []string{
-			"errors   canary 0 % (0/1500)       stable 0 % (0/8500)       harm 1e11 of 100",
-			"latency  canary 29.3 % (374/1275)  stable 3.06 % (221/7225)  slower than 100ms  9.59x, at least 6.85x (99 %)  limit 1.1x  harm 1e11 of 100: rolled back after 17 windows  most beyond 100ms: 1e12",
+			"errors   canary 0% (0/1500)       stable 0% (0/8500)       harm 1e11 of 100",
+			"latency  canary 29.3% (374/1275)  stable 3.06% (221/7225)  slower than 100ms  9.59x, at least 6.85x (99%)  limit 1.1x  harm 1e11 of 100: rolled back after 17 windows  most beyond 100ms: 1e12",
 			"queue    gate open: 1 of 3 measurements, 1 passed, 1 without an answer since  no data: Timeout",
 		}},
 		"failed": {kinds(t, 5, 0, fail, fail), []string{
-			"errors   canary 0 % (0/375)     stable 0 % (0/2125)     harm 0.867 of 100",
-			"latency  canary 2.67 % (4/150)  stable 3.06 % (26/850)  slower than 100ms  0.872x, at least 0.063x (99 %)  limit 1.1x  harm 0.867 of 100",
+			"errors   canary 0% (0/375)     stable 0% (0/2125)     harm 0.867 of 100",
+			"latency  canary 2.67% (4/150)  stable 3.06% (26/850)  slower than 100ms  0.872x, at least 0.063x (99%)  limit 1.1x  harm 0.867 of 100",
 			"queue    gate failed: 2 of 3 measurements, 2 failed, last 12.3",
 		}},
 	} {

@@ -126,12 +126,12 @@ func Table(r analysis.Report) string {
 	return b.String()
 }
 
-// rate is a bad share as the table writes it: 1.04 % (14/1350).
+// rate is a bad share as the table writes it: 1.04% (14/1350).
 func rate(c analysis.Counts) string {
 	if c.N == 0 {
 		return "n/a"
 	}
-	return fmt.Sprintf("%s %% (%d/%d)", analysis.Digits(100*float64(c.Bad)/float64(c.N)), c.Bad, c.N)
+	return fmt.Sprintf("%s%% (%d/%d)", analysis.Digits(100*float64(c.Bad)/float64(c.N)), c.Bad, c.N)
 }
 
 // rest is what follows the rates: effect, limit, evidence, what now.
@@ -160,7 +160,7 @@ func effect(r analysis.Report, m analysis.MetricReport) string {
 	if m.Estimate.AtLeast == 0 {
 		return ""
 	}
-	sure := fmt.Sprintf("at least %s (%s %%)", analysis.Times(m.Estimate.AtLeast), analysis.Digits(100*(1-math.Exp(-r.Limit))))
+	sure := fmt.Sprintf("at least %s (%s%%)", analysis.Times(m.Estimate.AtLeast), analysis.Digits(100*(1-math.Exp(-r.Limit))))
 	if m.Estimate.Ratio == nil {
 		return sure
 	}

@@ -55,7 +55,7 @@ func TestSentence_golden(t *testing.T) {
 
 func TestRows_golden(t *testing.T) {
 	few := judged(1500, counts(225, 0), counts(1275, 0), nil)
-	want := []string{"errors  canary 0 % (0/225)  stable 0 % (0/1275)  safe 1.72 of 20: needs about 640 more canary requests, 1h11m at this rate"}
+	want := []string{"errors  canary 0% (0/225)  stable 0% (0/1275)  safe 1.72 of 20: needs about 640 more canary requests, 1h11m at this rate"}
 	if diff := cmp.Diff(want, report.Rows(few)); diff != "" {
 		t.Error(diff)
 	}
@@ -64,8 +64,8 @@ func TestRows_golden(t *testing.T) {
 		c.Criteria = append(c.Criteria, analysis.Criterion{Name: "clientErrors", DryRun: true})
 	})
 	want = []string{
-		"clientErrors  canary n/a               stable n/a               harm 5496 of 100  dry run",
-		"errors        canary 1.04 % (14/1350)  stable 0.105 % (8/7650)  9.92x, at least 2.11x (99 %)  limit 1.25x  harm 5496 of 100: rolled back after 1 window",
+		"clientErrors  canary n/a              stable n/a              harm 5496 of 100  dry run",
+		"errors        canary 1.04% (14/1350)  stable 0.105% (8/7650)  9.92x, at least 2.11x (99%)  limit 1.25x  harm 5496 of 100: rolled back after 1 window",
 	}
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSuffix(report.Table(two), "\n"), "\n")); diff != "" {
 		t.Error(diff)

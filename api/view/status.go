@@ -1,7 +1,9 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +41,8 @@ type StatusView struct {
 	Proxies    *v1alpha1.ProxiesStatus `json:"proxies"`
 	Since      *time.Time              `json:"since"`
 	Deadline   *time.Time              `json:"deadline"`
+
+	wanted string // the commit that asks for what was rejected; empty: not known
 }
 
 // Status gives the view of ro as it is stored.
@@ -68,10 +72,20 @@ func Status(ro *v1alpha1.Rollout) StatusView {
 		v.Standing = standing(ro, c)
 	}
 	if v.Standing == RolledBack && len(st.Rejected) > 0 {
-		r := st.Rejected[0]
+		r := st.Rejected[max(0, slices.IndexFunc(st.Rejected, func(r v1alpha1.RejectedVersion) bool { return r.Name == ro.Spec.Subset }))]
 		v.Rejected = version(ro, v1alpha1.VersionStatus{Name: r.Name, Digest: r.Digest, Commit: r.Commit})
+		v.wanted = cmp.Or(ro.Annotations[v1alpha1.AnnotationCommit], r.Commit)
 	}
 	return v
+}
+
+// Undo says what to do in Git about a version that was rejected: a later commit than the one it was rejected with may ask for it.
+func (v StatusView) Undo() string {
+	const other = "push a version with other content"
+	if v.wanted == "" {
+		return other
+	}
+	return "revert " + Short(v.wanted) + " in Git, or " + other
 }
 
 func standing(ro *v1alpha1.Rollout, ready *metav1.Condition) Standing {

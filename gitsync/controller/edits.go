@@ -185,7 +185,7 @@ func (p *pass) applied(r *result) edit {
 				Pruned: int32(len(r.prune.gone)), Milliseconds: took}
 			s.History = slices.Insert(s.History, 0, entry)
 			s.History = s.History[:min(len(s.History), maxHistory)]
-			p.controller.config.Recorder.Eventf(p.src, nil, corev1.EventTypeNormal, v1alpha1.ReasonApplied, "Apply", "%s in %d ms", text, took)
+			p.controller.config.Recorder.Eventf(p.src, nil, corev1.EventTypeNormal, v1alpha1.ReasonApplied, "Apply", "%s in %dms", text, took)
 		}
 		p.setPruneHeld(s, c, r.prune.set)
 		switch {

@@ -111,6 +111,11 @@ func onScreen(text string, on screen) string {
 	if !on.ascii {
 		return text
 	}
+	return asciiOnly(text)
+}
+
+// asciiOnly is text with a question mark for each character beyond ASCII.
+func asciiOnly(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r > 0x7e {
 			return '?'

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -53,7 +51,7 @@ func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) e
 	if err := o.output.ready(); err != nil {
 		return err
 	}
-	c, out := o.cluster, s.Out
+	c := o.cluster
 	if err := c.connect(); err != nil {
 		return err
 	}
@@ -67,9 +65,9 @@ func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) e
 		if trouble != nil {
 			return trouble
 		}
-		return o.output.document(out, view.Describe(ro, happened))
+		return o.output.document(s.Out, view.Describe(ro, happened))
 	}
-	d := &description{out: out, ro: ro, view: view.Status(ro), now: app.Now()}
+	d := &description{paper: newPaper(s), ro: ro, view: view.Status(ro), now: app.Now()}
 	d.head()
 	d.steps()
 	d.evidence()
@@ -77,60 +75,31 @@ func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) e
 	d.past()
 	if trouble != nil {
 		d.section("Events", problem.Clean(fmt.Sprintf("(%v)", trouble), problem.MaxMessage))
-		return d.err
+		return d.paper.err
 	}
-	if len(happened) > 0 && d.err == nil {
-		d.section("Events")
-		d.err = printEvents(out, "  ", happened, d.now)
-	}
+	d.table("Events", eventColumns(), eventRows(happened, d.now))
 	for _, m := range missing {
 		fmt.Fprintf(s.Err, "not shown: %s\n", m)
 	}
-	return d.err
+	return d.paper.err
 }
 
-// description writes a rollout for people; the first error stays.
+// description writes a rollout for people.
 type description struct {
-	out  io.Writer
-	ro   *v1alpha1.Rollout
-	view view.StatusView
-	now  time.Time
-	err  error
-}
-
-func (d *description) line(format string, args ...any) {
-	if d.err == nil {
-		_, d.err = fmt.Fprintln(d.out, strings.TrimRight(fmt.Sprintf(format, args...), " "))
-	}
+	paper *paper
+	ro    *v1alpha1.Rollout
+	view  view.StatusView
+	now   time.Time
 }
 
 // field writes a line of the head; empty values have none.
-func (d *description) field(name, value string) {
-	if value != "" {
-		d.line("%-11s %s", name+":", value)
-	}
-}
+func (d *description) field(name, value string) { d.paper.field(name, value) }
 
-func (d *description) section(name string, lines ...string) {
-	d.line("%s:", name)
-	for _, l := range lines {
-		d.line("  %s", l)
-	}
-}
+func (d *description) section(name string, lines ...string) { d.paper.section(name, lines...) }
 
 // table writes rows below a title, unless there are none.
 func (d *description) table(title string, header []string, rows [][]string) {
-	if len(rows) == 0 || d.err != nil {
-		return
-	}
-	d.line("%s:", title)
-	w := printers.GetNewTabWriter(d.out)
-	for _, row := range append([][]string{header}, rows...) {
-		fmt.Fprintf(w, "  %s\n", strings.TrimRight(strings.Join(row, "\t"), "\t "))
-	}
-	if d.err == nil {
-		d.err = w.Flush()
-	}
+	d.paper.titled(title, header, rows)
 }
 
 func (d *description) head() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ Place:      step 1 of 2, 15% wanted
 Proxies:    3 of 3 run it, 0 refuse it
 Steps:
   STEP   NAME    WEIGHT   WAITS FOR
-  1      first   15%      bake 60s to 5m   now: Baking
+  1      first   15%      bake 60s to 5m          now: Baking
   2      all     100%     bake 60s, 2 approvals
 Conditions:
 `, "\n")
@@ -94,6 +95,7 @@ Conditions:
 	want = "  ATTEMPT   VERSION   COMMIT    OUTCOME     REASON      ENDED   TOOK\n" +
 		"  1         v2        0123456   completed   Completed   AGO   0s\n" +
 		"Events:\n" +
+		"  SEEN       OBJECT         REASON             MESSAGE\n" +
 		"  AGO   rollout/told   AttemptStarted     v3 from c07aa19:  [31mred\n" +
 		"  AGO   rollout/told   WeightProgrammed   15% in 3 proxies\n"
 	if diff := cmp.Diff(squeeze(want), squeeze(tail)); diff != "" {
@@ -123,6 +125,7 @@ func TestEvents_areThoseOfTheAttempt(t *testing.T) {
 		says string
 	}{
 		{nil, 0, "First Second", ""},
+		{[]string{"--no-headers"}, 0, "First Second", ""},
 		{[]string{"--attempt", "2"}, 0, "Second", ""},
 		{[]string{"--attempt", "7"}, 1, "", "attempt 7 of rollout eventful is not known"},
 		{[]string{"--since", "1m"}, 0, "", "no events"},
@@ -131,7 +134,13 @@ func TestEvents_areThoseOfTheAttempt(t *testing.T) {
 	} {
 		code, out, errs := d.run(t, append([]string{"events", "eventful"}, c.args...)...)
 		var reasons []string
+		if headed := strings.HasPrefix(out, "SEEN "); headed != (c.want != "" && !slices.Contains(c.args, "--no-headers")) {
+			t.Errorf("sluice events %v: there are names of columns: %v", c.args, headed)
+		}
 		for line := range strings.Lines(out) {
+			if strings.HasPrefix(line, "SEEN ") {
+				continue
+			}
 			reasons = append(reasons, strings.Fields(ago.ReplaceAllString(line, "AGO"))[2])
 		}
 		if code != c.code || strings.Join(reasons, " ") != c.want || !strings.Contains(errs, c.says) {
@@ -152,7 +161,8 @@ func TestEvents_joinNotesAndProxies(t *testing.T) {
 		Splits: []v1alpha1.FleetSplit{{Split: d.ns + "/joined", UID: string(ro.UID), Seq: 4, Nacked: 1,
 			FirstNack: &v1alpha1.FleetNack{Node: "gw-1", Type: "RDS", Resource: "http.80", Message: "no such cluster", At: metav1.NewMicroTime(since.Add(2 * time.Hour))}}}})
 	code, out, errs := d.run(t, "events", "joined")
-	want := "AGO notifier/team NotePending Started: 2 tries failed, the last by: answered 503 (2 times)\n" +
+	want := "SEEN OBJECT REASON MESSAGE\n" +
+		"AGO notifier/team NotePending Started: 2 tries failed, the last by: answered 503 (2 times)\n" +
 		"AGO rollout/joined First one\n" +
 		"AGO proxy/gw-1 ProxyRejected refuses RDS http.80: no such cluster\n"
 	if got := squeeze(ago.ReplaceAllString(out, "AGO")); code != 0 || got != want || errs != "" {

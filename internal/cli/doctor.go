@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"charm.land/lipgloss/v2"
@@ -107,12 +106,7 @@ func onLines(text string, on screen) string {
 	if !on.ascii {
 		return text
 	}
-	return strings.Map(func(r rune) rune {
-		if r > 0x7e {
-			return '?'
-		}
-		return r
-	}, text)
+	return asciiOnly(text)
 }
 
 // marked gives the words of results their colours.

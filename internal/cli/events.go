@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -26,6 +24,8 @@ type eventsOptions struct {
 	attempt int64
 	timeout time.Duration
 	output  *output
+
+	noHeader bool // asked for, or printed already
 }
 
 func newEvents(s Streams) *cobra.Command {
@@ -47,6 +47,7 @@ func newEvents(s Streams) *cobra.Command {
 	f.DurationVar(&o.since, "since", 0, "only of the last this long (default: all)")
 	f.Int64Var(&o.attempt, "attempt", 0, "only while that attempt was the newest")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "with --watch: at most this long")
+	f.BoolVar(&o.noHeader, "no-headers", false, "no line with the names of the columns")
 	o.output = addOutput(cmd)
 	o.cluster.completeAttempt(cmd)
 	return cmd
@@ -112,7 +113,7 @@ func (o *eventsOptions) run(ctx context.Context, s Streams, arg string) error {
 func (o *eventsOptions) print(s Streams, ro *v1alpha1.Rollout, fresh []view.Event) error {
 	switch {
 	case o.output.people():
-		return printEvents(s.Out, "", fresh, app.Now())
+		return o.lines(s, fresh)
 	case !o.watch:
 		return o.output.document(s.Out, view.Events(ro, fresh))
 	}
@@ -157,18 +158,29 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// printEvents writes a line for each event, behind an indent.
-func printEvents(out io.Writer, indent string, list []view.Event, now time.Time) error {
-	w := printers.GetNewTabWriter(out)
+// lines prints events for people, below the names of the columns the first time.
+func (o *eventsOptions) lines(s Streams, list []view.Event) error {
+	header := eventColumns()
+	if o.noHeader || len(list) == 0 {
+		header = nil
+	}
+	o.noHeader = o.noHeader || len(list) > 0
+	p := newPaper(s)
+	p.table("", header, eventRows(list, app.Now()))
+	return p.err
+}
+
+func eventColumns() []string { return []string{"SEEN", "OBJECT", "REASON", "MESSAGE"} }
+
+// eventRows gives a row for each event.
+func eventRows(list []view.Event, now time.Time) [][]string {
+	var rows [][]string
 	for _, e := range list {
 		often := ""
 		if e.Count > 1 {
 			often = fmt.Sprintf(" (%d times)", e.Count)
 		}
-		if _, err := fmt.Fprintf(w, "%s%s\t%s\t%s\t%s%s\n", indent, duration.HumanDuration(now.Sub(e.At))+" ago",
-			e.Object, e.Reason, problem.Clean(e.Note, 512), often); err != nil {
-			return err
-		}
+		rows = append(rows, []string{duration.HumanDuration(now.Sub(e.At)) + " ago", e.Object, e.Reason, problem.Clean(e.Note, 512) + often})
 	}
-	return w.Flush()
+	return rows
 }

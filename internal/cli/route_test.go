@@ -249,7 +249,7 @@ func TestRoute_exitCodes(t *testing.T) {
 func TestRoute_textSaysItInLines(t *testing.T) {
 	dir := files(t, map[string]string{"mesh.yaml": shopMesh, "service.yaml": shopService, "half.off": atHalf})
 	_, out, _ := runCLI(t, "", "route", "-f", dir, "--rollout-status", filepath.Join(dir, "half.off"), "http://shop.example/cart")
-	for _, want := range []string{"GET http://shop.example/cart at the gateway of namespace shop (app=gw), port 80\nis forwarded\n", `by route "primary"`, "50 %   v1   reviews.shop.svc.cluster.local:8080   LEAST_REQUEST", "timeout   none", "problems\n", "warning S067"} {
+	for _, want := range []string{"GET http://shop.example/cart at the gateway of namespace shop (app=gw), port 80\nis forwarded\n", `by route "primary"`, "50%   v1   reviews.shop.svc.cluster.local:8080   LEAST_REQUEST", "timeout   none", "problems\n", "warning S067"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the text lacks %q:\n%s", want, out)
 		}

@@ -18,12 +18,12 @@ func TestRoute_saysPolicies(t *testing.T) {
 	}{
 		"fault": {
 			mesh: policyMesh("    fault: {delay: {fixedDelay: 2s, percentage: {value: 12.5}}, abort: {grpcStatus: UNAVAILABLE, percentage: {value: 0.1}}}\n"),
-			text: []string{"fault     12.5 % of it delayed by 2s", "fault     0.1 % of it answered with gRPC status UNAVAILABLE by the proxy itself"},
+			text: []string{"fault     12.5% of it delayed by 2s", "fault     0.1% of it answered with gRPC status UNAVAILABLE by the proxy itself"},
 			json: []string{`"percent": 12.5`, `"fixedDelay": "2s"`, `"grpcStatus": "UNAVAILABLE"`},
 		},
 		"abort by status": {
 			mesh: policyMesh("    fault: {abort: {httpStatus: 503, percentage: {value: 100}}}\n"),
-			text: []string{"is forwarded", "fault     100 % of it answered 503 by the proxy itself"},
+			text: []string{"is forwarded", "fault     100% of it answered 503 by the proxy itself"},
 			json: []string{`"outcome": "route"`, `"httpStatus": 503`},
 		},
 		"cors": {

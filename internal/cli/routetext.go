@@ -108,7 +108,7 @@ func headline(a routeAnswer) string {
 
 func percent(p float64) string {
 	text := strings.TrimRight(fmt.Sprintf("%.3f", 100*p), "0")
-	return fmt.Sprintf("%6s %%", strings.TrimSuffix(text, "."))
+	return fmt.Sprintf("%7s%%", strings.TrimSuffix(text, "."))
 }
 
 func orNone(s, none string) string {

@@ -129,7 +129,7 @@ func TestRoute_saysTheServerNameInText(t *testing.T) {
 		"GET https://shop.example/ by TLS for else.example at":                {"https://shop.example/", "--sni", "else.example"},
 		"GET https://10.0.0.1/ by TLS without a server name at":               {"https://10.0.0.1/"},
 		"a connection to pass.example:9443 by TLS for pass.example at":        {"tcp://pass.example:9443", "--tls"},
-		"of listener 0.0.0.0_6379\n\n     100 %   (all)   reviews.shop.svc.c": {"tcp://10.0.0.1:6379"},
+		"of listener 0.0.0.0_6379\n\n      100%   (all)   reviews.shop.svc.c": {"tcp://10.0.0.1:6379"},
 	} {
 		if _, out, errs := runCLI(t, "", append([]string{"route", "-f", dir}, args...)...); !strings.Contains(out, want) {
 			t.Errorf("%v: the text lacks %q:\n%s%s", args, want, out, errs)

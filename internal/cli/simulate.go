@@ -68,7 +68,7 @@ func (o *simulateOptions) runStep(ctx context.Context, s Streams) error {
 		return err
 	}
 	view := simulated{
-		Title: fmt.Sprintf("One step of %v at %d %% of %s; %d runs from seed %d.", spanOf(o.horizon), o.weight, o.traffic(), o.runs, o.seed),
+		Title: fmt.Sprintf("One step of %v at %d%% of %s; %d runs from seed %d.", spanOf(o.horizon), o.weight, o.traffic(), o.runs, o.seed),
 		Runs:  o.runs, Seed: o.seed, Weight: o.weight, Horizon: o.horizon.Seconds(), World: o.column(),
 	}
 	view.Rate, view.StableErrors = o.means()
@@ -87,7 +87,7 @@ func (o *simulateOptions) runStep(ctx context.Context, s Streams) error {
 // runReference plays the worlds of the documentation.
 func (o *simulateOptions) runReference(ctx context.Context, s Streams) error {
 	view := simulated{
-		Title: fmt.Sprintf("One step of 30m at 15 %%, 100 rps and stable 0.1 %% bad unless said otherwise; %d runs from seed %d, of healthy worlds %d.",
+		Title: fmt.Sprintf("One step of 30m at 15%%, 100 rps and stable 0.1%% bad unless said otherwise; %d runs from seed %d, of healthy worlds %d.",
 			o.runs, o.seed, 4*o.runs),
 		Runs: o.runs, Seed: o.seed, Weight: 15, Rate: 100, StableErrors: 0.001, Horizon: 1800, World: "world", Judged: true,
 	}

@@ -130,11 +130,7 @@ func (o *statusOptions) verdict(v view.StatusView) error {
 	name := v.Rollout.Name
 	switch v.Standing {
 	case view.RolledBack:
-		next := "push a version with other content"
-		if v.Rejected != nil && v.Rejected.Commit != "" {
-			next = "revert " + view.Short(v.Rejected.Commit) + " in Git, or " + next
-		}
-		return &Exit{Code: ExitRolledBack, Next: next}
+		return &Exit{Code: ExitRolledBack, Next: v.Undo()}
 	case view.Paused:
 		return &Exit{Code: ExitPaused, Next: "kubectl describe rollout " + name + " -n " + v.Rollout.Namespace}
 	case view.Failing:

@@ -129,7 +129,7 @@ func judge(cfg analysis.Config, stage rollout.Stage, rate float64) *problem.Prob
 	if wait > stage.Max {
 		return &problem.Problem{
 			Code: codeUndecided,
-			Message: fmt.Sprintf("the step of %d %% cannot be cleared in %s: that takes %d canary requests without a failure, and %.0f come at %v rps",
+			Message: fmt.Sprintf("the step of %d%% cannot be cleared in %s: that takes %d canary requests without a failure, and %.0f come at %v rps",
 				stage.Weight, analysis.Span(stage.Max), needed, rate*share*stage.Max.Seconds(), rate),
 			Hint: fmt.Sprintf("it needs %s at %v rps: give it that time, or a larger weight", analysis.Span(wait), rate),
 		}
@@ -149,7 +149,7 @@ func judge(cfg analysis.Config, stage rollout.Stage, rate float64) *problem.Prob
 	}
 	return &problem.Problem{
 		Code: codeUnfound,
-		Message: fmt.Sprintf("twice the error rate (%s against %s) is found in %d of %d simulated steps of %d %% and %s at %v rps",
+		Message: fmt.Sprintf("twice the error rate (%s against %s) is found in %d of %d simulated steps of %d%% and %s at %v rps",
 			analysis.Percent(2*bad), analysis.Percent(bad), hits, worlds, stage.Weight, analysis.Span(stage.Max), rate),
 		Hint: "it would not be promoted either; a longer step, a larger weight or noise: independent finds it",
 	}
