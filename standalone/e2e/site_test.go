@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/internal/app"
 	"github.com/sluice-dev/sluice/standalone/prom"
 	"github.com/sluice-dev/sluice/standalone/stack"
@@ -68,7 +69,7 @@ func theSite(t *testing.T) *site {
 	t.Helper()
 	envoy := proxy.Binary(t)
 	shared.once.Do(func() {
-		shared.site, shared.err = startSite(envoy, proxy.FreePort(t), app.Config{Proxies: app.Proxies{IgnoreLoads: *deaf}})
+		shared.site, shared.err = startSite(envoy, proxy.FreePort(t), app.Config{Proxies: app.Proxies{IgnoreLoads: *deaf}, Outside: app.Outside{Links: view.LinkTemplates{Page: pages}}})
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
