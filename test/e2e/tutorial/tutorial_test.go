@@ -101,11 +101,13 @@ func newDesk(t *testing.T, root string) *desk {
 
 // terminal is a shell.
 type terminal struct {
-	t    *testing.T
-	in   io.Writer
+	t     *testing.T
+	in    io.Writer
+	shell *child.Process
+	n     int // commands given
+
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
-	n    int // commands given
 }
 
 func (d *desk) terminal(name string) *terminal {
@@ -125,6 +127,7 @@ func (d *desk) terminal(name string) *terminal {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	at.shell = shell
 	d.t.Cleanup(func() {
 		_ = in.Close()
 		_ = shell.Stop(40 * time.Second) // by a signal, which is an error of its own
@@ -163,12 +166,13 @@ func (at *terminal) run(s step) {
 	}
 	want := pattern(s.output, stays)
 	err := poll.Until(patience, func() error {
+		over := at.shell.Ended() // before its output is read: what it printed last counts
 		got, done := strings.CutSuffix(at.printed()[before:], end+"\n")
 		if !done && !stays {
 			return fmt.Errorf("still running; so far it printed\n%s", got)
 		}
 		if !want.MatchString(got) {
-			if done {
+			if done || over != nil {
 				at.t.Fatalf("$ %s printed\n%s\nwant\n%s", s.command, got, s.output)
 			}
 			return fmt.Errorf("it printed\n%s\nwant\n%s", got, s.output)
