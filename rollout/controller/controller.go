@@ -187,6 +187,7 @@ func (c *Controller) once(ctx context.Context, ro *v1alpha1.Rollout) (again bool
 	if err != nil {
 		return false, openTick, c.unknownState(ctx, p, err)
 	}
+	c.catchUp(ctx, p)
 	d := c.decide(ctx, p)
 	c.curves.see(p, d)
 	p.memory.owed = d.owed

@@ -70,6 +70,7 @@ type written struct {
 	owed    bool              // the newest pass came to a rollback, and it is not stored
 	refusal refusal           // newest write that the server would not store
 	pruned  bool              // the server keeps less than it is given
+	unheard *unheard          // newest decision whose write had no answer; nil: there is none to be told of
 }
 
 // judged is the newest verdict with the evidence for it.

@@ -52,6 +52,7 @@ func (c *Controller) write(ctx context.Context, p *pass, d decision) (again bool
 	p.object.Status = status
 	if err := c.patchStatus(ctx, p, before, d); err != nil {
 		p.object.Status = before.Status
+		p.missed(d, err)
 		return false, err
 	}
 	if moved {
@@ -90,6 +91,7 @@ func (c *Controller) patchStatus(ctx context.Context, p *pass, before *v1alpha1.
 	}
 	*p.object = *stored
 	m.wrote, m.wroteAt, m.last = stored.ResourceVersion, p.mono, stored.DeepCopy()
+	m.unheard = nil // nor was it stored, or this would be a conflict
 	if isRollback(d) || before.Status == nil || before.Status.Phase != stored.Status.Phase {
 		m.failed = 0 // other writes that are stored leave a rollback as overdue as it is
 	}
