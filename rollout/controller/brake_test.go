@@ -111,12 +111,14 @@ func TestBrake_comesBeforeASlowWrite(t *testing.T) {
 	}
 }
 
-// A process that could not renew its lease judges on, stores nothing, and hands over when another one leads.
+// A process that could not renew its lease judges on, stores nothing, and hands over when another one leads, though the server
+// does not take that at once.
 func TestBrake_isHandedOverByWhoDoesNotLead(t *testing.T) {
 	w := newWorld(t)
 	var confirmed atomic.Bool
 	confirmed.Store(true)
-	w.lead = func(l *controller.Lead) { l.Confirmed = confirmed.Load }
+	server := &flaky{Client: w.client, fails: 2}
+	w.lead = func(l *controller.Lead) { l.Confirmed, l.Rollbacks = confirmed.Load, server }
 	mgr, ended := w.manager(), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -146,4 +148,18 @@ func TestBrake_isHandedOverByWhoDoesNotLead(t *testing.T) {
 	if st := w.untilPhase(v1alpha1.PhaseRolledBack).Status; st.History[0].Reason != "ManualRollback" {
 		t.Errorf("history %+v", st.History)
 	}
+}
+
+// flaky is the server to one whose first objects it does not make.
+type flaky struct {
+	client.Client
+	fails int
+}
+
+func (f *flaky) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
+	if f.fails > 0 {
+		f.fails--
+		return errNoAnswer
+	}
+	return f.Client.Create(ctx, o, opts...)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,9 +16,29 @@ import (
 // Replaced ends the controller: another process has the lease.
 func (c *Controller) Replaced() { c.fence.end() }
 
-// handOver asks the process that leads now for the rollbacks that this one braked and could not store.
+// handOver asks the process that leads now for the rollbacks that this one braked and could not store. With its end the brakes
+// are off and nobody else knows of them: it asks until it is heard, for as long as a write may take.
 func (c *Controller) handOver(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.Lead.Patience.Write)
+	defer cancel()
+	again := time.NewTicker(vigilEvery)
+	defer again.Stop()
+	for {
+		err := c.askForRollbacks(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-again.C:
+		}
+	}
+}
+
+// askForRollbacks asks for each once. One that was asked for before is not asked for again.
+func (c *Controller) askForRollbacks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Lead.Patience.Action)
 	defer cancel()
 	var errs []error
 	for _, one := range c.brakes.list() {
