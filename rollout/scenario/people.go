@@ -129,14 +129,15 @@ func (w *World) setBrake(arg string) {
 	}
 }
 
-// unwritten is a write while the API server is gone: of a failure, the canary's weight goes to 0 all the same.
+// unwritten is a write while the API server is gone: of a failure, the canary's weight goes to 0 all the same. What a person asks
+// for is taken with the write, or not at all.
 func (w *World) unwritten(prev, next rollout.State) {
 	if w.unsaid != next.Seq {
 		w.unsaid = next.Seq
 		w.sayf("unwritten seq=%d", next.Seq)
 	}
 	failed := prev.Phase.Open() && next.Phase == rollout.RollingBack && next.Outcome.Failed() && !next.Kind.Observe
-	if !failed || w.brake != nil && w.brake.Attempt == next.Attempt {
+	if !failed || len(next.Consumed) > len(prev.Consumed) || w.brake != nil && w.brake.Attempt == next.Attempt {
 		return
 	}
 	w.brake = &rollout.Brake{Attempt: next.Attempt, Reason: next.Reason, Text: next.History[0].Text}
