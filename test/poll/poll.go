@@ -2,6 +2,7 @@
 // It never sleeps blindly and never decides anything; test support and tests call it.
 //
 //	err := poll.Until(5*time.Second, func() error { return ready() })
+//	err := poll.End(5*time.Second, "the server", ended)
 package poll
 
 import (
@@ -33,5 +34,19 @@ func Until(timeout time.Duration, cond func() error) error {
 			return fmt.Errorf("still not after %v: %w", timeout, err)
 		case <-tick.C:
 		}
+	}
+}
+
+// End gives what something ended with, as ended brings it. Where nothing comes the error names what was waited for; the timeout
+// is as that of Until.
+func End(timeout time.Duration, what string, ended <-chan error) error {
+	timeout *= slack
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-deadline.C:
+		return fmt.Errorf("%s: no end after %v", what, timeout)
 	}
 }

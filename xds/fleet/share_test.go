@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/test/kube"
+	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -104,7 +105,7 @@ func TestTell_leaseHoldsItAndOthersHearIt(t *testing.T) {
 	m.say("three")
 	hears(w.incarnation + " three")
 	cancel()
-	if err := <-done; err != nil {
+	if err := poll.End(20*time.Second, "the Writer", done); err != nil {
 		t.Error(err)
 	}
 	hears(" ")

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-dev/sluice/api/crd"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/test/kube"
+	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -107,7 +108,7 @@ func run(t *testing.T, c client.Client, ns string, l *ledger) (stop func()) {
 	go func() { done <- w.Start(ctx) }()
 	return func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := poll.End(20*time.Second, "the Writer", done); err != nil {
 			t.Error(err)
 		}
 	}

@@ -24,7 +24,7 @@ func TestDrain_sendsProxiesAwayOneAfterTheOther(t *testing.T) {
 	h.publish(mesh(1, 10, "r1", "a"))
 	ended := make(chan error, n)
 	for i := range n {
-		stream, err := dial(t, h.addr).DeltaAggregatedResources(t.Context())
+		stream, err := dial(t, h.addr).DeltaAggregatedResources(bounded(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestDrain_sendsProxiesAwayOneAfterTheOther(t *testing.T) {
 	go func() { h.Drain(t.Context(), over); close(drained) }()
 	var first, last time.Duration
 	for i := range n {
-		if err := <-ended; status.Code(err) != codes.Unavailable {
+		if err := poll.End(patience, "a stream of a server that drains", ended); status.Code(err) != codes.Unavailable {
 			t.Errorf("a stream ended by %v", err)
 		}
 		if last = time.Since(began); i == 0 {
@@ -94,7 +94,7 @@ func TestDrain_closesAllDoorsAtOnce(t *testing.T) {
 	go func() { ended <- s.ListenAndServe(ctx, Door{Addr: "unix:" + first}, Door{Addr: "unix:" + second}) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := poll.End(patience, "ListenAndServe", ended); err != nil {
 			t.Error(err)
 		}
 	})

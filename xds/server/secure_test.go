@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sluice-dev/sluice/test/authority"
+	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
 
@@ -80,7 +81,7 @@ func openSecured(t *testing.T, prover Prover, held *Held) *secured {
 	go func() { ended <- s.serveAll(ctx, entries) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := poll.End(patience, "ListenAndServe", ended); err != nil {
 			t.Errorf("ListenAndServe: %v", err)
 		}
 	})
@@ -134,7 +135,7 @@ func reach(t *testing.T, addr string, creds credentials.TransportCredentials) *g
 // turnedAway reports the code that a stream over such a connection ends with.
 func turnedAway(t *testing.T, addr string, creds credentials.TransportCredentials) codes.Code {
 	t.Helper()
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(reach(t, addr, creds)).DeltaAggregatedResources(t.Context())
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(reach(t, addr, creds)).DeltaAggregatedResources(bounded(t))
 	if err == nil {
 		_, err = stream.Recv()
 	}

@@ -340,7 +340,7 @@ func TestStream_isRefusedUntilOpen(t *testing.T) {
 		t.Errorf("got %v, want Unavailable", got)
 	}
 	cancel()
-	if err := <-ended; err != nil {
+	if err := poll.End(patience, "Serve", ended); err != nil {
 		t.Error(err)
 	}
 }
@@ -356,7 +356,7 @@ func TestStream_thatDoesNotReadIsClosedAndTheOthersAreServed(t *testing.T) {
 	}
 	h.publish(big("1"))
 	c := dial(t, h.addr)
-	stream, err := c.DeltaAggregatedResources(t.Context())
+	stream, err := c.DeltaAggregatedResources(bounded(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,7 +414,7 @@ func TestStream_waitsForItsTurnToWrite(t *testing.T) {
 			p.send(ask{kind: clusters, unsub: []string{"*"}, sub: []string{"a", "b"}})
 			p.next()
 			h.publish(big)
-			deaf, err := dial(t, h.addr).DeltaAggregatedResources(t.Context())
+			deaf, err := dial(t, h.addr).DeltaAggregatedResources(bounded(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -169,7 +169,7 @@ func TestStatus_byStreamAndForReadersOnly(t *testing.T) {
 	p.next()
 	for who, want := range map[string]codes.Code{"spiffe://cluster.local/ns/ops/sa/console": codes.OK, shopGateway: codes.PermissionDenied} {
 		conn := reach(t, h.addr, h.with(h.ca.Issue(t, t.TempDir(), who)))
-		stream, err := statusservice.NewClientStatusDiscoveryServiceClient(conn).StreamClientStatus(t.Context())
+		stream, err := statusservice.NewClientStatusDiscoveryServiceClient(conn).StreamClientStatus(bounded(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/sluice-dev/sluice/test/poll"
 	"github.com/sluice-dev/sluice/xds/envoy"
 	"github.com/sluice-dev/sluice/xds/ir"
 )
@@ -90,7 +91,7 @@ func run(t *testing.T, s *Server, l net.Listener) *harness {
 			return
 		}
 		cancel()
-		if err := <-ended; err != nil {
+		if err := poll.End(patience, "Serve", ended); err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	}
@@ -165,4 +166,12 @@ func dial(t testing.TB, addr string) discovery.AggregatedDiscoveryServiceClient 
 	}
 	t.Cleanup(func() { conn.Close() })
 	return discovery.NewAggregatedDiscoveryServiceClient(conn)
+}
+
+// bounded is a context for what a test receives from a stream: where nothing comes for long, the stream ends with DeadlineExceeded.
+func bounded(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	t.Cleanup(cancel)
+	return ctx
 }
