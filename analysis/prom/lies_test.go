@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/sluice-dev/sluice/analysis"
-	"github.com/sluice-dev/sluice/analysis/prom"
 )
 
 // liar answers with one production of a grammar of odd answers after the other, chosen by the seed. None of them holds a
@@ -121,48 +120,23 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // A Prometheus that lies neither promotes nor rolls back, and its lies leave no trace: what is read truly afterwards counts
 // as if nothing had been.
 func TestLies_neverPromoteAndNeverRollBack(t *testing.T) {
-	begin := time.Unix(1_700_000_000, 0)
 	for seed := range uint64(12) {
 		l := &liar{random: rand.New(&dice{source: rand.NewPCG(seed, 7)})}
-		s, err := prom.New(prom.Config{URL: serverOf(t, l), Timeout: 150 * time.Millisecond, Gather: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg := analysis.Default()
-		var ev analysis.Evidence
-		look := func(after time.Duration) analysis.Report {
-			at := begin.Add(after)
-			l.at.Store(at.Unix() - 1)
-			m := analysis.Moment{At: at, Seq: 1, Step: 1, Weight: 15, Endpoints: 3, Since: begin, Settled: begin}
-			var reads []analysis.Read
-			for _, q := range analysis.Queries(cfg, ev, m, query().Arms) {
-				got, err := s.Series(t.Context(), q)
-				if err != nil && reason(err) == "" {
-					t.Errorf("seed %d: an error without a reason: %v", seed, err)
-				}
-				reads = append(reads, analysis.Read{Metric: q.Metric, Series: got, Err: err})
-			}
-			var r analysis.Report
-			ev, r = analysis.Judge(cfg, ev, analysis.Collect(cfg, ev, m, reads))
-			return r
-		}
-		after := 30 * time.Second
+		s := newStory(t, l, l)
 		for range 25 {
-			if r := look(after); r.Verdict == analysis.Promote || r.Verdict == analysis.Rollback {
-				t.Fatalf("seed %d at %v: %s %s", seed, after, r.Verdict, r.Reason)
+			if r := s.look(t); r.Verdict == analysis.Promote || r.Verdict == analysis.Rollback {
+				t.Fatalf("seed %d at %v: %s %s", seed, s.after, r.Verdict, r.Reason)
 			}
-			after += 5 * time.Second
 		}
 		l.calm.Store(true)
 		for range 70 {
-			if r := look(after); r.Verdict == analysis.Rollback {
-				t.Fatalf("seed %d at %v, truth after lies: %s %s", seed, after, r.Verdict, r.Reason)
+			if r := s.look(t); r.Verdict == analysis.Rollback {
+				t.Fatalf("seed %d at %v, truth after lies: %s %s", seed, s.after, r.Verdict, r.Reason)
 			}
-			after += 5 * time.Second
 		}
-		if r := look(after); r.Verdict == analysis.Blind {
+		if r := s.look(t); r.Verdict == analysis.Blind {
 			t.Errorf("seed %d: blind after the lies: %s", seed, r.Reason)
 		}
-		s.Close()
+		s.server.Close()
 	}
 }
