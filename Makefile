@@ -109,7 +109,7 @@ model: ## the engine's behaviours within bounds, all of them, and the mutants it
 	go test ./rollout/model -count=1 -v -timeout 60m -args $(if $(DEEP),-deep)
 
 .PHONY: mutants
-mutants: $(FULL) ## make each mistake that the tests must find, one after the other, about 45 minutes; MUTANT=regexp selects by name and package
+mutants: $(FULL) ## make each mistake that the tests must find, and say how long that took; MUTANT=regexp selects by name and package
 	scripts/with-apiserver go test ./test/mutants -count=1 -v -timeout 3600s -run 'Mutants' -args $(if $(MUTANT),-only='$(MUTANT)',-make)
 
 .PHONY: enumerate
