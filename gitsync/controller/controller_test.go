@@ -68,6 +68,7 @@ type world struct {
 	told
 	forges func(roots []byte) (*http.Client, error)
 	meddle atomic.Pointer[func()] // called once in the middle of a pass
+	after  atomic.Pointer[func()] // called once when a pass has changed something, before that is told
 	pushed atomic.Pointer[func()] // called once after the next commit that is written back
 	valve  valve
 }
@@ -77,7 +78,8 @@ func (w *world) As(namespace, account string) (gitsync.Applier, error) {
 	if meddle := w.meddle.Swap(nil); meddle != nil {
 		(*meddle)()
 	}
-	return w.appliers.As(namespace, account)
+	applier, err := w.appliers.As(namespace, account)
+	return followedUp{applier, w}, err
 }
 
 // meddled is a Writer after whose work something may happen.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -160,9 +159,8 @@ func (p *pass) troubled(ctx context.Context, r *result, err error) error {
 
 // applied is after a whole pass.
 func (p *pass) applied(r *result) edit {
-	rev, now := p.memory.revision, p.controller.config.Now()
+	rev := p.memory.revision
 	held := heldUnits(r)
-	changed := len(r.outcome.Changed) + len(r.prune.gone)
 	return func(s *v1alpha1.SourceStatus, c *v1alpha1.Conditions) {
 		s.Failures = 0
 		s.Ref, s.LastAttemptedRevision = rev.commit.Ref, rev.commit.Revision()
@@ -178,15 +176,7 @@ func (p *pass) applied(r *result) edit {
 			p.credit(s)
 		}
 		s.AdoptingSince = p.adopted(s)
-		text := fmt.Sprintf("%s: %d of %s changed, %d pruned", short(rev.commit), len(r.outcome.Changed), count(len(r.inventory), "object"), len(r.prune.gone))
-		if changed > 0 {
-			took := now.Sub(p.started).Milliseconds()
-			entry := v1alpha1.SourceHistory{Revision: rev.commit.Revision(), Time: metav1.NewTime(now), Changed: int32(len(r.outcome.Changed)),
-				Pruned: int32(len(r.prune.gone)), Milliseconds: took}
-			s.History = slices.Insert(s.History, 0, entry)
-			s.History = s.History[:min(len(s.History), maxHistory)]
-			p.controller.config.Recorder.Eventf(p.src, nil, corev1.EventTypeNormal, v1alpha1.ReasonApplied, "Apply", "%s in %dms", text, took)
-		}
+		p.enter(s)
 		p.setPruneHeld(s, c, r.prune.set)
 		switch {
 		case len(r.set.Waiting) > 0 && len(r.outcome.Refused) == 0:

@@ -180,6 +180,7 @@ func (p *pass) finish(ctx, run context.Context, r *result) error {
 		m.settled = false // the status still tells of the run before
 		return err
 	}
+	p.told(len(r.inventory))
 	p.arrived()
 	return p.amend(ctx, run, r)
 }

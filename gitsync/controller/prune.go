@@ -25,6 +25,7 @@ func (p *pass) confirm(r *result) {
 		r.problems = append(r.problems, placed(refusal.Problem, items[refusal.ID].Object, place))
 	}
 	problem.Sort(r.problems)
+	p.count(len(r.outcome.Changed), 0)
 	p.repaired(r.outcome.Drifted)
 }
 
@@ -52,6 +53,7 @@ func (p *pass) prune(ctx, run context.Context, r *result) error {
 		Rollouts: r.rollouts})
 	gone, err := r.applier.Prune(run, r.prune.set.Delete)
 	r.prune.gone = gone
+	p.count(0, len(gone))
 	r.inventory = r.inventory.Without(slices.Concat(gone, r.prune.set.Forget)...)
 	for _, id := range slices.Concat(gone, r.prune.set.Forget) {
 		delete(p.memory.applied, id)

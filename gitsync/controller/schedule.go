@@ -61,6 +61,7 @@ type timetable struct {
 type remembered struct {
 	echo    echo
 	history history
+	tally   gitsync.Tally // of the commit at hand
 	secrets secrets
 }
 
