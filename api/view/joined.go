@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // The reasons of what Kubernetes has no events of.
 const (
-	NotePending   = "NotePending"   // a note of the Rollout waits to be delivered
+	NotePending   = "NotePending"   // a note waits to be delivered
 	NoteGivenUp   = "NoteGivenUp"   // one will not be delivered any more
 	ProxyRejected = "ProxyRejected" // a proxy refuses what the Rollout asks for
 	ProxyPending  = "ProxyPending"  // a proxy has not answered
@@ -21,19 +23,30 @@ const (
 
 // NoteEvents are what the outbox of ro and Notifiers say of its notes, as if each were an event.
 func NoteEvents(ro *v1alpha1.Rollout, notifiers []v1alpha1.Notifier) []Event {
+	if ro.Status == nil {
+		return noteEvents(ro.UID, nil, notifiers)
+	}
+	return noteEvents(ro.UID, ro.Status.Notes, notifiers)
+}
+
+// SourceNoteEvents are the same of src.
+func SourceNoteEvents(src *v1alpha1.Source, notifiers []v1alpha1.Notifier) []Event {
+	return noteEvents(src.UID, src.Status.Notes, notifiers)
+}
+
+// noteEvents tells of the notes of an object: those that wait in its outbox, and those that were given up.
+func noteEvents(uid types.UID, pending []v1alpha1.PendingNote, notifiers []v1alpha1.Notifier) []Event {
 	var out []Event
-	if ro.Status != nil {
-		for _, n := range ro.Status.Notes {
-			words := string(n.Kind) + " waits to be sent"
-			if n.Tries > 0 {
-				words = fmt.Sprintf("%s: %s failed, the last by: %s", n.Kind, times(n.Tries, "try", "tries"), n.LastError)
-			}
-			out = append(out, Event{Object: "notifier/" + n.Notifier, Reason: NotePending, Note: said(words), Count: max(1, n.Tries), At: n.At.UTC()})
+	for _, n := range pending {
+		words := string(n.Kind) + " waits to be sent"
+		if n.Tries > 0 {
+			words = fmt.Sprintf("%s: %s failed, the last by: %s", n.Kind, times(n.Tries, "try", "tries"), n.LastError)
 		}
+		out = append(out, Event{Object: "notifier/" + n.Notifier, Reason: NotePending, Note: said(words), Count: max(1, n.Tries), At: n.At.UTC()})
 	}
 	for _, n := range notifiers {
 		for _, d := range n.Status.DeadLetters {
-			if strings.HasPrefix(d.ID, string(ro.UID)+".") {
+			if strings.HasPrefix(d.ID, string(uid)+".") {
 				words := fmt.Sprintf("%s is given up: %s", d.Kind, cmp.Or(d.LastError, "it is too old"))
 				out = append(out, Event{Object: "notifier/" + n.Name, Reason: NoteGivenUp, Note: said(words), Count: 1, At: d.At.UTC()})
 			}

@@ -210,7 +210,10 @@ func (o *actOptions) await(ctx context.Context, s Streams, made *v1alpha1.Rollou
 	case err != nil:
 		return err
 	case decided.Status.Result != v1alpha1.ActionAccepted:
-		why := strings.TrimSuffix(fmt.Sprintf("%s: %s", cmp.Or(decided.Status.Code, string(decided.Status.Result)), decided.Status.Message), ": ")
+		code, why := cmp.Or(decided.Status.Code, string(decided.Status.Result)), strings.TrimPrefix(decided.Status.Message, string(decided.Status.Result)+": ")
+		if !strings.HasPrefix(why, code) { // the controller's message may begin with it
+			why = strings.TrimSuffix(code+": "+why, ": ")
+		}
 		return &Exit{Code: ExitNo, Err: fmt.Errorf("%s %s%s: %s: %s", made.Spec.Verb, name, ofAttempt(made.Spec.IfAttempt), decided.Status.Result, why), Next: statusOf(o.cluster.namespace, name)}
 	}
 	_, err = fmt.Fprintf(s.Out, "%s %s%s: %s\nundo: %s\n", made.Spec.Verb, name, ofAttempt(made.Spec.IfAttempt), cmp.Or(decided.Status.Message, "accepted"),

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/sluice-dev/sluice/api/problem"
+	"github.com/sluice-dev/sluice/internal/cli/paper"
 )
 
 // defaultWidth is how wide text is that goes nowhere in particular.
@@ -111,15 +113,20 @@ func onScreen(text string, on screen) string {
 	if !on.ascii {
 		return text
 	}
-	return asciiOnly(text)
+	return paper.ASCII(text)
 }
 
-// asciiOnly is text with a question mark for each character beyond ASCII.
-func asciiOnly(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r > 0x7e {
-			return '?'
-		}
-		return r
-	}, text)
+// newPaper gives the paper for text that goes to s.
+func newPaper(s Streams) *paper.Paper {
+	width := 0
+	if s.Width != nil {
+		width = s.Width()
+	}
+	return paper.New(width, s.ASCII)
+}
+
+// printed writes what is on a paper.
+func printed(s Streams, p *paper.Paper) error {
+	_, err := io.WriteString(s.Out, p.String())
+	return err
 }

@@ -4,16 +4,19 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/sluice-dev/sluice/api/problem"
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/internal/app"
+	"github.com/sluice-dev/sluice/internal/cli/paper"
 )
 
 // describedEvents is how many events a description ends with.
@@ -23,18 +26,32 @@ func newDescribe(s Streams) *cobra.Command {
 	o := &describeOptions{}
 	cmd := &cobra.Command{
 		Use:   "describe NAME",
-		Short: "Tell all about a rollout: from Git to the proxies",
-		Long: "Tell all about a rollout: where it comes from, what serves, the steps, the evidence, the proxies, what happened.\n\n" +
+		Short: "Tell all about a rollout or a source: from Git to the proxies",
+		Long: "Tell all about a rollout: where it comes from, what serves, the steps, the evidence, the proxies, what happened. Of a\n" +
+			"source (source/NAME): what is applied, what is held back and why, what became of its notes; -o gives the Source itself.\n\n" +
 			"Exit code: 0 printed, 5 not found, 6 no answer, 7 not authorised.",
-		Example: "  sluice describe reviews -n bookinfo\n  sluice describe reviews -o yaml",
-		Args:    cobra.ExactArgs(1),
+		Example: "  sluice describe reviews -n bookinfo\n  sluice describe source/shop -n bookinfo\n  sluice describe reviews -o yaml",
+		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.describe(cmd.Context(), s, args[0])
+			if name, ok := sourceName(args); ok {
+				return o.source(cmd.Context(), s, name)
+			}
+			return o.describe(cmd.Context(), s, strings.Join(args, "/"))
 		},
 	}
 	o.cluster, o.output = addCluster(cmd), addOutput(cmd)
-	cmd.ValidArgsFunction = o.cluster.nameOf("rollouts", 0)
+	cmd.ValidArgsFunction = o.complete
 	return cmd
+}
+
+// complete completes the name of a rollout, or behind `source` that of a Source.
+func (o *describeOptions) complete(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if word, _, slashed := strings.Cut(append(slices.Clone(args), typed)[0], "/"); slashed || len(args) > 0 {
+		if kind, known := resourceOf(word); known && kind.kind == v1alpha1.KindSource {
+			return o.cluster.kindAndName(kind.plural)(cmd, args, typed)
+		}
+	}
+	return o.cluster.nameOf("rollouts", 0)(cmd, args, typed)
 }
 
 // describeOptions are the flags of `sluice describe`.
@@ -75,31 +92,31 @@ func (o *describeOptions) describe(ctx context.Context, s Streams, arg string) e
 	d.past()
 	if trouble != nil {
 		d.section("Events", problem.Clean(fmt.Sprintf("(%v)", trouble), problem.MaxMessage))
-		return d.paper.err
+		return printed(s, d.paper)
 	}
 	d.table("Events", eventColumns(), eventRows(happened, d.now))
 	for _, m := range missing {
 		fmt.Fprintf(s.Err, "not shown: %s\n", m)
 	}
-	return d.paper.err
+	return printed(s, d.paper)
 }
 
 // description writes a rollout for people.
 type description struct {
-	paper *paper
+	paper *paper.Paper
 	ro    *v1alpha1.Rollout
 	view  view.StatusView
 	now   time.Time
 }
 
 // field writes a line of the head; empty values have none.
-func (d *description) field(name, value string) { d.paper.field(name, value) }
+func (d *description) field(name, value string) { d.paper.Field(name, value) }
 
-func (d *description) section(name string, lines ...string) { d.paper.section(name, lines...) }
+func (d *description) section(name string, lines ...string) { d.paper.Section(name, lines...) }
 
 // table writes rows below a title, unless there are none.
 func (d *description) table(title string, header []string, rows [][]string) {
-	d.paper.titled(title, header, rows)
+	d.paper.Titled(title, header, rows)
 }
 
 func (d *description) head() {
@@ -219,14 +236,17 @@ func (d *description) evidence() {
 }
 
 func (d *description) conditions() {
-	if d.ro.Status == nil {
-		return
+	if d.ro.Status != nil {
+		conditionsOn(d.paper, d.ro.Status.Conditions)
 	}
+}
+
+func conditionsOn(p *paper.Paper, list []metav1.Condition) {
 	var rows [][]string
-	for _, c := range d.ro.Status.Conditions {
+	for _, c := range list {
 		rows = append(rows, []string{c.Type, string(c.Status), c.Reason, problem.Clean(c.Message, 512)})
 	}
-	d.table("Conditions", []string{"TYPE", "STATUS", "REASON", "MESSAGE"}, rows)
+	p.Titled("Conditions", []string{"TYPE", "STATUS", "REASON", "MESSAGE"}, rows)
 }
 
 func (d *description) past() {

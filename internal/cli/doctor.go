@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/api/view"
 	"github.com/sluice-dev/sluice/internal/app"
+	"github.com/sluice-dev/sluice/internal/cli/paper"
 )
 
 // The areas of checks.
@@ -106,7 +107,7 @@ func onLines(text string, on screen) string {
 	if !on.ascii {
 		return text
 	}
-	return asciiOnly(text)
+	return paper.ASCII(text)
 }
 
 // marked gives the words of results their colours.

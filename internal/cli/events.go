@@ -166,8 +166,8 @@ func (o *eventsOptions) lines(s Streams, list []view.Event) error {
 	}
 	o.noHeader = o.noHeader || len(list) > 0
 	p := newPaper(s)
-	p.table("", header, eventRows(list, app.Now()))
-	return p.err
+	p.Table("", header, eventRows(list, app.Now()))
+	return printed(s, p)
 }
 
 func eventColumns() []string { return []string{"SEEN", "OBJECT", "REASON", "MESSAGE"} }

@@ -115,9 +115,10 @@ func explainOther(s Streams, word string) error {
 func unexplained(word string) error {
 	near := problem.NearestCode(word)
 	if !looksLikeCode(word) {
-		if reason := problem.Nearest(word, slices.Sorted(maps.Keys(reasons()))); reason != "" {
-			near = reason
-		}
+		near = problem.Nearest(word, slices.Sorted(maps.Keys(reasons())))
+	}
+	if near == "" {
+		return &Exit{Code: ExitNotFound, Err: fmt.Errorf("there is no code or reason %q, and none is near", word), Next: "sluice explain"}
 	}
 	return &Exit{Code: ExitNotFound, Err: fmt.Errorf("there is no code %q; the nearest is %s", word, near), Next: "sluice explain " + near}
 }

@@ -184,7 +184,7 @@ func subject(args []string) (resource, string, error) {
 	kind, known := resourceOf(word)
 	switch {
 	case !known:
-		return kind, "", &Exit{Code: ExitUsage, Err: fmt.Errorf("%q is not a kind of %s", word, v1alpha1.Group), Next: "sluice get rollouts"}
+		return kind, "", unknownKind(word)
 	case slashed && (len(args) > 1 || name == ""):
 		return kind, "", &Exit{Code: ExitUsage, Err: fmt.Errorf("%q: write KIND NAME or KIND/NAME", strings.Join(args, " "))}
 	case slashed:
@@ -193,6 +193,19 @@ func subject(args []string) (resource, string, error) {
 		return kind, args[1], nil
 	}
 	return kind, "", nil
+}
+
+// unknownKind names the kind that was probably meant.
+func unknownKind(word string) error {
+	var all []string
+	for _, r := range resources() {
+		all = append(all, r.names...)
+	}
+	next := "sluice get rollouts"
+	if near := problem.Nearest(word, all); near != "" {
+		next = "sluice get " + near
+	}
+	return &Exit{Code: ExitUsage, Err: fmt.Errorf("%q is not a kind of %s", word, v1alpha1.Group), Next: next}
 }
 
 // request begins a request for one object or a list.
@@ -262,6 +275,9 @@ func decodeRows(table *metav1.Table) error {
 		for n, cell := range row.Cells {
 			if text, ok := cell.(string); ok {
 				row.Cells[n] = problem.Clean(text, 4*problem.MaxMessage)
+				if n < len(table.ColumnDefinitions) && table.ColumnDefinitions[n].Name == "REVISION" {
+					row.Cells[n] = shortRevision(text)
+				}
 			}
 		}
 		if len(row.Object.Raw) == 0 {

@@ -11,6 +11,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 
 	"github.com/sluice-dev/sluice/api/problem"
@@ -46,7 +47,7 @@ func (c *cluster) happened(ctx context.Context, ro *v1alpha1.Rollout) (out []hap
 		}
 		out = append(out, list...)
 	}
-	notes, trouble := c.notes(ctx, ro)
+	notes, trouble := c.notes(ctx, ro.Namespace, ro.UID, func(n []v1alpha1.Notifier) []view.Event { return view.NoteEvents(ro, n) })
 	out = append(out, notes...)
 	if trouble != nil {
 		missing = append(missing, "notes: "+problem.Clean(trouble.Error(), maxTrouble))
@@ -60,23 +61,38 @@ func (c *cluster) happened(ctx context.Context, ro *v1alpha1.Rollout) (out []hap
 	return out, missing, nil
 }
 
+// happenedTo gives what is known to have happened to a Source and to its notes, oldest first, as happened does.
+func (c *cluster) happenedTo(ctx context.Context, src *v1alpha1.Source) (out []happening, missing []string, err error) {
+	out, err = c.events(ctx, regarded{src.Namespace, v1alpha1.KindSource, src.Name})
+	if err != nil {
+		return nil, nil, err
+	}
+	notes, trouble := c.notes(ctx, src.Namespace, src.UID, func(n []v1alpha1.Notifier) []view.Event { return view.SourceNoteEvents(src, n) })
+	if trouble != nil {
+		missing = append(missing, "notes: "+problem.Clean(trouble.Error(), maxTrouble))
+	}
+	out = append(out, notes...)
+	slices.SortStableFunc(out, func(a, b happening) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.id, b.id)) })
+	return out, missing, nil
+}
+
 // maxTrouble is how much is said of why something is missing, in bytes.
 const maxTrouble = 256
 
-// notes gives what became of the notes of a rollout.
-func (c *cluster) notes(ctx context.Context, ro *v1alpha1.Rollout) ([]happening, error) {
+// notes gives what became of the notes of an object, of which tell says what its outbox and Notifiers say.
+func (c *cluster) notes(ctx context.Context, namespace string, uid types.UID, tell func([]v1alpha1.Notifier) []view.Event) ([]happening, error) {
 	list := &v1alpha1.NotifierList{}
 	var trouble error
-	if err := c.client.Get().Namespace(ro.Namespace).Resource("notifiers").Do(ctx).Into(list); err != nil {
+	if err := c.client.Get().Namespace(namespace).Resource("notifiers").Do(ctx).Into(list); err != nil {
 		trouble = failed("listing notifiers", err)
 	}
-	out := identified(view.NoteEvents(ro, list.Items))
+	out := identified(tell(list.Items))
 	if len(list.Items) == 0 {
 		return out, trouble
 	}
-	dropped, err := c.events(ctx, regarded{ro.Namespace, v1alpha1.KindNotifier, ""})
+	dropped, err := c.events(ctx, regarded{namespace, v1alpha1.KindNotifier, ""})
 	for _, h := range dropped {
-		if strings.Contains(h.Note, "note "+string(ro.UID)+".") {
+		if strings.Contains(h.Note, "note "+string(uid)+".") {
 			out = append(out, h)
 		}
 	}

@@ -113,10 +113,12 @@ func failed(what string, err error) error {
 	case apierrors.IsNotFound(err):
 		exit.Code = ExitNotFound
 		exit.Err = fmt.Errorf("%s: the server does not know the kinds of %s", what, v1alpha1.Group)
-	case apierrors.IsUnauthorized(err), apierrors.IsForbidden(err):
-		exit.Code = ExitUnauthorized
+	case apierrors.IsUnauthorized(err):
+		exit.Code, exit.Next = ExitUnauthorized, "kubectl auth whoami"
+	case apierrors.IsForbidden(err):
+		exit.Code, exit.Next = ExitUnauthorized, "sluice doctor"
 	case errors.As(err, &lost), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsServiceUnavailable(err):
-		exit.Code = ExitUnreachable
+		exit.Code, exit.Next = ExitUnreachable, "sluice doctor"
 		if asked, ok := errors.AsType[*url.Error](err); ok {
 			exit.Err = fmt.Errorf("%s: the API server does not answer: %w", what, asked.Err)
 		}

@@ -96,6 +96,9 @@ func rolloutName(arg string) (string, error) {
 		word, name = "rollout", arg
 	}
 	kind, known := resourceOf(word)
+	if known && kind.kind == v1alpha1.KindSource && name != "" {
+		return "", &Exit{Code: ExitUsage, Err: fmt.Errorf("%q does not name a rollout", arg), Next: "sluice describe source/" + name}
+	}
 	if !known || kind.kind != v1alpha1.KindRollout || name == "" {
 		return "", &Exit{Code: ExitUsage, Err: fmt.Errorf("%q does not name a rollout", arg), Next: "sluice get rollouts"}
 	}

@@ -1,8 +1,13 @@
-package cli
+// Package paper lays text for people out: fields, sections and tables. On a terminal that is too narrow, lines break between
+// words and go on below where they began; elsewhere a line stays one line, for grep and awk. Verbs print what String gives.
+//
+//	p := paper.New(60, false)
+//	p.Field("Source", "bookinfo/reviews")
+//	fmt.Print(p)
+package paper
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -16,43 +21,37 @@ const (
 	leastFold = 20 // no line is folded to fewer columns
 )
 
-// paper is what text for people is written on. On a terminal that is too narrow, lines break between words and go on below
-// where they began; elsewhere a line stays one line, for grep and awk.
-type paper struct {
-	out   io.Writer
-	width int // of the terminal; 0: it is none, and as wide as it takes
+// Paper is what text for people is written on.
+type Paper struct {
+	text  strings.Builder
+	width int
 	ascii bool
-	err   error // the first one; nothing is written after it
 }
 
-func newPaper(s Streams) *paper {
-	p := &paper{out: s.Out, ascii: s.ASCII}
-	if s.Width != nil {
-		p.width = s.Width()
-	}
-	return p
-}
+// New gives an empty Paper of that many columns; 0: it is no terminal, and as wide as it takes. With ascii, all other
+// characters become question marks.
+func New(width int, ascii bool) *Paper { return &Paper{width: width, ascii: ascii} }
 
-// line writes text behind an indent; what does not fit goes on below, at the column that it began in.
-func (p *paper) line(indent, text string) {
-	if p.err != nil {
-		return
-	}
+// String is all that was written.
+func (p *Paper) String() string { return p.text.String() }
+
+// Line writes text behind an indent; what does not fit goes on below, at the column that it began in.
+func (p *Paper) Line(indent, text string) {
 	if p.ascii {
-		text = asciiOnly(text)
+		text = ASCII(text)
 	}
 	begin := lipgloss.Width(indent)
 	if !p.fits(begin + lipgloss.Width(text)) {
 		text = strings.Join(folded(text, p.width-begin), "\n"+strings.Repeat(" ", begin))
 	}
-	_, p.err = fmt.Fprintln(p.out, strings.TrimRight(indent+text, " "))
+	p.text.WriteString(strings.TrimRight(indent+text, " ") + "\n")
 }
 
-func (p *paper) fits(width int) bool { return p.width <= 0 || width <= p.width }
+func (p *Paper) fits(width int) bool { return p.width <= 0 || width <= p.width }
 
-// table writes rows below a header, each behind an indent; an empty header is left out. Where a row is too long, the columns
+// Table writes rows below a header, each behind an indent; an empty header is left out. Where a row is too long, the columns
 // move together; then the last one breaks between words, or goes below.
-func (p *paper) table(indent string, header []string, rows [][]string) {
+func (p *Paper) Table(indent string, header []string, rows [][]string) {
 	all := rows
 	if len(header) > 0 {
 		all = append([][]string{header}, rows...)
@@ -60,7 +59,7 @@ func (p *paper) table(indent string, header []string, rows [][]string) {
 	for _, row := range all {
 		for i := range row {
 			if p.ascii {
-				row[i] = asciiOnly(row[i])
+				row[i] = ASCII(row[i])
 			}
 		}
 	}
@@ -74,26 +73,26 @@ func (p *paper) table(indent string, header []string, rows [][]string) {
 	}
 }
 
-// field writes a named value; an empty one is left out.
-func (p *paper) field(name, value string) {
+// Field writes a named value; an empty one is left out.
+func (p *Paper) Field(name, value string) {
 	if value != "" {
-		p.line(fmt.Sprintf("%-11s ", name+":"), value)
+		p.Line(fmt.Sprintf("%-11s ", name+":"), value)
 	}
 }
 
-// section writes lines below a title.
-func (p *paper) section(name string, lines ...string) {
-	p.line("", name+":")
+// Section writes lines below a title.
+func (p *Paper) Section(name string, lines ...string) {
+	p.Line("", name+":")
 	for _, l := range lines {
-		p.line("  ", l)
+		p.Line("  ", l)
 	}
 }
 
-// titled writes a table below a title, unless it has no rows.
-func (p *paper) titled(title string, header []string, rows [][]string) {
+// Titled writes a table below a title, unless it has no rows.
+func (p *Paper) Titled(title string, header []string, rows [][]string) {
 	if len(rows) > 0 {
-		p.line("", title+":")
-		p.table("  ", header, rows)
+		p.Line("", title+":")
+		p.Table("  ", header, rows)
 	}
 }
 
@@ -123,7 +122,7 @@ func taken(widths []int, space int) int {
 	return all
 }
 
-func (p *paper) row(indent string, row []string, widths []int, space int) {
+func (p *Paper) row(indent string, row []string, widths []int, space int) {
 	head := strings.Builder{}
 	head.WriteString(indent)
 	for i, cell := range row[:len(row)-1] {
@@ -131,11 +130,11 @@ func (p *paper) row(indent string, row []string, widths []int, space int) {
 	}
 	last, begin := row[len(row)-1], lipgloss.Width(head.String())
 	if p.fits(begin+lipgloss.Width(last)) || p.width-begin >= roomy {
-		p.line(head.String(), last)
+		p.Line(head.String(), last)
 		return
 	}
-	p.line("", strings.TrimRight(head.String(), " "))
-	p.line(indent+strings.Repeat(" ", hang), last)
+	p.Line("", strings.TrimRight(head.String(), " "))
+	p.Line(indent+strings.Repeat(" ", hang), last)
 }
 
 // folded breaks text between words into lines of at most that many columns; a word that is longer is broken.
@@ -170,4 +169,14 @@ func folded(text string, width int) []string {
 	}
 	end()
 	return out
+}
+
+// ASCII is text with a question mark for each character beyond ASCII.
+func ASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r > 0x7e {
+			return '?'
+		}
+		return r
+	}, text)
 }

@@ -1,25 +1,17 @@
-package cli
+package paper_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
 	"charm.land/lipgloss/v2"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-dev/sluice/internal/cli/paper"
 )
 
 // columns of terminals that people have.
 func terminals() []int { return []int{40, 60, 80, 120, 200} }
-
-func sheet(width int) (*paper, *bytes.Buffer) {
-	var out bytes.Buffer
-	s := Streams{Out: &out}
-	if width > 0 {
-		s.Width = func() int { return width }
-	}
-	return newPaper(s), &out
-}
 
 func happenings() ([]string, [][]string) {
 	return []string{"SEEN", "OBJECT", "REASON", "MESSAGE"}, [][]string{
@@ -31,12 +23,12 @@ func happenings() ([]string, [][]string) {
 
 func TestPaper_neverWritesBeyondTheTerminal(t *testing.T) {
 	for _, width := range terminals() {
-		p, out := sheet(width)
+		p := paper.New(width, false)
 		header, rows := happenings()
-		p.field("Git wants", `v3 from 57798a1 "a rather long subject that tells everything about the change" by 李雷`)
-		p.titled("Events", header, rows)
-		p.section("Evidence", strings.Repeat("x", 150))
-		for _, line := range strings.Split(out.String(), "\n") {
+		p.Field("Git wants", `v3 from 57798a1 "a rather long subject that tells everything about the change" by 李雷`)
+		p.Titled("Events", header, rows)
+		p.Section("Evidence", strings.Repeat("x", 150))
+		for _, line := range strings.Split(p.String(), "\n") {
 			if lipgloss.Width(line) > width && width > 40 { // the columns before the message need 50
 				t.Errorf("at %d columns %d are written: %q", width, lipgloss.Width(line), line)
 			}
@@ -45,23 +37,23 @@ func TestPaper_neverWritesBeyondTheTerminal(t *testing.T) {
 }
 
 func TestPaper_isOneLineEachWhereNobodyLooks(t *testing.T) {
-	p, out := sheet(0)
+	p := paper.New(0, false)
 	header, rows := happenings()
-	p.table("", header, rows)
+	p.Table("", header, rows)
 	want := "" +
 		"SEEN      OBJECT            REASON             MESSAGE\n" +
 		"25m ago   rollout/reviews   WeightProgrammed   step 1/3 (15%): acknowledged by 1/1 proxies; baking for at least 8s\n" +
 		"6s ago    source/reviews    Applied            main@57798a1: 修复超时修复超时修复超时修复超时修复超时修复超时修复超时 and more of it\n" +
 		"5s ago    rollout/reviews   Reverted           short\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
+	if diff := cmp.Diff(want, p.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPaper_movesColumnsTogetherThenFolds(t *testing.T) {
-	p, out := sheet(60)
+	p := paper.New(60, false)
 	header, rows := happenings()
-	p.titled("Events", header, rows)
+	p.Titled("Events", header, rows)
 	want := `Events:
   SEEN    OBJECT          REASON           MESSAGE
   25m ago rollout/reviews WeightProgrammed
@@ -73,17 +65,16 @@ func TestPaper_movesColumnsTogetherThenFolds(t *testing.T) {
       时 and more of it
   5s ago  rollout/reviews Reverted         short
 `
-	if diff := cmp.Diff(want, out.String()); diff != "" {
+	if diff := cmp.Diff(want, p.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPaper_writesASCIIWhereTheLocaleTakesNoMore(t *testing.T) {
-	var out bytes.Buffer
-	p := newPaper(Streams{Out: &out, ASCII: true})
-	p.field("Git wants", "v3 by 李雷")
-	p.table("  ", nil, [][]string{{"é", "ü"}})
-	if diff := cmp.Diff("Git wants:  v3 by ??\n  ?   ?\n", out.String()); diff != "" {
+	p := paper.New(0, true)
+	p.Field("Git wants", "v3 by 李雷")
+	p.Table("  ", nil, [][]string{{"é", "ü"}})
+	if diff := cmp.Diff("Git wants:  v3 by ??\n  ?   ?\n", p.String()); diff != "" {
 		t.Error(diff)
 	}
 }
