@@ -32,8 +32,8 @@
 //	 9   Holding          for capacity or proxies, weight > 0, for progressDeadline, RollingBack, fail     ProgressDeadlineExceeded
 //	                      policy rollback
 //	10   open             blind for blindAfter, policy rollback                      RollingBack, fail     BlindTimeout
-//	11   Baking           no gate and none due at bake.max, not blind, policy        RollingBack, fail     InconclusiveTimeout
-//	                      rollback
+//	11   Baking, Holding  no gate and none due at bake.max, or held for that         RollingBack, fail     InconclusiveTimeout
+//	                      already; not blind, policy rollback
 //	12   open             the object is being deleted; Git wants stable again; Git   RollingBack, leave    Deleted; Reverted;
 //	                      wants another version or content (an undo: unless it                             Superseded
 //	                      wants what is rejected)

@@ -53,10 +53,17 @@ func (t *turn) seen() Reason {
 		return ProgressDeadlineExceeded
 	case policy.OnBlind == PolicyRollback && clocks.Blind >= policy.BlindAfter && blind(st, obs.Report):
 		return BlindTimeout
-	case st.Phase == Baking && policy.OnInconclusive == PolicyRollback && t.late() && t.due() == "" && !blind(st, obs.Report):
+	case policy.OnInconclusive == PolicyRollback && t.undecided() && t.due() == "" && !blind(st, obs.Report):
 		return InconclusiveTimeout
 	}
 	return ""
+}
+
+// undecided reports that the present step has had its time without a gate, whether it holds for that already or not: it may have
+// been Blind when its time was over, or the policy another.
+func (t *turn) undecided() bool {
+	st := t.prev
+	return t.late() && (st.Phase == Baking || st.Phase == Holding && st.Progress.Hold == InconclusiveTimeout)
 }
 
 // stuck reports that a hold is one that progressDeadline limits.
