@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -28,7 +29,7 @@ import (
 )
 
 // ours are one object of every kind that people could be granted, by its resource, and of some that nobody is.
-func ours(ns string) map[schema.GroupVersionResource]client.Object {
+func ours(ns, actor string) map[schema.GroupVersionResource]client.Object {
 	meta := metav1.ObjectMeta{Namespace: ns, Name: "sample"}
 	of := func(resource string) schema.GroupVersionResource {
 		return schema.GroupVersionResource{Group: v1alpha1.Group, Version: "v1alpha1", Resource: resource}
@@ -38,11 +39,21 @@ func ours(ns string) map[schema.GroupVersionResource]client.Object {
 		of("sources"):         &v1alpha1.Source{ObjectMeta: meta, Spec: v1alpha1.SourceSpec{URL: "https://git.example.com/a.git"}},
 		of("notifiers"):       &v1alpha1.Notifier{ObjectMeta: meta, Spec: v1alpha1.NotifierSpec{Webhook: &v1alpha1.WebhookSink{URL: "https://hook.example.com", Unsigned: true}}},
 		of("metrictemplates"): &v1alpha1.MetricTemplate{ObjectMeta: meta, Spec: v1alpha1.MetricTemplateSpec{Ratio: &v1alpha1.RatioTemplate{Bad: `a{version="{{subset}}",result="bad"}`, Total: `a{version="{{subset}}"}`}}},
-		of("rolloutactions"):  &v1alpha1.RolloutAction{ObjectMeta: meta, Spec: v1alpha1.RolloutActionSpec{Rollout: "sample", Verb: v1alpha1.ActionPause, Actor: "system:admin"}},
+		of("rolloutactions"):  &v1alpha1.RolloutAction{ObjectMeta: meta, Spec: v1alpha1.RolloutActionSpec{Rollout: "sample", Verb: v1alpha1.ActionPause, Actor: actor}},
 		of("fleetreports"):    &v1alpha1.FleetReport{ObjectMeta: meta},
 		{Group: "", Version: "v1", Resource: "secrets"}:                   &corev1.Secret{ObjectMeta: meta},
 		{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}: &coordinationv1.Lease{ObjectMeta: meta},
 	}
+}
+
+// name is what the API server knows the office itself by.
+func (o *office) name(t *testing.T) string {
+	t.Helper()
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := o.admin.Create(t.Context(), review); err != nil {
+		t.Fatal(err)
+	}
+	return review.Status.UserInfo.Username
 }
 
 // tried does one verb to the objects of a resource, without an effect that lasts.
@@ -110,7 +121,7 @@ func rulesOf(t *testing.T, role string) map[string]bool {
 func TestRoles_eachRightIsOneDeed(t *testing.T) {
 	o := newOffice(t)
 	samples := map[schema.GroupVersionResource]*unstructured.Unstructured{}
-	for resource, object := range ours(o.ns) {
+	for resource, object := range ours(o.ns, o.name(t)) {
 		if err := o.admin.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
