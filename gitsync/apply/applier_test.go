@@ -87,12 +87,19 @@ func (w *world) configMap(name string, data map[string]any) gitsync.Object {
 // apply plans and applies as the controller does.
 func (w *world) apply(objects ...gitsync.Object) (gitsync.Set, gitsync.Outcome) {
 	w.Helper()
+	return w.applyAll(false, objects...)
+}
+
+// applyAll compares all that is there where it is told to, as the controller does now and then.
+func (w *world) applyAll(full bool, objects ...gitsync.Object) (gitsync.Set, gitsync.Outcome) {
+	w.Helper()
 	live, _, err := w.applier.Look(w.Context(), w.have.Union(objects))
 	if err != nil {
 		w.Fatalf("Look: %v", err)
 	}
 	owner := gitsync.Owner{Namespace: w.ns, Name: "shop"}
 	set := gitsync.Plan(gitsync.Input{Owner: owner, Commit: gitsync.Commit{ID: "c1", Author: "Ana"}, Domain: "cluster.local", Want: objects, Have: w.have.Settle(owner, live), Live: live})
+	set.Full = full
 	out, err := w.applier.Apply(w.Context(), set)
 	if err != nil {
 		w.Fatalf("Apply: %v", err)
@@ -137,6 +144,28 @@ func TestApply_createsThenLeavesAloneThenDropsFields(t *testing.T) {
 	managers := w.get(cm).GetManagedFields()
 	if len(managers) != 1 || managers[0].Manager != FieldManager || managers[0].Operation != metav1.ManagedFieldsOperationApply {
 		t.Errorf("managers = %v, want only our Apply", managers)
+	}
+}
+
+// The first full comparison after an object was created makes our fields ours in the way of applying. Nobody has changed anything,
+// and nobody is told of a change.
+func TestApply_whatWasCreatedIsNoDriftLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cm := w.configMap("a", map[string]any{"x": "1"})
+	w.apply(cm)
+	if _, out := w.applyAll(true, cm); len(out.Confirmed) != 1 || len(out.Changed)+len(out.Drifted) != 0 {
+		t.Errorf("compared again: %+v; want nothing changed, nothing drifted", out)
+	}
+	managers := w.get(cm).GetManagedFields()
+	if len(managers) != 1 || managers[0].Operation != metav1.ManagedFieldsOperationApply {
+		t.Errorf("managers = %v, want only our Apply", managers)
+	}
+	if err := w.admin.Delete(t.Context(), w.get(cm)); err != nil {
+		t.Fatal(err)
+	}
+	if _, out := w.applyAll(true, cm); len(out.Drifted) != 1 || len(out.Drifted[0].Fields) != 0 {
+		t.Errorf("deleted: %+v; want the drift told", out)
 	}
 }
 

@@ -77,6 +77,7 @@ type task struct {
 	late      bool // cannot be tried before something else of the set is there
 	done      bool
 	created   bool
+	tidied    bool // nothing that Git could say differs, only whose the fields are
 	uid       string
 	drift     *gitsync.Drift
 	refusal   *gitsync.Refusal
@@ -162,7 +163,8 @@ func (r *run) try(ctx context.Context, t *task) error {
 		return nil
 	}
 	t.session = s.again()
-	if same {
+	t.tidied = same && s.exists && len(fields) == 0
+	if same && !t.tidied {
 		t.drift = &gitsync.Drift{ID: id}
 		if s.exists {
 			t.drift.Fields, t.drift.Managers = fields, managers(s.live, fields)
@@ -293,7 +295,7 @@ func (r *run) outcome() gitsync.Outcome {
 			e.Origin = gitsync.Adopted
 		}
 		out.Confirmed = append(out.Confirmed, e)
-		if t.done {
+		if t.done && !t.tidied {
 			out.Changed = append(out.Changed, id)
 		}
 		if t.done && t.drift != nil {
