@@ -26,7 +26,7 @@ func (v *verdicts) inSyncWithGit() {
 		set(metav1.ConditionFalse, v1alpha1.ReasonHeld, "the Source holds newer content back: "+strings.Join(held.Codes, ", "))
 	case st.Phase == rollout.RolledBack:
 		reason, sentence := v.refusal()
-		set(metav1.ConditionFalse, reason, fmt.Sprintf("%s: %s; retry: sluice retry %s; or revert %s", wants, sentence, v.object.Name,
+		set(metav1.ConditionFalse, reason, fmt.Sprintf("%s: %s; retry: sluice retry %s -n %s; or revert %s", wants, sentence, v.object.Name, v.object.Namespace,
 			or(short(v.object.Annotations[v1alpha1.AnnotationCommit], 7), "the commit")))
 	case down != "":
 		set(metav1.ConditionUnknown, v1alpha1.ReasonSourceNotReady, down)
