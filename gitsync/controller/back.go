@@ -197,7 +197,11 @@ func (p *pass) record(ctx context.Context, e v1alpha1.WriteBackStatus) error {
 // recordDone writes what is not in the status yet.
 func (p *pass) recordDone(ctx context.Context) error {
 	for m := &p.memory.echo; len(m.done) > 0; m.done = m.done[1:] {
-		if err := p.post(ctx, m.done[0]); err != nil {
+		err := p.post(ctx, m.done[0])
+		if apierrors.IsInvalid(err) {
+			m.done = m.done[1:] // nor will it be stored later
+		}
+		if err != nil {
 			return err
 		}
 	}

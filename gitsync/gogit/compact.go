@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/sluice-dev/sluice/gitsync"
 )
 
 const (
@@ -36,8 +38,13 @@ func (g *generation) compact(l Limits) error {
 		return nil
 	}
 	needed, err := g.needed(l)
-	if err != nil || needed == nil {
+	large := gitsync.ReasonOf(err, "") == gitsync.LimitExceeded // what no Source has opened: nothing is damaged
+	if err != nil && !large {
 		return err
+	}
+	if needed == nil {
+		g.settled = g.disk // the next look is due when it has grown as much again
+		return nil
 	}
 	loose, err := g.loose()
 	if err != nil {

@@ -215,6 +215,9 @@ func (h *handle) resolve(ctx context.Context, ref gitsync.Ref, have string, w wi
 
 // ensure makes a target present. A repository that fails to store or to read is replaced once by a fresh one.
 func (h *handle) ensure(ctx context.Context, to target, have string) error {
+	if have == "" && h.now != nil {
+		have = h.now.roots[to.ref].applied // who asks without it has not applied another
+	}
 	root := rooted{to.commit, to.object, have}
 	if h.now != nil && h.now.has(to.commit) && h.now.has(to.object) {
 		h.now.roots[to.ref] = root
@@ -303,7 +306,7 @@ func (g *generation) worn(l Limits) string {
 		return wornDamaged
 	case g.disk > l.RepositoryBytes:
 		return wornLarge
-	case g.fetches >= recycleAfter, g.stored() >= recycleAfter:
+	case g.fetches >= recycleAfter, g.stored() >= recycleAfter, len(g.roots) >= recycleAfter:
 		return wornFetches
 	case g.disk > 2*g.birth+recycleSlack:
 		return wornGrown
