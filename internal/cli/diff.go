@@ -210,6 +210,9 @@ func dryRun(ctx context.Context, api dynamic.ResourceInterface, object gitsync.O
 		was = &found
 	}
 	content := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(object.Content)}
+	if was != nil {
+		stamp(content, live)
+	}
 	stored, err := api.Apply(ctx, object.ID.Name, content, metav1.ApplyOptions{FieldManager: apply.FieldManager, Force: true, DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return nil, nil, err
@@ -217,6 +220,29 @@ func dryRun(ctx context.Context, api dynamic.ResourceInterface, object gitsync.O
 	made := asObject(stored)
 	made.Path = object.Path
 	return was, &made, nil
+}
+
+// stamp puts on what is tried what only Sources write on objects: without it, it would go, as nothing says it any more.
+func stamp(content, live *unstructured.Unstructured) {
+	with := func(mine, theirs map[string]string) map[string]string {
+		out := maps.Clone(mine)
+		for key, value := range theirs {
+			if gitsync.ValidKey(key) {
+				continue
+			}
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[key] = value
+		}
+		return out
+	}
+	if labels := with(content.GetLabels(), live.GetLabels()); labels != nil {
+		content.SetLabels(labels)
+	}
+	if annotations := with(content.GetAnnotations(), live.GetAnnotations()); annotations != nil {
+		content.SetAnnotations(annotations)
+	}
 }
 
 // superfluous gives the live objects that the Source of these objects has applied and the files lack. Whether they are

@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/gitsync"
+	"github.com/sluice-dev/sluice/gitsync/apply"
 	"github.com/sluice-dev/sluice/internal/cli"
 	"github.com/sluice-dev/sluice/test/gitserver"
 )
@@ -138,7 +140,9 @@ func TestDiff_againstTheCluster(t *testing.T) {
 		cm := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"k": "one"}}}
 		cm.SetName(name)
 		cm.SetNamespace(d.ns)
-		if err := d.client.Create(t.Context(), cm); err != nil {
+		cm.SetLabels(map[string]string{gitsync.LabelSourceName: "shop", gitsync.LabelSourceNamespace: d.ns})
+		cm.SetAnnotations(map[string]string{gitsync.AnnotationCommit: "c1"})
+		if err := d.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(cm), client.FieldOwner(apply.FieldManager)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,8 +32,7 @@ func portOf(t *testing.T, addr string) int {
 	return port
 }
 
-// Those who start at the same moment want the same port. Each gets one of its own, though nobody listens yet, and one of them the
-// one that all want.
+// Those who start at the same moment want the same port. Each gets one of its own, though nobody listens yet.
 func TestChoose_twoStartsNeverShareAPort(t *testing.T) {
 	wanted := freePort(t)
 	var running sync.WaitGroup
@@ -53,9 +52,6 @@ func TestChoose_twoStartsNeverShareAPort(t *testing.T) {
 	slices.Sort(ports)
 	if all := len(slices.Compact(slices.Clone(ports))); all != len(got) {
 		t.Errorf("%d starts chose %d ports: %v", len(got), all, ports)
-	}
-	if !slices.Contains(ports, wanted) {
-		t.Logf("nobody got %d: two met there", wanted)
 	}
 }
 
