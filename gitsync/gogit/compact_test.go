@@ -181,3 +181,44 @@ func TestCompact_damagedRepositoryIsFetchedAnew(t *testing.T) {
 		t.Errorf("%d files, a/one is %q", len(files), files["a/one"])
 	}
 }
+
+// A directory that is larger than any Source may open is no damage: what it stands upon is not known, so all stays, and the next look
+// waits until the repository has grown again.
+func TestCompact_whatIsTooLargeIsNoDamage(t *testing.T) {
+	t.Parallel()
+	f := follows(t)
+	f.push(map[string]string{"a/one": "1\n"})
+	g, before := f.handle().now, f.objects()
+	l := f.handle().limits
+	l.TreeEntries = 1
+	g.settled = 0
+	if err := g.compact(l); err != nil || f.objects() != before || g.settled != g.disk {
+		t.Errorf("%v; %d loose objects of %d, settled at %d of %d bytes", err, f.objects(), before, g.settled, g.disk)
+	}
+}
+
+// Who asks for a ref without saying what was applied, as a revert does, changes nothing of what its Source has applied; and refs
+// without end have the repository fetched anew.
+func TestCompact_knowsWhatSourcesStandUpon(t *testing.T) {
+	t.Parallel()
+	f := follows(t)
+	before := f.tip
+	f.push(map[string]string{"a/one": "1\n"})
+	f.at(branch(f.git, "app"), "").Close()
+	g, found := f.handle().now, false
+	for _, r := range g.roots {
+		found = found || r.tip == f.tip && r.applied == before
+	}
+	if !found {
+		t.Errorf("roots %v: want %.12s applied", g.roots, before)
+	}
+	if why := g.worn(f.handle().limits); why != "" {
+		t.Errorf("worn: %s", why)
+	}
+	for i := range recycleAfter {
+		g.roots[fmt.Sprint("ref ", i)] = rooted{tip: f.tip}
+	}
+	if why := g.worn(f.handle().limits); why != wornFetches {
+		t.Errorf("with %d refs: %q", len(g.roots), why)
+	}
+}
